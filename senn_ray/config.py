@@ -1,0 +1,190 @@
+"""Settings: one frozen pydantic model, shared by every verb.
+
+Keys are ``section.key``; each is also a flag (``--section.key``) and an environment
+variable (``SENN_RAY_SECTION_KEY``). Units are in the names or the descriptions.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Activation = Literal["silu", "gelu", "tanh", "relu"]
+Arm = Literal["random", "tpe_pareto", "ladder_bisect", "max_once"]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Section):
+    """Which examples are used, and how they are split."""
+
+    dataset: str = Field(
+        "digits",
+        description="digits, mnist, fashion-mnist, cifar10, parquet:URI or "
+        "factory:pkg.mod:function",
+    )
+    root: Path | None = Field(
+        None, description="where torchvision data is or goes (default: user cache)"
+    )
+    per_class: int | Literal["all"] = Field(
+        "all", description="training examples per class, stratified and nested"
+    )
+    val_per_class: int | None = Field(
+        None, ge=1, description="validation examples per class (default: per data set)"
+    )
+    subset_seed: int = Field(0, ge=0, description="seed of splits and subsets")
+
+    @model_validator(mode="after")
+    def _check_per_class(self) -> "DataConfig":
+        if self.per_class != "all" and self.per_class < 1:
+            raise ValueError(
+                f"data.per_class must be at least 1 or 'all', got {self.per_class}"
+            )
+        return self
+
+
+class ModelConfig(Section):
+    """Where the network starts and how large it may become."""
+
+    kind: Literal["mlp"] = Field("mlp", description="family of networks")
+    hidden: tuple[int, ...] = Field((2,), description="starting widths, input first")
+    max_hidden: int = Field(1024, ge=1, description="cap on the width of a layer")
+    activation: Activation = Field("silu", description="fixed nonlinearity")
+
+    @model_validator(mode="after")
+    def _check_widths(self) -> "ModelConfig":
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(
+                f"model.hidden needs one width of at least 1 per hidden layer, "
+                f"got {list(self.hidden)}"
+            )
+        if max(self.hidden) > self.max_hidden:
+            raise ValueError(
+                f"model.hidden {list(self.hidden)} exceeds model.max_hidden "
+                f"{self.max_hidden}; raise model.max_hidden or lower model.hidden"
+            )
+        return self
+
+
+class TrainConfig(Section):
+    """How weights are trained; the same for growing and fixed runs."""
+
+    optimizer: Literal["adamw", "natural"] = Field(
+        "adamw", description="adamw, or natural (K-FAC)"
+    )
+    lr: float = Field(3e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(0.1, ge=0, description="decoupled weight decay")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of natural steps")
+    damping: float = Field(1e-2, gt=0, description="damping of natural steps")
+    kl_clip: float = Field(1e-2, gt=0, description="trust region of natural steps")
+    batch_size: int = Field(512, ge=1, description="examples per step, whole gang")
+    epochs: float = Field(40.0, gt=0, description="passes over the training data")
+    min_steps: int = Field(1500, ge=1, description="lower bound on the steps of a run")
+    max_steps: int | None = Field(None, ge=1, description="upper bound on the steps")
+    cooldown: float = Field(
+        0.5, gt=0, le=1, description="last share of the steps, with falling rate"
+    )
+    evaluations: int = Field(40, ge=2, description="validation measurements per run")
+
+
+class GrowthConfig(Section):
+    """When, where and with what a network grows and shrinks."""
+
+    enabled: bool = Field(True, description="false trains the starting widths only")
+    relative_threshold: float = Field(
+        0.1, ge=0, description="least score gain, as a share of the current score"
+    )
+    absolute_threshold: float = Field(
+        0.01, gt=0, description="least promised drop of the loss, in nats"
+    )
+    removal_threshold: float = Field(
+        0.001, ge=0, description="neurons that cost less (in nats) are pruned"
+    )
+    significance: float = Field(
+        2.0, ge=0, description="least held-out gain, in standard errors"
+    )
+    candidates: int = Field(64, ge=1, description="candidates per site and check")
+    ascent_steps: int = Field(30, ge=0, description="steps of score ascent")
+    decision_examples: int = Field(
+        4096, ge=2, description="most training examples for one decision"
+    )
+    check_every: int = Field(50, ge=1, description="steps between growth checks")
+    patience: int = Field(4, ge=1, description="rejected checks until growth is over")
+    max_additions: int = Field(16, ge=1, description="most additions in one check")
+
+    @model_validator(mode="after")
+    def _check_hysteresis(self) -> "GrowthConfig":
+        if self.removal_threshold >= self.absolute_threshold:
+            raise ValueError(
+                f"growth.removal_threshold {self.removal_threshold} must be below "
+                f"growth.absolute_threshold {self.absolute_threshold}, or neurons "
+                "would be added and pruned for ever"
+            )
+        return self
+
+
+class BaselineConfig(Section):
+    """The opponents: ways of choosing a fixed size by restarts."""
+
+    arms: tuple[Arm, ...] = Field(
+        ("random", "tpe_pareto", "ladder_bisect", "max_once"),
+        description="opponents of the self-expanding runs",
+    )
+    max_trials: int = Field(32, ge=1, description="most runs of the random arm")
+    until_hits: int = Field(8, ge=1, description="the random arm stops at these hits")
+    studies: int = Field(4, ge=1, description="independent tpe_pareto studies")
+    trials_per_study: int = Field(8, ge=1, description="runs per tpe_pareto study")
+    repeats: int = Field(3, ge=1, description="repeats of ladder_bisect and max_once")
+
+
+class CompareConfig(Section):
+    """How growing and fixed runs are compared."""
+
+    seeds: int = Field(5, ge=1, description="self-expanding runs")
+    size_factor: float = Field(
+        1.1, ge=1, description="quality at size: parameters over the median grown ones"
+    )
+    epsilon: float = Field(
+        0.02, ge=0, description="non-inferiority margin, as a share of the target loss"
+    )
+    retrain_seeds: int = Field(
+        3, ge=1, description="fresh seeds of each arm's winner, measured on test data"
+    )
+
+
+class ClusterConfig(Section):
+    """Where runs are placed."""
+
+    address: str | None = Field(
+        None, description="Ray cluster to join (default: start one here)"
+    )
+    workers_per_run: int = Field(1, ge=1, description="replicas in the gang of a run")
+    max_parallel_runs: int | None = Field(
+        None, ge=1, description="runs side by side (default: as many as fit)"
+    )
+    cpus_per_worker: int = Field(1, ge=1, description="CPU cores and threads a replica")
+    gpus_per_worker: float = Field(0.0, ge=0, description="GPUs a replica")
+
+
+class OutputConfig(Section):
+    """Where results go."""
+
+    root: Path = Field(Path("runs"), description="parent of run folders")
+
+
+class Config(Section):
+    """All settings of a job."""
+
+    seed: int = Field(0, ge=0, description="root seed; all others derive from it")
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    growth: GrowthConfig = GrowthConfig()
+    baseline: BaselineConfig = BaselineConfig()
+    compare: CompareConfig = CompareConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    output: OutputConfig = OutputConfig()

@@ -1,0 +1,160 @@
+"""Records: what crosses a process or the disk. Plain frozen data, no tensors.
+
+``to_json`` and ``from_json`` round-trip every record exactly (floats too), so the
+journal is the truth and every table can be rebuilt from it.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter
+
+from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
+
+Kind = Literal["grow", "fixed"]
+State = Literal["complete", "diverged", "failed"]
+StopReason = Literal["converged", "budget", "cap_hit", "schedule", "diverged", "error"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSpec:
+    """One training run to do: everything a worker needs but the data."""
+
+    run_id: str
+    arm: str
+    kind: Kind
+    seed: int
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+    growth: GrowthConfig
+    study: int = 0
+    trial: int = 0
+    workers: int = 1
+    evaluate_test: bool = False
+    checkpoint: str | None = None
+    """Absolute path of the final network, ``weights_only``-loadable; or nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """The network at one moment of a run (one row of ``steps.parquet``)."""
+
+    step: int
+    sample_visits: int
+    device_s: float
+    train_loss: float
+    val_loss: float
+    val_accuracy: float | None
+    lr: float
+    hidden: tuple[int, ...]
+    params: int
+    current_score: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expansion:
+    """One proposal (accepted or rejected) or one removal.
+
+    Scores and gains are in units of twice the loss (nats): a gain of 2x promises a
+    drop of x. ``removal_cost`` is in nats.
+    """
+
+    step: int
+    kind: Literal["widen", "rejected", "prune"]
+    site: int
+    score_gain: float | None
+    relative_gain: float | None
+    current_score: float | None
+    heldout_gain: float | None
+    heldout_z: float | None
+    removal_cost: float | None
+    hidden_before: tuple[int, ...]
+    hidden_after: tuple[int, ...]
+    loss_before: float | None
+    loss_after: float | None
+    """Training loss on the decision examples, just before, and at the next check."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What a run has used; curvature, scoring and linear algebra included."""
+
+    runs: int = 1
+    steps: int = 0
+    sample_visits: int = 0
+    flops: float = 0.0
+    device_s: float = 0.0
+    """Seconds times replicas."""
+    growth_s: float = 0.0
+    """Share of ``device_s`` spent on statistics, proposals and surgery."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """The outcome of one training run."""
+
+    run_id: str
+    arm: str
+    kind: Kind
+    study: int
+    trial: int
+    state: State
+    stop_reason: StopReason
+    dataset: str
+    per_class: int | Literal["all"]
+    seed: int
+    workers: int
+    hidden_start: tuple[int, ...]
+    hidden: tuple[int, ...]
+    params: int
+    n_train: int
+    train_loss: float | None
+    val_loss: float | None
+    """Least validation loss among evaluations at the final size: the run's score."""
+    val_accuracy: float | None
+    test_loss: float | None
+    test_accuracy: float | None
+    wall_s: float
+    checks: int
+    cost: Cost
+    evaluations: tuple[Evaluation, ...] = ()
+    expansions: tuple[Expansion, ...] = ()
+    checkpoint: str | None = None
+    checksum: str | None = None
+    """SHA-256 of the architecture and the parameters."""
+    device_name: str = "cpu"
+    started_utc_s: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """A sign of life from a run in progress."""
+
+    run_id: str
+    step: int
+    max_steps: int
+    hidden: tuple[int, ...]
+    train_loss: float
+    val_loss: float
+    phase: Literal["grow", "consolidate"] = "grow"
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """Turn a record into plain JSON values."""
+    return TypeAdapter(type(record)).dump_python(record, mode="json")
+
+
+def from_json(kind: type[T], values: dict[str, Any]) -> T:
+    """Rebuild a record from ``to_json``'s values.
+
+    Args:
+        kind: The class of the record.
+        values: What ``to_json`` gave, possibly after a trip through JSON text.
+
+    Raises:
+        pydantic.ValidationError: if a field is missing, unknown or of another type.
+    """
+    return TypeAdapter(kind).validate_python(values)
