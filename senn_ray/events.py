@@ -1,0 +1,72 @@
+"""Events: what happens to a job, as the journal stores it and the console shows it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from senn_ray.records import Progress, RunRecord, RunSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobStarted:
+    """A job begins: its verb, settings and frozen plan."""
+
+    verb: str
+    config: dict[str, Any]
+    versions: dict[str, str]
+    where: str
+    """Where runs execute, for people: ``local Ray, 2 CPUs``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSubmitted:
+    """A run was handed to the executor."""
+
+    spec: RunSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunProgressed:
+    """A run shows a sign of life. Not kept in the journal."""
+
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFinished:
+    """A run ended: complete, diverged or failed."""
+
+    record: RunRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetLocked:
+    """The targets of a comparison are fixed from the self-expanding runs."""
+
+    val_loss: float
+    max_params: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestOpened:
+    """Test data is read, once, for these runs."""
+
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobEnded:
+    """A job is over; nothing follows."""
+
+    state: str
+    exit_code: int
+
+
+Event = (
+    JobStarted
+    | RunSubmitted
+    | RunProgressed
+    | RunFinished
+    | TargetLocked
+    | TestOpened
+    | JobEnded
+)

@@ -1,0 +1,54 @@
+"""Examples: raw arrays of a data set, their split, and batches on demand."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawData:
+    """A data set as arrays, put once in the object store and never written to.
+
+    ``train_*`` is the official training part (validation is taken from it), ``test_*``
+    the official test part.
+    """
+
+    name: str
+    task: Task
+    num_outputs: int
+    """Classes, or targets of a regression."""
+    feature_shape: tuple[int, ...]
+    train_x: np.ndarray
+    """[n, prod(feature_shape)], uint8 or float32."""
+    train_y: np.ndarray
+    """int64 [n] classes, or float32 [n, num_outputs] targets."""
+    test_x: np.ndarray
+    test_y: np.ndarray
+    default_val_per_class: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """One part of a data set: raw features, labels, and the standardisation."""
+
+    x: torch.Tensor
+    """[n, d], raw dtype."""
+    y: torch.Tensor
+    shift: torch.Tensor
+    """float32, [1] or [d]: subtracted from the features."""
+    scale: torch.Tensor
+    """float32, [1] or [d]: then divided by."""
+
+    def __len__(self) -> int:
+        """Count the examples."""
+        return len(self.x)
+
+    def batch(
+        self, indices: torch.Tensor | slice = slice(None)
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return standardised float32 features [b, d] and labels of some examples."""
+        return (self.x[indices].float() - self.shift) / self.scale, self.y[indices]
