@@ -23,20 +23,23 @@ class DataConfig(Section):
     """Which examples are used, and how they are split."""
 
     dataset: str = Field(
-        "digits",
+        default="digits",
         description="digits, mnist, fashion-mnist, cifar10, parquet:URI or "
         "factory:pkg.mod:function",
     )
     root: Path | None = Field(
-        None, description="where torchvision data is or goes (default: user cache)"
+        default=None,
+        description="where torchvision data is or goes (default: user cache)",
     )
     per_class: int | Literal["all"] = Field(
-        "all", description="training examples per class, stratified and nested"
+        default="all", description="training examples per class, stratified and nested"
     )
     val_per_class: int | None = Field(
-        None, ge=1, description="validation examples per class (default: per data set)"
+        default=None,
+        ge=1,
+        description="validation examples per class (default: per data set)",
     )
-    subset_seed: int = Field(0, ge=0, description="seed of splits and subsets")
+    subset_seed: int = Field(default=0, ge=0, description="seed of splits and subsets")
 
     @model_validator(mode="after")
     def _check_per_class(self) -> "DataConfig":
@@ -50,10 +53,14 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """Where the network starts and how large it may become."""
 
-    kind: Literal["mlp"] = Field("mlp", description="family of networks")
-    hidden: tuple[int, ...] = Field((2,), description="starting widths, input first")
-    max_hidden: int = Field(1024, ge=1, description="cap on the width of a layer")
-    activation: Activation = Field("silu", description="fixed nonlinearity")
+    kind: Literal["mlp"] = Field(default="mlp", description="family of networks")
+    hidden: tuple[int, ...] = Field(
+        default=(2,), description="starting widths, input first"
+    )
+    max_hidden: int = Field(
+        default=1024, ge=1, description="cap on the width of a layer"
+    )
+    activation: Activation = Field(default="silu", description="fixed nonlinearity")
 
     @model_validator(mode="after")
     def _check_widths(self) -> "ModelConfig":
@@ -74,47 +81,76 @@ class TrainConfig(Section):
     """How weights are trained; the same for growing and fixed runs."""
 
     optimizer: Literal["adamw", "natural"] = Field(
-        "adamw", description="adamw, or natural (K-FAC)"
+        default="adamw", description="adamw, or natural (K-FAC)"
     )
-    lr: float = Field(3e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(0.1, ge=0, description="decoupled weight decay")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of natural steps")
-    damping: float = Field(1e-2, gt=0, description="damping of natural steps")
-    kl_clip: float = Field(1e-2, gt=0, description="trust region of natural steps")
-    batch_size: int = Field(512, ge=1, description="examples per step, whole gang")
-    epochs: float = Field(40.0, gt=0, description="passes over the training data")
-    min_steps: int = Field(1500, ge=1, description="lower bound on the steps of a run")
-    max_steps: int | None = Field(None, ge=1, description="upper bound on the steps")
+    lr: float = Field(default=3e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(default=0.1, ge=0, description="decoupled weight decay")
+    momentum: float = Field(
+        default=0.9, ge=0, lt=1, description="momentum of natural steps"
+    )
+    damping: float = Field(default=1e-2, gt=0, description="damping of natural steps")
+    kl_clip: float = Field(
+        default=1e-2, gt=0, description="trust region of natural steps"
+    )
+    batch_size: int = Field(
+        default=512, ge=1, description="examples per step, whole gang"
+    )
+    epochs: float = Field(
+        default=40.0, gt=0, description="passes over the training data"
+    )
+    min_steps: int = Field(
+        default=1500, ge=1, description="lower bound on the steps of a run"
+    )
+    max_steps: int | None = Field(
+        default=None, ge=1, description="upper bound on the steps"
+    )
     cooldown: float = Field(
-        0.5, gt=0, le=1, description="last share of the steps, with falling rate"
+        default=0.5,
+        gt=0,
+        le=1,
+        description="last share of the steps, with falling rate",
     )
-    evaluations: int = Field(40, ge=2, description="validation measurements per run")
+    evaluations: int = Field(
+        default=40, ge=2, description="validation measurements per run"
+    )
 
 
 class GrowthConfig(Section):
     """When, where and with what a network grows and shrinks."""
 
-    enabled: bool = Field(True, description="false trains the starting widths only")
+    enabled: bool = Field(
+        default=True, description="false trains the starting widths only"
+    )
     relative_threshold: float = Field(
-        0.1, ge=0, description="least score gain, as a share of the current score"
+        default=0.1,
+        ge=0,
+        description="least score gain, as a share of the current score",
     )
     absolute_threshold: float = Field(
-        0.01, gt=0, description="least promised drop of the loss, in nats"
+        default=0.01, gt=0, description="least promised drop of the loss, in nats"
     )
     removal_threshold: float = Field(
-        0.001, ge=0, description="neurons that cost less (in nats) are pruned"
+        default=0.001, ge=0, description="neurons that cost less (in nats) are pruned"
     )
     significance: float = Field(
-        2.0, ge=0, description="least held-out gain, in standard errors"
+        default=2.0, ge=0, description="least held-out gain, in standard errors"
     )
-    candidates: int = Field(64, ge=1, description="candidates per site and check")
-    ascent_steps: int = Field(30, ge=0, description="steps of score ascent")
+    candidates: int = Field(
+        default=64, ge=1, description="candidates per site and check"
+    )
+    ascent_steps: int = Field(default=30, ge=0, description="steps of score ascent")
     decision_examples: int = Field(
-        4096, ge=2, description="most training examples for one decision"
+        default=4096, ge=2, description="most training examples for one decision"
     )
-    check_every: int = Field(50, ge=1, description="steps between growth checks")
-    patience: int = Field(4, ge=1, description="rejected checks until growth is over")
-    max_additions: int = Field(16, ge=1, description="most additions in one check")
+    check_every: int = Field(
+        default=50, ge=1, description="steps between growth checks"
+    )
+    patience: int = Field(
+        default=4, ge=1, description="rejected checks until growth is over"
+    )
+    max_additions: int = Field(
+        default=16, ge=1, description="most additions in one check"
+    )
 
     @model_validator(mode="after")
     def _check_hysteresis(self) -> "GrowthConfig":
@@ -131,28 +167,40 @@ class BaselineConfig(Section):
     """The opponents: ways of choosing a fixed size by restarts."""
 
     arms: tuple[Arm, ...] = Field(
-        ("random", "tpe_pareto", "ladder_bisect", "max_once"),
+        default=("random", "tpe_pareto", "ladder_bisect", "max_once"),
         description="opponents of the self-expanding runs",
     )
-    max_trials: int = Field(32, ge=1, description="most runs of the random arm")
-    until_hits: int = Field(8, ge=1, description="the random arm stops at these hits")
-    studies: int = Field(4, ge=1, description="independent tpe_pareto studies")
-    trials_per_study: int = Field(8, ge=1, description="runs per tpe_pareto study")
-    repeats: int = Field(3, ge=1, description="repeats of ladder_bisect and max_once")
+    max_trials: int = Field(default=32, ge=1, description="most runs of the random arm")
+    until_hits: int = Field(
+        default=8, ge=1, description="the random arm stops at these hits"
+    )
+    studies: int = Field(default=4, ge=1, description="independent tpe_pareto studies")
+    trials_per_study: int = Field(
+        default=8, ge=1, description="runs per tpe_pareto study"
+    )
+    repeats: int = Field(
+        default=3, ge=1, description="repeats of ladder_bisect and max_once"
+    )
 
 
 class CompareConfig(Section):
     """How growing and fixed runs are compared."""
 
-    seeds: int = Field(5, ge=1, description="self-expanding runs")
+    seeds: int = Field(default=5, ge=1, description="self-expanding runs")
     size_factor: float = Field(
-        1.1, ge=1, description="quality at size: parameters over the median grown ones"
+        default=1.1,
+        ge=1,
+        description="quality at size: parameters over the median grown ones",
     )
     epsilon: float = Field(
-        0.02, ge=0, description="non-inferiority margin, as a share of the target loss"
+        default=0.02,
+        ge=0,
+        description="non-inferiority margin, as a share of the target loss",
     )
     retrain_seeds: int = Field(
-        3, ge=1, description="fresh seeds of each arm's winner, measured on test data"
+        default=3,
+        ge=1,
+        description="fresh seeds of each arm's winner, measured on test data",
     )
 
 
@@ -160,26 +208,32 @@ class ClusterConfig(Section):
     """Where runs are placed."""
 
     address: str | None = Field(
-        None, description="Ray cluster to join (default: start one here)"
+        default=None, description="Ray cluster to join (default: start one here)"
     )
-    workers_per_run: int = Field(1, ge=1, description="replicas in the gang of a run")
+    workers_per_run: int = Field(
+        default=1, ge=1, description="replicas in the gang of a run"
+    )
     max_parallel_runs: int | None = Field(
-        None, ge=1, description="runs side by side (default: as many as fit)"
+        default=None, ge=1, description="runs side by side (default: as many as fit)"
     )
-    cpus_per_worker: int = Field(1, ge=1, description="CPU cores and threads a replica")
-    gpus_per_worker: float = Field(0.0, ge=0, description="GPUs a replica")
+    cpus_per_worker: int = Field(
+        default=1, ge=1, description="CPU cores and threads a replica"
+    )
+    gpus_per_worker: float = Field(default=0.0, ge=0, description="GPUs a replica")
 
 
 class OutputConfig(Section):
     """Where results go."""
 
-    root: Path = Field(Path("runs"), description="parent of run folders")
+    root: Path = Field(default=Path("runs"), description="parent of run folders")
 
 
 class Config(Section):
     """All settings of a job."""
 
-    seed: int = Field(0, ge=0, description="root seed; all others derive from it")
+    seed: int = Field(
+        default=0, ge=0, description="root seed; all others derive from it"
+    )
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
