@@ -1,0 +1,1 @@
+"""Search: which runs to do, what they show. Knows records, nothing of tensors."""

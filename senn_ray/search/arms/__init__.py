@@ -1,0 +1,1 @@
+"""Arms: ways of choosing the size of a network."""

@@ -1,0 +1,157 @@
+"""Executors: where runs are carried out. The coordinator knows only this protocol.
+
+A conformance suite that every executor passes is in ``tests/search/executor_suite.py``.
+"""
+
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol, Self
+
+from senn_ray.events import RunFinished, RunProgressed
+from senn_ray.records import Cost, Progress, RunRecord, RunSpec
+
+Report = RunProgressed | RunFinished
+RunFunction = Callable[[RunSpec, Callable[[Progress], None]], RunRecord]
+
+
+class Executor(Protocol):
+    """Carry out runs and report on them; every run gets exactly one RunFinished."""
+
+    @property
+    def capacity(self) -> int:
+        """How many runs may be in flight."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """Where runs execute, for people: ``local Ray, 2 CPUs``."""
+        ...
+
+    def submit(self, spec: RunSpec) -> None:
+        """Start a run, or queue it; never block for it."""
+        ...
+
+    def wait(self) -> list[Report]:
+        """Block until something happened to a run in flight, and tell what.
+
+        Returns an empty list at once if nothing is in flight. A run that raises
+        becomes a RunFinished with a failed record.
+        """
+        ...
+
+    def close(self) -> None:
+        """Abandon what is in flight and release everything. May be called twice."""
+        ...
+
+
+def failed_record(spec: RunSpec, error: str, *, wall_s: float = 0.0) -> RunRecord:
+    """Describe a run that died: it counts as one run and reaches nothing.
+
+    Args:
+        spec: The run.
+        error: What happened, in one line.
+        wall_s: Seconds it had used.
+
+    Returns:
+        A record with state ``failed``.
+    """
+    return RunRecord(
+        run_id=spec.run_id,
+        arm=spec.arm,
+        kind=spec.kind,
+        study=spec.study,
+        trial=spec.trial,
+        state="failed",
+        stop_reason="error",
+        dataset=spec.data.dataset,
+        per_class=spec.data.per_class,
+        seed=spec.seed,
+        workers=spec.workers,
+        hidden_start=spec.model.hidden,
+        hidden=spec.model.hidden,
+        params=0,
+        n_train=0,
+        train_loss=None,
+        val_loss=None,
+        val_accuracy=None,
+        test_loss=None,
+        test_accuracy=None,
+        wall_s=wall_s,
+        checks=0,
+        cost=Cost(device_s=wall_s * spec.workers),
+        error=error,
+    )
+
+
+class _AbandonedError(Exception):
+    """Unwind a run whose executor was closed."""
+
+
+class LocalExecutor:
+    """Carry out runs one after the other in this process.
+
+    A single thread works, so that progress is reported while a run is under way and
+    an interrupt reaches the waiting thread.
+    """
+
+    capacity = 1
+    where = "this process, one run at a time"
+
+    def __init__(self, run: RunFunction) -> None:
+        self._run = run
+        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._in_flight = 0
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        """Return the executor."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the executor."""
+        self.close()
+
+    def submit(self, spec: RunSpec) -> None:
+        """Queue a run."""
+        self._in_flight += 1
+        self._thread.submit(self._carry_out, spec)
+
+    def wait(self) -> list[Report]:
+        """Block for a report; return an empty list if nothing is in flight."""
+        if self._in_flight == 0:
+            return []
+        reports = [self._reports.get()]
+        while not self._reports.empty():
+            reports.append(self._reports.get())
+        self._in_flight -= sum(isinstance(r, RunFinished) for r in reports)
+        return reports
+
+    def close(self) -> None:
+        """Drop queued runs; the present one stops at its next sign of life."""
+        self._closed = True
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _carry_out(self, spec: RunSpec) -> None:
+        started = time.monotonic()
+        try:
+            record = self._run(spec, self._report)
+        except _AbandonedError:
+            return
+        except Exception as error:  # noqa: BLE001 - one bad run must not stop the others
+            text = f"{type(error).__name__}: {error}"
+            record = failed_record(spec, text, wall_s=time.monotonic() - started)
+        self._reports.put(RunFinished(record=record))
+
+    def _report(self, progress: Progress) -> None:
+        if self._closed:
+            raise _AbandonedError
+        self._reports.put(RunProgressed(progress=progress))

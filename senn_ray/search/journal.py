@@ -1,0 +1,97 @@
+"""The journal: every event of a job, one JSON line each, append-only.
+
+An event is on the disk before anything acts on it, so the journal is the truth: every
+table and every number of a report can be rebuilt from it. Signs of life
+(RunProgressed) are not kept.
+
+A line is ``{"event": NAME, "utc_s": SECONDS, "data": {...}}``; ``data`` has the fields
+of the class NAME in ``senn_ray.events``.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from senn_ray.errors import DataError
+from senn_ray.events import Event, RunProgressed
+
+FILE_NAME = "journal.jsonl"
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {
+    kind.__name__: TypeAdapter(kind) for kind in get_args(Event)
+}
+
+
+class Journal:
+    """Append events to a file; each one is on the disk when ``append`` returns."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        _drop_torn_line(self._file)
+
+    def append(self, event: Event) -> None:
+        """Write one event and force it to the disk. Signs of life are skipped."""
+        if isinstance(event, RunProgressed):
+            return
+        _write_all(self._file, _encode(event, self._clock()))
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def read(path: Path) -> list[Event]:
+    """Read all events of a journal; a torn last line is left out.
+
+    Args:
+        path: The journal, or the run folder it lies in.
+
+    Raises:
+        DataError: if there is no journal, or a line before the last is damaged.
+    """
+    path = path / FILE_NAME if path.is_dir() else path
+    if not path.is_file():
+        raise DataError(f"{path}: no journal here; give the folder of a run")
+    *lines, torn = path.read_bytes().split(b"\n")
+    events = [_decode(line, path=path, number=n) for n, line in enumerate(lines, 1)]
+    del torn  # text after the last newline was never completed
+    return events
+
+
+def _encode(event: Event, utc_s: float) -> bytes:
+    name = type(event).__name__
+    data = _ADAPTERS[name].dump_python(event, mode="json")
+    line = json.dumps({"event": name, "utc_s": utc_s, "data": data})
+    return line.encode() + b"\n"
+
+
+def _decode(line: bytes, *, path: Path, number: int) -> Event:
+    try:
+        values = json.loads(line)
+        return _ADAPTERS[values["event"]].validate_python(values["data"])
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise DataError(
+            f"{path}:{number}: damaged journal line ({type(error).__name__}); "
+            "restore the file, or cut it before this line"
+        ) from error
+
+
+def _write_all(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
+
+
+def _drop_torn_line(file: int) -> None:
+    size = os.fstat(file).st_size
+    text = os.pread(file, size, 0)
+    keep = text.rfind(b"\n") + 1
+    os.ftruncate(file, keep)
+    os.lseek(file, keep, os.SEEK_SET)
