@@ -1,0 +1,1 @@
+"""Data, splits and the training loop: what happens to one network."""

@@ -29,6 +29,10 @@ class RawData:
     test_x: np.ndarray
     test_y: np.ndarray
     default_val_per_class: int
+    shift: np.ndarray | None = None
+    """float32, [1] or [d]: standardisation of the official training features, measured
+    when the data set is loaded; measured again by each user if left out."""
+    scale: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,88 @@
+"""Data of one's own: ``factory:package.module:function``.
+
+The function takes no arguments and returns ``(train, test)``. Each part is a pair of
+arrays ``(features, labels)``, or a torch data set whose items are such pairs of one
+example. Integer labels make a classification, floats a regression. Validation examples
+are taken from the training part, as for every other source.
+"""
+
+import hashlib
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from senn_ray.errors import ConfigError, DataError
+from senn_ray.training.data import RawData
+from senn_ray.training.sources import Part, assemble
+
+PAIR = 2
+
+
+def read(reference: str) -> RawData:
+    """Call a factory and check what it returns.
+
+    Args:
+        reference: ``package.module:function``, importable here or from the working
+            directory; anything else is a ``ConfigError``.
+
+    Raises:
+        DataError: if it fails, if its arrays do not fit together, or if training and
+            test examples overlap.
+    """
+    name = f"factory:{reference}"
+    function = _import(reference)
+    try:
+        returned = function()
+        train, test = (_part(part) for part in returned)
+    except Exception as error:
+        raise DataError(
+            f"{name} must return (train, test), each a pair of arrays (features, "
+            f"labels) or a torch data set of such pairs: {error!r}"
+        ) from error
+    _check_overlap(name, train, test)
+    shape = train[0].shape[1:]
+    return assemble(name, train=train, test=test, feature_shape=shape)
+
+
+def _import(reference: str) -> Any:
+    module_name, _, function = reference.partition(":")
+    # A console script does not have the working directory on its path; users expect it.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return getattr(importlib.import_module(module_name), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"data.dataset factory:{reference} cannot be imported ({error}); use "
+            "factory:package.module:function"
+        ) from error
+
+
+def _part(part: Any) -> Part:
+    if isinstance(part, tuple | list) and len(part) == PAIR:
+        x, y = part
+    else:
+        pairs = [part[i] for i in range(len(part))]
+        x = np.stack([np.asarray(x) for x, _ in pairs])
+        y = np.stack([np.asarray(y) for _, y in pairs])
+    return np.asarray(x), np.asarray(y)
+
+
+def _check_overlap(name: str, train: Part, test: Part) -> None:
+    if train[0].shape[1:] != test[0].shape[1:]:
+        return  # Said better by the check of shapes.
+    shared = len(_digests(train[0]) & _digests(test[0]))
+    if shared:
+        raise DataError(
+            f"{name}: training and test parts share {shared} identical examples, so "
+            "test results would be too good; remove them from one part"
+        )
+
+
+def _digests(x: np.ndarray) -> set[bytes]:
+    rows = np.ascontiguousarray(x.reshape(len(x), -1), dtype=np.float32)
+    return {hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows}

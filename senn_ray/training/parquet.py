@@ -1,0 +1,184 @@
+"""Parquet data sets, local or on any file system that pyarrow knows.
+
+A folder holds ``train*.parquet`` and ``test*.parquet``. Each file has a column
+``label`` (integers: classes; floats: regression) and one of
+
+- ``image``: encoded images (bytes, or a struct with a field ``bytes``), or raw pixels
+  as ``fixed_size_binary`` with their shape under ``shape`` in the schema's metadata,
+- ``features``: a fixed-size list of numbers.
+"""
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from PIL import Image
+
+from senn_ray.errors import DataError
+from senn_ray.training.data import RawData
+from senn_ray.training.sources import Part, assemble
+
+RGB_DIMS = 3
+
+
+def read(uri: str) -> RawData:
+    """Read the training and test files of a folder.
+
+    Args:
+        uri: Local path, or a URI such as ``s3://bucket/prefix``.
+
+    Raises:
+        DataError: if files are missing or damaged, or their columns do not fit.
+    """
+    name = f"parquet:{uri}"
+    try:
+        system, path = _locate(uri)
+        listing = system.get_file_info(pafs.FileSelector(path))
+        files = [info.path for info in listing if info.is_file]
+        train, test = (_part(name, system, files, which) for which in ("train", "test"))
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{name} cannot be read: {reason}") from error
+    if train[0].shape[1:] != test[0].shape[1:]:
+        raise DataError(
+            f"{name}: training examples have shape {list(train[0].shape[1:])}, test "
+            f"examples {list(test[0].shape[1:])}; both parts need the same shape"
+        )
+    shape = train[0].shape[1:]
+    return assemble(name, train=train, test=test, feature_shape=shape)
+
+
+def _locate(uri: str) -> tuple[pafs.FileSystem, str]:
+    if "://" in uri:
+        return pafs.FileSystem.from_uri(uri)
+    return pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+
+
+def _part(name: str, system: pafs.FileSystem, files: list[str], which: str) -> Part:
+    pattern = re.compile(rf"{which}[^/]*\.parquet$")
+    chosen = sorted(f for f in files if pattern.match(f.rsplit("/", 1)[-1]))
+    if not chosen:
+        raise DataError(f"{name}: no file {which}*.parquet in that folder")
+    parts = [_file(system, path) for path in chosen]
+    shapes = {x.shape[1:] for x, _ in parts}
+    if len(shapes) > 1:
+        raise DataError(
+            f"{name}: {which} files differ in the shape of an example: "
+            f"{sorted(list(shape) for shape in shapes)}"
+        )
+    xs, ys = zip(*parts, strict=True)
+    return np.concatenate(xs), np.concatenate(ys)
+
+
+def _file(system: pafs.FileSystem, path: str) -> Part:
+    try:
+        with system.open_input_file(path) as source:
+            table = pq.ParquetFile(source).read()
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path} is damaged or not Parquet: {reason}") from error
+    names = table.column_names
+    if "label" not in names or not {"image", "features"} & set(names):
+        raise DataError(
+            f"{path} needs a column label and a column image or features; it has "
+            f"{', '.join(names) or 'none'}"
+        )
+    for column in names:
+        if column in {"label", "image", "features"} and table[column].null_count:
+            raise DataError(
+                f"{path}: column {column} has {table[column].null_count} nulls"
+            )
+    labels = _labels(path, table["label"])
+    if "image" in names:
+        return _images(path, table), labels
+    return _features(path, table["features"]), labels
+
+
+def _labels(path: str, column: pa.ChunkedArray) -> np.ndarray:
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise DataError(
+            f"{path}: column label is {kind}; it must be integers 0, 1, 2, ... "
+            "(classes) or floats (regression)"
+        )
+    return column.to_numpy()
+
+
+def _features(path: str, column: pa.ChunkedArray) -> np.ndarray:
+    kind = column.type
+    if not pa.types.is_fixed_size_list(kind) or not _is_number(kind.value_type):
+        raise DataError(
+            f"{path}: column features is {kind}; it must be a fixed_size_list of "
+            "numbers"
+        )
+    parts = [chunk.flatten() for chunk in column.chunks]
+    values = pa.chunked_array(parts, kind.value_type)
+    if values.null_count:
+        raise DataError(f"{path}: column features has {values.null_count} nulls in it")
+    return values.to_numpy().reshape(-1, kind.list_size)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+def _images(path: str, table: pa.Table) -> np.ndarray:
+    column = table["image"]
+    if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        chunks = [chunk.field("bytes") for chunk in column.chunks]
+        column = pa.chunked_array(chunks, column.type.field("bytes").type)
+    kind = column.type
+    if pa.types.is_fixed_size_binary(kind):
+        return _raw_pixels(path, table)
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise DataError(
+            f"{path}: column image is {kind}; it must hold encoded images as binary "
+            "(or a struct with a field bytes), or raw pixels as fixed_size_binary"
+        )
+    return _decoded(path, column)
+
+
+def _raw_pixels(path: str, table: pa.Table) -> np.ndarray:
+    field, width = table.schema.field("image"), table["image"].type.byte_width
+    metadata = {**(table.schema.metadata or {}), **(field.metadata or {})}
+    text = metadata.get(b"shape", b"").decode()
+    shape = tuple(int(size) for size in re.findall(r"\d+", text))
+    if int(np.prod(shape)) != width or not shape:
+        raise DataError(
+            f"{path}: raw images of {width} bytes need their shape in the schema's "
+            f"metadata, such as shape = '[1, 28, 28]'; it has {text or 'none'!r}"
+        )
+    pixels = b"".join(table["image"].to_pylist())
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(-1, *shape)
+
+
+def _decoded(path: str, column: pa.ChunkedArray) -> np.ndarray:
+    first = _decode(path, 0, column[0].as_py())
+    images = np.empty((len(column), *first.shape), dtype=np.uint8)
+    for row, value in enumerate(column):
+        image = _decode(path, row, value.as_py())
+        if image.shape != first.shape:
+            raise DataError(
+                f"{path}: images of unequal size: row 0 is {list(first.shape)}, row "
+                f"{row} is {list(image.shape)} (channels, height, width); resize them"
+            )
+        images[row] = image
+    return images
+
+
+def _decode(path: str, row: int, encoded: Any) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(
+            f"{path}: row {row} is not a readable image: {error}"
+        ) from error
+    if pixels.ndim == RGB_DIMS:
+        return pixels.transpose(2, 0, 1)
+    return pixels[None]
