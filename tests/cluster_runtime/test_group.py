@@ -1,0 +1,70 @@
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from senn_ray.cluster_runtime import group
+from senn_ray.cluster_runtime.group import GlooReducer, PeerLostError, Seat
+
+
+def _gang(name: str, size: int, store: group.StoreAddress) -> list[GlooReducer]:
+    def take(rank: int) -> GlooReducer:
+        seat = Seat(rendezvous=name, rank=rank, size=size)
+        return group.join(store, seat, host="127.0.0.1", timeout_s=20)
+
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(take, range(size)))
+
+
+def _sums(gang: list[GlooReducer], parts: list[torch.Tensor]) -> list[torch.Tensor]:
+    with ThreadPoolExecutor(len(gang)) as pool:
+        return list(pool.map(lambda r, p: r.sum(p.clone()), gang, parts))
+
+
+def test_all_replicas_get_the_same_bits_in_every_group() -> None:
+    store, address = group.host_store("127.0.0.1")
+    generator = torch.Generator().manual_seed(0)
+    parts = [torch.randn(1003, generator=generator) for _ in range(3)]
+    first = _sums(_gang("run-a", 3, address), parts)
+    again = _sums(_gang("run-b", 3, address), parts)
+    for total in first + again:
+        assert torch.equal(total, first[0])
+    torch.testing.assert_close(first[0], parts[0] + parts[1] + parts[2])
+    del store
+
+
+def test_the_store_listens_on_its_own_address_only() -> None:
+    store, address = group.host_store("127.0.0.1")
+    assert address.host == "127.0.0.1"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", address.port), timeout=5)
+    del store
+
+
+def test_a_gone_peer_is_an_error_that_names_the_rank() -> None:
+    store, address = group.host_store("127.0.0.1")
+    gang = _gang("run-c", 2, address)
+    failure: list[BaseException] = []
+
+    def wait_for_peer() -> None:
+        try:
+            gang[0].sum(torch.ones(2))
+        except PeerLostError as error:
+            failure.append(error)
+
+    waiting = threading.Thread(target=wait_for_peer)
+    waiting.start()
+    del gang[1]
+    waiting.join(30)
+    assert "rank 0 of 2 lost a replica" in str(failure[0])
+    del store
+
+
+def test_a_missing_peer_does_not_block_for_ever() -> None:
+    store, address = group.host_store("127.0.0.1")
+    seat = Seat(rendezvous="run-d", rank=0, size=2)
+    with pytest.raises(PeerLostError, match="rank 0 of 2 did not meet its peers"):
+        group.join(address, seat, host="127.0.0.1", timeout_s=0.5)
+    del store
