@@ -25,7 +25,7 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
     "search": (WORDS, {"numpy", "optuna", "pydantic", "scipy"}),
     "cluster_runtime": (
         WORDS | {"training.reducer", "training.data", "tasks", "search.executor"},
-        {"ray", "torch"},
+        {"ray", "torch", "grpc"},
     ),
     "report": (
         WORDS | {"search.journal"},
