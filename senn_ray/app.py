@@ -1,0 +1,258 @@
+"""Assembly: bind data, tasks, search, an executor and a run folder; one call per verb.
+
+Every verb of the command line is a function here. It returns a small object with the
+summary, the exit code and, on demand, Arrow tables. Heavy imports are made when they
+are needed, so that importing this module loads neither torch nor ray.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from senn_ray.config import ClusterConfig, Config
+from senn_ray.errors import ConfigError, SennRayError
+from senn_ray.events import Event, JobEnded, JobStarted
+from senn_ray.search import folder as run_folder
+from senn_ray.search import journal, protocol
+from senn_ray.search.plan import Plan, Verb
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from senn_ray.search.executor import Executor
+    from senn_ray.training.data import RawData
+
+Observer = Callable[[Event], None]
+Check = tuple[str, bool, str]
+MakeExecutor = Callable[["RawData", ClusterConfig], AbstractContextManager["Executor"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """What a job left behind."""
+
+    folder: Path
+    """The run folder, absolute."""
+    summary: dict[str, Any]
+    """The contents of ``summary.json``."""
+    exit_code: int
+    """0; 6 if some runs failed or diverged; 130 if interrupted."""
+
+    def table(self, name: str) -> "pa.Table":
+        """Read a table: runs, steps, expansions, matches or sizes.
+
+        Args:
+            name: The name of the table.
+        """
+        from senn_ray.report import tables
+
+        return tables.read(self.folder, name)
+
+
+def grow(
+    config: Config,
+    *,
+    out: Path | None = None,
+    seeds: int = 1,
+    observe: Observer | None = None,
+    executor: MakeExecutor | None = None,
+) -> JobResult:
+    """Train self-expanding networks, each from its own seed.
+
+    Args:
+        config: The settings.
+        out: The run folder, new or empty (default: a new one under ``output.root``).
+        seeds: How many runs.
+        observe: Is shown every event while the job runs.
+        executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
+    """
+    compared = config.compare.model_copy(update={"seeds": seeds})
+    config = config.model_copy(update={"compare": compared})
+    return _run("grow", config, out, observe=observe, executor=executor)
+
+
+def compare(
+    config: Config,
+    *,
+    out: Path | None = None,
+    observe: Observer | None = None,
+    executor: MakeExecutor | None = None,
+) -> JobResult:
+    """Compare self-expanding runs with arms that choose a fixed size by restarts.
+
+    Args:
+        config: The settings.
+        out: The run folder, new or empty (default: a new one under ``output.root``).
+        observe: Is shown every event while the job runs.
+        executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
+
+    Raises:
+        ConfigError: if the network does not have exactly one hidden layer.
+    """
+    if len(config.model.hidden) != 1:
+        raise ConfigError(
+            f"compare searches the width of one hidden layer, but model.hidden is "
+            f"{list(config.model.hidden)}; type --model.hidden 2"
+        )
+    return _run("compare", config, out, observe=observe, executor=executor)
+
+
+def report(folder: Path) -> Path:
+    """Compute summary, tables and page again, from the journal alone.
+
+    Args:
+        folder: A run folder.
+
+    Returns:
+        The page, ``report/index.html``.
+    """
+    _finish(folder)
+    return folder / "report" / "index.html"
+
+
+def submit(address: str, args: Sequence[str], *, working_dir: Path) -> int:
+    """Run a verb as a job of a cluster, and show what it prints.
+
+    Args:
+        address: Ray's job address, such as ``http://HOST:8265``.
+        args: The verb and its flags.
+        working_dir: Folder that is sent along.
+
+    Returns:
+        The exit code of the verb.
+    """
+    from senn_ray.cluster_runtime.submit import submit_job
+
+    return submit_job(address, args, working_dir=working_dir)
+
+
+def doctor(config: Config) -> list[Check]:
+    """Check versions, cluster, output folder and data set.
+
+    Args:
+        config: The settings.
+
+    Returns:
+        For each check its name, whether it is well, and what was found.
+    """
+    from senn_ray.cluster_runtime.doctor import check_cluster
+
+    return [
+        ("versions", True, _versions_line()),
+        _try("output", lambda: run_folder.check_writable(config.output.root)),
+        _try("data", lambda: _data_line(config)),
+        *check_cluster(config.cluster),
+    ]
+
+
+def in_process(
+    raw: "RawData", cluster: ClusterConfig
+) -> AbstractContextManager["Executor"]:
+    """Make an executor that works in this process, without Ray.
+
+    Args:
+        raw: The data set.
+        cluster: Not used: there is one process.
+    """
+    from senn_ray.search.executor import LocalExecutor
+    from senn_ray.tasks import train_run
+
+    del cluster
+    return LocalExecutor(
+        lambda spec, on_progress: train_run(spec, raw, on_progress=on_progress)
+    )
+
+
+def _on_ray(
+    raw: "RawData", cluster: ClusterConfig
+) -> AbstractContextManager["Executor"]:
+    from senn_ray.cluster_runtime.executor import RayExecutor
+
+    return RayExecutor(raw, cluster)
+
+
+def _run(
+    verb: Verb,
+    config: Config,
+    out: Path | None,
+    *,
+    observe: Observer | None,
+    executor: MakeExecutor | None,
+) -> JobResult:
+    from senn_ray.training import datasets
+
+    folder = run_folder.choose(out, config, verb)
+    raw = datasets.load(config.data)
+    plan = Plan(verb=verb, config=config, checkpoints=folder / "checkpoints")
+    arrays = (raw.train_x, raw.train_y, raw.test_x, raw.test_y)
+    frozen = protocol.freeze(plan, data_sha256=run_folder.hash_arrays(*arrays))
+    with (executor or _on_ray)(raw, config.cluster) as ready:
+        run_folder.create(folder, plan, frozen)
+        ended = _coordinate(plan, folder, ready, observe or _ignore)
+    summary = _finish(folder)
+    return JobResult(folder=folder, summary=summary, exit_code=ended.exit_code)
+
+
+def _coordinate(
+    plan: Plan, folder: Path, executor: "Executor", observe: Observer
+) -> JobEnded:
+    from senn_ray.search.arms.optuna_studies import OptunaStudies
+    from senn_ray.search.coordinator import run_job
+    from senn_ray.search.machine import State
+
+    started = JobStarted(
+        verb=plan.verb,
+        config=plan.config.model_dump(mode="json"),
+        versions=protocol.versions(),
+        where=executor.where,
+    )
+    with contextlib.closing(journal.Journal(folder / journal.FILE_NAME)) as writer:
+        return run_job(
+            State(plan=plan, capacity=executor.capacity),
+            started,
+            executor=executor,
+            journal=writer,
+            studies=OptunaStudies(plan, folder / "optuna"),
+            observe=observe,
+        )
+
+
+def _finish(folder: Path) -> dict[str, Any]:
+    """Write summary, tables and page from the journal; return the summary."""
+    from senn_ray.report import page, tables
+    from senn_ray.search.summary import summarise
+
+    events = journal.read(folder)
+    summary = summarise(events)
+    run_folder.write_json(folder / "summary.json", summary)
+    run_folder.close_manifest(folder, summary)
+    tables.write(folder, events, summary)
+    page.write(folder)
+    return summary
+
+
+def _ignore(event: Event) -> None:
+    del event
+
+
+def _try(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return (name, True, check())
+    except SennRayError as error:
+        return (name, False, str(error))
+
+
+def _versions_line() -> str:
+    return ", ".join(f"{name} {text}" for name, text in protocol.versions().items())
+
+
+def _data_line(config: Config) -> str:
+    from senn_ray.training import datasets
+
+    raw = datasets.load(config.data)
+    return (
+        f"{raw.name}: {len(raw.train_y)} training and {len(raw.test_y)} test examples"
+    )

@@ -1,0 +1,262 @@
+"""Tables: Arrow and Parquet, rebuilt from the journal.
+
+Units are in the metadata of each field, the schema version in that of the table. Costs
+are those of the whole run. Columns are only ever added, at the end.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from senn_ray.errors import DataError
+from senn_ray.events import Event, RunFinished
+from senn_ray.records import RunRecord
+
+SCHEMA_VERSION = "1"
+FOLDER = "tables"
+Rows = list[dict[str, Any]]
+
+TEXT, WHOLE, REAL, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+WIDTHS = pa.list_(pa.int32())
+
+# name: (type, unit); the order is the order of the columns.
+RUNS = {
+    "run_id": (TEXT, ""),
+    "arm": (TEXT, ""),
+    "kind": (TEXT, "grow or fixed"),
+    "study": (WHOLE, ""),
+    "trial": (WHOLE, ""),
+    "state": (TEXT, "complete, diverged or failed"),
+    "stop_reason": (TEXT, ""),
+    "dataset": (TEXT, ""),
+    "per_class": (TEXT, "training examples per class, or all"),
+    "seed": (WHOLE, ""),
+    "workers": (WHOLE, "replicas"),
+    "hidden_start": (WIDTHS, "units"),
+    "hidden": (WIDTHS, "units"),
+    "params": (WHOLE, "parameters"),
+    "n_train": (WHOLE, "examples"),
+    "train_loss": (REAL, "nats or squared error"),
+    "val_loss": (REAL, "nats or squared error"),
+    "val_accuracy": (REAL, "share"),
+    "test_loss": (REAL, "nats or squared error"),
+    "test_accuracy": (REAL, "share"),
+    "steps": (WHOLE, "optimiser steps"),
+    "sample_visits": (WHOLE, "examples"),
+    "flops": (REAL, "floating point operations"),
+    "device_s": (REAL, "seconds x replicas"),
+    "growth_s": (REAL, "seconds x replicas"),
+    "wall_s": (REAL, "seconds"),
+    "checks": (WHOLE, "growth checks"),
+    "device_name": (TEXT, ""),
+    "started_utc_s": (REAL, "seconds since 1970-01-01 UTC"),
+    "checkpoint": (TEXT, "path"),
+    "checksum": (TEXT, "SHA-256"),
+    "error": (TEXT, ""),
+}
+STEPS = {
+    "run_id": (TEXT, ""),
+    "arm": (TEXT, ""),
+    "eval_index": (WHOLE, ""),
+    "step": (WHOLE, "optimiser steps"),
+    "sample_visits": (WHOLE, "examples"),
+    "device_s": (REAL, "seconds x replicas"),
+    "train_loss": (REAL, "nats or squared error"),
+    "val_loss": (REAL, "nats or squared error"),
+    "val_accuracy": (REAL, "share"),
+    "lr": (REAL, ""),
+    "hidden": (WIDTHS, "units"),
+    "params": (WHOLE, "parameters"),
+    "current_score": (REAL, "twice the loss, nats"),
+}
+EXPANSIONS = {
+    "run_id": (TEXT, ""),
+    "event_index": (WHOLE, ""),
+    "step": (WHOLE, "optimiser steps"),
+    "kind": (TEXT, "widen, rejected or prune"),
+    "site": (WHOLE, "hidden layer, from the input"),
+    "score_gain": (REAL, "twice the loss, nats"),
+    "relative_gain": (REAL, "share of current_score"),
+    "current_score": (REAL, "twice the loss, nats"),
+    "heldout_gain": (REAL, "twice the loss, nats"),
+    "heldout_z": (REAL, "standard errors"),
+    "removal_cost": (REAL, "nats"),
+    "hidden_before": (WIDTHS, "units"),
+    "hidden_after": (WIDTHS, "units"),
+    "loss_before": (REAL, "nats or squared error"),
+    "loss_after": (REAL, "nats or squared error"),
+}
+MATCHES = {
+    "target": (TEXT, "quality or quality_at_size"),
+    "arm": (TEXT, ""),
+    "currency": (TEXT, ""),
+    "val_loss": (REAL, "nats or squared error: the target"),
+    "max_params": (WHOLE, "parameters: the target"),
+    "runs": (WHOLE, "runs"),
+    "searches": (WHOLE, "searches"),
+    "hits": (WHOLE, "searches"),
+    "censored": (WHOLE, "searches"),
+    "spent": (REAL, "the currency"),
+    "cost_to_hit": (REAL, "the currency"),
+    "cost_to_hit_low": (REAL, "the currency, 95 %"),
+    "cost_to_hit_high": (REAL, "the currency, 95 %"),
+    "exchange_rate": (REAL, "ratio"),
+    "exchange_rate_low": (REAL, "ratio, 95 %"),
+    "exchange_rate_high": (REAL, "ratio, 95 %"),
+    "chance_above_one": (REAL, "share of draws"),
+    "restarts_saved": (REAL, "runs"),
+    "restarts_saved_low": (REAL, "runs, 95 %"),
+    "restarts_saved_high": (REAL, "runs, 95 %"),
+    "bound": (FLAG, "only the low ends of rate and saved mean anything"),
+}
+SIZES = {
+    "hidden": (WHOLE, "units"),
+    "params": (WHOLE, "parameters"),
+    "seeds": (WHOLE, "runs"),
+    "val_mean": (REAL, "nats or squared error"),
+    "val_low": (REAL, "nats or squared error, 95 %"),
+    "val_high": (REAL, "nats or squared error, 95 %"),
+    "noninferior": (FLAG, "to the target, with the margin compare.epsilon"),
+}
+SCHEMAS = {
+    "runs": RUNS,
+    "steps": STEPS,
+    "expansions": EXPANSIONS,
+    "matches": MATCHES,
+    "sizes": SIZES,
+}
+
+
+def build(events: Sequence[Event], summary: dict[str, Any]) -> dict[str, pa.Table]:
+    """Build all tables of a job.
+
+    Args:
+        events: What ``journal.read`` gave.
+        summary: The summary of the same job.
+    """
+    records = [event.record for event in events if isinstance(event, RunFinished)]
+    records.sort(key=lambda r: (r.arm, r.study, r.trial))
+    rows: dict[str, Rows] = {
+        "runs": [_run(record) for record in records],
+        "steps": [row for record in records for row in _steps(record)],
+        "expansions": [row for record in records for row in _expansions(record)],
+        "matches": _matches(summary) if summary["verb"] == "compare" else [],
+        "sizes": summary.get("sizes", []),
+    }
+    return {name: _table(name, rows[name]) for name in SCHEMAS}
+
+
+def write(folder: Path, events: Sequence[Event], summary: dict[str, Any]) -> None:
+    """Write all tables of a job as Parquet, each file in one step.
+
+    Args:
+        folder: The run folder.
+        events: What ``journal.read`` gave.
+        summary: The summary of the same job.
+    """
+    target = folder / FOLDER
+    target.mkdir(exist_ok=True)
+    for name, table in build(events, summary).items():
+        fresh = target / f"{name}.parquet.new"
+        pq.write_table(table, fresh, compression="zstd")
+        fresh.replace(target / f"{name}.parquet")
+
+
+def read(folder: Path, name: str) -> pa.Table:
+    """Read a table.
+
+    Args:
+        folder: The run folder.
+        name: runs, steps, expansions, matches or sizes.
+
+    Raises:
+        DataError: if there is no such table.
+    """
+    path = folder / FOLDER / f"{name}.parquet"
+    if not path.is_file():
+        raise DataError(f"{path} is missing; type: senn-ray report {folder}")
+    return pq.read_table(path)
+
+
+def schema(name: str) -> pa.Schema:
+    """Return the schema of a table, with units and version.
+
+    Args:
+        name: The name of the table.
+    """
+    fields = [
+        pa.field(column, kind, metadata={"unit": unit} if unit else None)
+        for column, (kind, unit) in SCHEMAS[name].items()
+    ]
+    return pa.schema(fields, metadata={"schema_version": SCHEMA_VERSION, "table": name})
+
+
+def _table(name: str, rows: Rows) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=schema(name))
+
+
+def _run(record: RunRecord) -> dict[str, Any]:
+    values = {**_fields(record.cost), **_fields(record)}
+    return {**values, "per_class": str(record.per_class)}
+
+
+def _steps(record: RunRecord) -> Rows:
+    return [
+        {"run_id": record.run_id, "arm": record.arm, "eval_index": n, **_fields(moment)}
+        for n, moment in enumerate(record.evaluations)
+    ]
+
+
+def _expansions(record: RunRecord) -> Rows:
+    return [
+        {"run_id": record.run_id, "event_index": n, **_fields(expansion)}
+        for n, expansion in enumerate(record.expansions)
+    ]
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """Return the fields of a record, nested records left as they are."""
+    return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+
+
+def _matches(summary: dict[str, Any]) -> Rows:
+    return [
+        _match(summary, target, arm, currency)
+        for target, arms in summary["arms"].items()
+        for arm in arms
+        for currency in summary["currencies"]
+    ]
+
+
+def _match(
+    summary: dict[str, Any], target: str, arm: str, currency: str
+) -> dict[str, Any]:
+    row = summary["arms"][target][arm]
+    rate = summary["exchange_rate"][target].get(arm, {}).get(currency, {})
+    saved = summary["restarts_saved"][target].get(arm, {})
+    counts = {name: row[name] for name in ("runs", "searches", "hits", "censored")}
+    return {
+        "target": target,
+        "arm": arm,
+        "currency": currency,
+        **summary["targets"][target],
+        **counts,
+        "spent": row["cost"][currency],
+        **_ends("cost_to_hit", row["cost_to_hit"].get(currency, {})),
+        **_ends("exchange_rate", rate),
+        "chance_above_one": rate.get("chance_above_one"),
+        **_ends("restarts_saved", saved),
+        "bound": rate.get("bound"),
+    }
+
+
+def _ends(name: str, interval: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: interval.get("estimate"),
+        f"{name}_low": interval.get("low"),
+        f"{name}_high": interval.get("high"),
+    }

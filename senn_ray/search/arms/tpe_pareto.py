@@ -1,0 +1,34 @@
+"""Optuna's multi-objective TPE over validation loss and parameters: what to run.
+
+Each study has one trial in flight, so that its proposals depend on its own results
+only; the cluster is filled by running the studies side by side. A study always runs to
+its end, also after a hit: its best-so-far curve needs it.
+"""
+
+from collections.abc import Mapping
+
+from senn_ray.events import TargetLocked
+from senn_ray.records import RunRecord
+from senn_ray.search.plan import Plan, Want
+
+
+def wanted(
+    plan: Plan,
+    finished: Mapping[tuple[int, int], RunRecord],
+    target: TargetLocked | None,
+) -> list[Want]:
+    """List the trials of every study so far, and the next one of each.
+
+    Args:
+        plan: The plan of the job.
+        finished: Records of this arm, by study and trial.
+        target: The locked targets; not used, as the sampler may not see them.
+    """
+    del target
+    wants = list[Want]()
+    for study in range(plan.config.baseline.studies):
+        for trial in range(plan.config.baseline.trials_per_study):
+            wants.append(Want(study=study, trial=trial))
+            if (study, trial) not in finished:
+                break
+    return wants

@@ -1,0 +1,194 @@
+"""Plain sentences: the verdict, why it may be withheld, and what to keep in mind."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from senn_ray.config import Config
+from senn_ray.search.job import Job
+from senn_ray.search.protocol import CURRENCIES
+
+LEAST_SEEDS = 5
+MANY_WORKERS = "16"
+NAMES = {"quality": "quality", "quality_at_size": "quality at size"}
+Known = Mapping[str, Any]
+
+
+def reasons_to_withhold(job: Job) -> list[str]:
+    """Say why a headline would not be honest; usually nothing.
+
+    Args:
+        job: The job.
+    """
+    reasons, total = [], len(job.senn)
+    stops = [record.stop_reason for record in job.senn]
+    said = {
+        "cap_hit": "hit the cap model.max_hidden, so their size is the cap's choice; "
+        "raise model.max_hidden",
+        "budget": "did not converge within the budget; raise train.epochs",
+        "diverged": "diverged; lower train.lr or raise train.damping",
+        "error": "failed",
+    }
+    for reason, text in said.items():
+        if count := stops.count(reason):
+            reasons.append(f"{count} of {total} self-expanding runs {text}")
+    if total < LEAST_SEEDS:
+        reasons.append(
+            f"{total} self-expanding runs are too few for a verdict: it takes "
+            f"{LEAST_SEEDS} (compare.seeds)"
+        )
+    if job.ended.state != "complete":
+        reasons.append(f"the job is {job.ended.state}: some runs are missing")
+    return reasons
+
+
+def verdict(rates: Known) -> str | None:
+    """Say in one sentence who needs fewer runs, losses included.
+
+    Args:
+        rates: Exchange rates by target, opponent and currency.
+    """
+    said = []
+    for name in ("quality_at_size", "quality"):
+        groups = _sorted_arms(rates[name])
+        parts = [f"{text} {', '.join(arms)}" for text, arms in groups.items() if arms]
+        if parts:
+            said.append(f"for {NAMES[name]}, {'; '.join(parts)}")
+    return f"Self-expanding runs need: {'. And '.join(said)}." if said else None
+
+
+def caveats(job: Job, known: Known) -> list[str]:
+    """List what a reader must keep in mind.
+
+    Args:
+        job: The job.
+        known: The parts of the summary that are computed already.
+    """
+    found = [
+        *_largest_once(known["arms"]["quality"].get("max_once")),
+        *_beaten(known["exchange_rate"]),
+        *_bounds(known["arms"]),
+        *_side_by_side(known["arms"]["quality_at_size"]),
+        *_control(known["size"], job.config.compare.epsilon),
+        *_over_provision(known["size"]),
+        *_failures(job),
+        *_devices(job),
+        *_unmeasured(known["cost"]),
+    ]
+    if known["growth_share"] is not None:
+        share = f"{known['growth_share']:.0%}"
+        found.append(f"{share} of the device time of self-expanding runs is growth")
+    if job.config.growth != Config().growth:
+        found.append(
+            "growth settings differ from the defaults; runs spent on choosing them "
+            "are not counted here"
+        )
+    return found
+
+
+def _sorted_arms(rates: Known) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {
+        "fewer runs than": [],
+        "no clear difference from": [],
+        "more runs than": [],
+    }
+    for arm, by_currency in rates.items():
+        rate = by_currency["runs"]
+        low, high = rate["low"], rate["high"]
+        if low is not None and low > 1:
+            groups["fewer runs than"].append(arm)
+        elif high is not None and high < 1:
+            groups["more runs than"].append(arm)
+        else:
+            groups["no clear difference from"].append(arm)
+    return groups
+
+
+def _largest_once(row: Known | None) -> list[str]:
+    if not row or not row["hits"]:
+        return []
+    return [
+        "a single run of the largest network reaches the loss "
+        f"({row['hits']} of {row['runs']}): 0 restarts saved on quality alone"
+    ]
+
+
+def _beaten(rates: Known) -> list[str]:
+    """Say where an opponent is cheaper, with the same weight as a win."""
+    said = []
+    for name, by_arm in rates.items():
+        for arm, rate in by_arm.items():
+            lost = [c for c in CURRENCIES if (rate[c]["estimate"] or 1) < 1]
+            clear = [c for c in lost if (rate[c]["high"] or 1) < 1]
+            unclear = [c for c in lost if c not in clear]
+            if clear:
+                said.append(f"{arm} reaches {NAMES[name]} with fewer {_words(clear)}")
+            if unclear:
+                said.append(
+                    f"{arm} may reach {NAMES[name]} with fewer {_words(unclear)} "
+                    "(the interval includes 1)"
+                )
+    return said
+
+
+def _bounds(arms: Known) -> list[str]:
+    return [
+        f"{arm} never reached {NAMES[name]} in {row['runs']} runs: bounds only"
+        for name, rows in arms.items()
+        for arm, row in rows.items()
+        if row["hits"] == 0
+    ]
+
+
+def _side_by_side(arms: Known) -> list[str]:
+    rounds = {arm: row["rounds"][MANY_WORKERS] for arm, row in arms.items()}
+    known = [f"{arm} {number:.1f}" for arm, number in rounds.items() if number]
+    if len(known) <= 1:
+        return []
+    return [
+        f"restarts can run side by side: with {MANY_WORKERS} at once, a hit of quality "
+        f"at size takes this many run lengths: {', '.join(known)}"
+    ]
+
+
+def _control(size: Known, epsilon: float) -> list[str]:
+    senn, plain = size["senn"], size["plain_at_senn_size"]
+    if not senn or not plain or plain["val_loss"] > senn["val_loss"] * (1 + epsilon):
+        return []
+    return [
+        f"a plain network of the self-found width reaches {plain['val_loss']:.4g} "
+        f"(self-expanding runs {senn['val_loss']:.4g}): growing found the size, but "
+        "did not train better"
+    ]
+
+
+def _over_provision(size: Known) -> list[str]:
+    senn, least = size["senn"], size["smallest_sufficient"]
+    if not senn or not least or senn["hidden"][0] <= least["hidden"][0]:
+        return []
+    ratio = senn["hidden"][0] / least["hidden"][0]
+    return [
+        f"a plain network of {least['hidden'][0]} units suffices: the self-found size "
+        f"is {ratio:.2g} times the smallest sufficient one"
+    ]
+
+
+def _failures(job: Job) -> list[str]:
+    bad = [r for r in job.records if r.kind == "fixed" and r.state != "complete"]
+    return [f"{len(bad)} fixed runs diverged or failed; they count"] if bad else []
+
+
+def _devices(job: Job) -> list[str]:
+    names = sorted({record.device_name for record in job.records})
+    if len(names) <= 1:
+        return []
+    return [f"runs used different devices ({', '.join(names)}): ignore device_s"]
+
+
+def _unmeasured(cost: Known) -> list[str]:
+    senn = cost["senn"]
+    missing = [c for c in CURRENCIES if senn["runs"] and not senn[c]]
+    return [f"{_words(missing)} were not measured"] if missing else []
+
+
+def _words(currencies: list[str]) -> str:
+    return ", ".join(c.replace("_s", " seconds").replace("_", " ") for c in currencies)

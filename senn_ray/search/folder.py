@@ -1,0 +1,146 @@
+"""The run folder: where a job keeps all it has (design, contract 5)."""
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from senn_ray.config import Config
+from senn_ray.errors import ConfigError
+from senn_ray.search.plan import Plan
+from senn_ray.search.protocol import SCHEMA_VERSION, versions
+
+
+def choose(out: Path | None, config: Config, verb: str) -> Path:
+    """Return the absolute path of a folder that is new or empty.
+
+    Args:
+        out: The folder that the user wants; or nothing for one under ``output.root``.
+        config: The settings.
+        verb: The verb, for the name.
+
+    Raises:
+        ConfigError: if it exists and is not an empty folder.
+    """
+    if out is None:
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        source = config.data.dataset.partition(":")[0]
+        out = config.output.root / f"{verb}-{source}-{moment}"
+    folder = out.expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out {out} is a file; give a new or empty folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"--out {out} is not empty; give a new or empty folder")
+    return folder
+
+
+def create(folder: Path, plan: Plan, protocol: dict[str, Any]) -> None:
+    """Make the folder, with settings, protocol and manifest.
+
+    Args:
+        folder: Where.
+        plan: The plan of the job.
+        protocol: The frozen protocol.
+
+    Raises:
+        ConfigError: if the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        config = plan.config.model_dump(mode="json")
+        write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {folder} ({error.strerror}); give another --out"
+        ) from error
+    write_json(folder / "protocol.json", protocol)
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "verb": plan.verb,
+        "state": "running",
+        "protocol_id": protocol["protocol_id"],
+        "created_utc_s": time.time(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "versions": versions(),
+    }
+    write_json(folder / "manifest.json", manifest)
+
+
+def check_writable(root: Path) -> str:
+    """Write and delete a small file below a folder, making the folder if need be.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        What was found, for people.
+
+    Raises:
+        ConfigError: if it cannot be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=root):
+            return f"{root.absolute()} can be written"
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {root} ({error.strerror}); set output.root"
+        ) from error
+
+
+def close_manifest(folder: Path, summary: dict[str, Any]) -> None:
+    """Write how the job ended into its manifest, if there is one.
+
+    Args:
+        folder: The run folder.
+        summary: The summary of the job.
+    """
+    path = folder / "manifest.json"
+    if path.is_file():
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        write_json(path, {**manifest, "state": summary["state"]})
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write strict JSON; readers see the old file or the new one, never half of it.
+
+    Args:
+        path: The file.
+        values: JSON values without NaN or infinity.
+    """
+    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file in one step.
+
+    Args:
+        path: The file.
+        text: Its contents.
+    """
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def hash_arrays(*arrays: Any) -> str:
+    """Return the SHA-256 of the bytes of arrays.
+
+    Args:
+        arrays: Contiguous buffers.
+    """
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(memoryview(array).cast("B"))
+    return digest.hexdigest()

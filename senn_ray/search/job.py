@@ -1,0 +1,60 @@
+"""A job as its journal tells it: the one input of summaries and tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from senn_ray.config import Config
+from senn_ray.errors import DataError
+from senn_ray.events import Event, JobEnded, JobStarted, RunFinished, TargetLocked
+from senn_ray.records import RunRecord
+from senn_ray.search.plan import SENN
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What is known of a job, whether or not it came to its end."""
+
+    started: JobStarted
+    config: Config
+    records: tuple[RunRecord, ...]
+    """Finished runs by arm, study and trial: not in the order they finished."""
+    target: TargetLocked | None
+    ended: JobEnded
+
+    def of(self, arm: str) -> list[RunRecord]:
+        """Return the runs of an arm, in order."""
+        return [record for record in self.records if record.arm == arm]
+
+    @property
+    def senn(self) -> list[RunRecord]:
+        """The self-expanding runs."""
+        return self.of(SENN)
+
+    @property
+    def arms(self) -> list[str]:
+        """The opponents that have finished runs, in the order of the settings."""
+        return [arm for arm in self.config.baseline.arms if self.of(arm)]
+
+
+def gather(events: Sequence[Event]) -> Job:
+    """Put the events of a journal together.
+
+    Args:
+        events: What ``journal.read`` gave.
+
+    Raises:
+        DataError: if the journal does not even tell how the job began.
+    """
+    started = [event for event in events if isinstance(event, JobStarted)]
+    if not started:
+        raise DataError("the journal is empty: the job ended before it began")
+    records = [event.record for event in events if isinstance(event, RunFinished)]
+    targets = [event for event in events if isinstance(event, TargetLocked)]
+    ended = [event for event in events if isinstance(event, JobEnded)]
+    return Job(
+        started=started[0],
+        config=Config.model_validate(started[0].config),
+        records=tuple(sorted(records, key=lambda r: (r.arm, r.study, r.trial))),
+        target=targets[0] if targets else None,
+        ended=ended[-1] if ended else JobEnded(state="running", exit_code=0),
+    )

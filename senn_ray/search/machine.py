@@ -1,0 +1,206 @@
+"""The state machine of a job: pure, it decides everything and does nothing.
+
+``step(state, event) -> (state, commands)``. What is decided depends on which runs have
+finished, never on when. ``coordinator.py`` carries the commands out.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from senn_ray.events import (
+    Event,
+    JobEnded,
+    JobStarted,
+    RunFinished,
+    TargetLocked,
+    TestOpened,
+)
+from senn_ray.records import RunRecord, RunSpec
+from senn_ray.search.arms import (
+    confirm,
+    ladder_bisect,
+    max_once,
+    random,
+    tpe_pareto,
+)
+from senn_ray.search.plan import (
+    CONFIRM,
+    SENN,
+    Key,
+    Plan,
+    Want,
+    fixed_spec,
+    grow_spec,
+    key_of,
+)
+from senn_ray.search.targets import lock
+
+ASKING = "tpe_pareto"
+# Arms that must wait for their own results come first: they end last.
+ARMS = {
+    "tpe_pareto": tpe_pareto.wanted,
+    "ladder_bisect": ladder_bisect.wanted,
+    "max_once": max_once.wanted,
+    "random": random.wanted,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposed:
+    """A study proposed the width of a run."""
+
+    key: Key
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """Command: write an event to the journal and show it."""
+
+    event: Event
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """Command: hand a run to the executor."""
+
+    spec: RunSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """Command: let a study propose a width."""
+
+    key: Key
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tell:
+    """Command: report an outcome to its study."""
+
+    key: Key
+    record: RunRecord
+
+
+Command = Note | Start | Ask | Tell
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """All that decisions depend on."""
+
+    plan: Plan
+    capacity: int
+    issued: frozenset[Key] = frozenset()
+    finished: Mapping[Key, RunRecord] = field(default_factory=dict)
+    target: TargetLocked | None = None
+    opened: frozenset[str] = frozenset()
+
+
+def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
+    """Decide what follows from an event.
+
+    Args:
+        state: What is known.
+        event: The beginning of the job, a finished run, or a proposed width; other
+            events change nothing.
+
+    Returns:
+        What is known then, and what to do, in order.
+    """
+    match event:
+        case JobStarted():
+            return _advance(state)
+        case Proposed(key=key, width=width):
+            return state, [Start(spec=fixed_spec(state.plan, key, width))]
+        case RunFinished(record=record):
+            key = key_of(record)
+            finished = {**state.finished, key: record}
+            told: list[Command] = [Tell(key=key, record=record)]
+            state, commands = _advance(dataclasses.replace(state, finished=finished))
+            return state, (told if key.arm == ASKING else []) + commands
+        case _:
+            return state, []
+
+
+def _advance(state: State) -> tuple[State, list[Command]]:
+    state, locked = _lock(state)
+    state, opened = _open_tests(state, wants := _all_wanted(state))
+    fresh = [(k, w) for k, w in wants if k not in state.issued]
+    free = state.capacity - len(state.issued) + len(state.finished)
+    chosen = fresh[: max(free, 0)]
+    issued = state.issued | {key for key, _ in chosen}
+    state = dataclasses.replace(state, issued=issued)
+    started = [_start(state.plan, key, want) for key, want in chosen]
+    over = not fresh and len(state.issued) == len(state.finished)
+    ended: list[Command] = [Note(event=_ended(state))] if over else []
+    return state, [*locked, *opened, *started, *ended]
+
+
+def _lock(state: State) -> tuple[State, list[Command]]:
+    records = [r for key, r in state.finished.items() if key.arm == SENN]
+    config = state.plan.config.compare
+    ready = state.plan.verb == "compare" and len(records) == config.seeds
+    if state.target is not None or not ready:
+        return state, []
+    target = lock(records, config.size_factor)
+    if target is None:
+        return state, []
+    return dataclasses.replace(state, target=target), [Note(event=target)]
+
+
+def _open_tests(
+    state: State, wants: list[tuple[Key, Want]]
+) -> tuple[State, list[Command]]:
+    ids = tuple(key.run_id for key, _ in wants if key.arm in {SENN, CONFIRM})
+    if state.opened.issuperset(ids):
+        return state, []
+    fresh = tuple(run_id for run_id in ids if run_id not in state.opened)
+    state = dataclasses.replace(state, opened=state.opened | set(fresh))
+    return state, [Note(event=TestOpened(run_ids=fresh))]
+
+
+def _all_wanted(state: State) -> list[tuple[Key, Want]]:
+    """List all runs that are justified by what has finished, most urgent first."""
+    seeds = range(state.plan.config.compare.seeds)
+    wants = _keyed(SENN, [Want(study=0, trial=trial) for trial in seeds])
+    if state.plan.verb == "grow" or _is_hopeless(state):
+        return wants
+    for arm, wanted in ARMS.items():
+        if arm in state.plan.config.baseline.arms:
+            finished = {
+                (key.study, key.trial): record
+                for key, record in state.finished.items()
+                if key.arm == arm
+            }
+            wants += _keyed(arm, wanted(state.plan, finished, state.target))
+    if state.target and all(key in state.finished for key, _ in wants):
+        again = confirm.wanted(state.plan, state.finished, state.target)
+        wants += _keyed(CONFIRM, again)
+    return wants
+
+
+def _is_hopeless(state: State) -> bool:
+    senn = [key for key in state.finished if key.arm == SENN]
+    return state.target is None and len(senn) == state.plan.config.compare.seeds
+
+
+def _keyed(arm: str, wants: list[Want]) -> list[tuple[Key, Want]]:
+    return [(Key(arm=arm, study=w.study, trial=w.trial), w) for w in wants]
+
+
+def _start(plan: Plan, key: Key, want: Want) -> Command:
+    if key.arm == SENN:
+        return Start(spec=grow_spec(plan, key))
+    if want.width is None:
+        return Ask(key=key)
+    return Start(spec=fixed_spec(plan, key, want.width))
+
+
+def _ended(state: State) -> JobEnded:
+    if all(record.state == "complete" for record in state.finished.values()):
+        return JobEnded(state="complete", exit_code=0)
+    useful = state.plan.verb == "grow" or state.target is not None
+    some = any(record.state == "complete" for record in state.finished.values())
+    return JobEnded(state="complete" if useful and some else "failed", exit_code=6)

@@ -1,0 +1,145 @@
+"""Sizes: what self-expanding runs found, and what plain networks of each size reach."""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from senn_ray.records import RunRecord
+from senn_ray.search.arms.confirm import median_width, winners
+from senn_ray.search.job import Job
+from senn_ray.search.plan import CONFIRM
+from senn_ray.search.statistics import mean_interval, mean_upper
+from senn_ray.search.targets import score
+
+LEAST_SEEDS = 2
+
+
+def size_rows(job: Job) -> list[dict[str, Any]]:
+    """Collect the fixed runs of each width, with a test of non-inferiority.
+
+    A width is non-inferior if the one-sided 95 % upper bound of its mean validation
+    loss exceeds the target by at most ``compare.epsilon``; that takes two seeds.
+
+    Args:
+        job: The job.
+    """
+    by_width: dict[int, list[RunRecord]] = defaultdict(list)
+    for record in job.records:
+        if record.kind == "fixed" and record.params:
+            by_width[record.hidden[0]].append(record)
+    return [_row(job, width, by_width[width]) for width in sorted(by_width)]
+
+
+def size_block(job: Job) -> dict[str, Any]:
+    """Compare the self-found size with the best and the smallest sufficient one.
+
+    Args:
+        job: The job.
+    """
+    best = [
+        c["quality"] for c in confirmed(job).values() if c.get("quality") is not None
+    ]
+    complete = [record for record in job.senn if record.state == "complete"]
+    plain = _again(job, median_width(complete)) if complete else None
+    return {
+        "senn": _senn(complete),
+        "best_fixed": min(best, key=lambda b: b["val_loss"], default=None),
+        "plain_at_senn_size": plain,
+        "smallest_sufficient": _smallest_sufficient(size_rows(job)),
+    }
+
+
+def confirmed(job: Job) -> dict[str, Any]:
+    """Return what the winners of each arm reach when trained again.
+
+    Args:
+        job: The job.
+
+    Returns:
+        By arm and target; an arm without a winner, or whose winner was not trained
+        again yet, has nothing there.
+    """
+    if job.target is None:
+        return {}
+    fixed = [record for record in job.records if record.arm != CONFIRM]
+    result: dict[str, Any] = {arm: {} for arm in job.arms}
+    for (arm, name), record in winners(fixed, job.target).items():
+        result[arm][name] = _again(job, record.hidden[0])
+    return result
+
+
+def _row(job: Job, width: int, records: Sequence[RunRecord]) -> dict[str, Any]:
+    losses = [score(record) for record in records]
+    enough = len(losses) >= LEAST_SEEDS and all(map(math.isfinite, losses))
+    low, high = mean_interval(losses) if enough else (None, None)
+    passes = None
+    if enough and job.target is not None:
+        margin = 1 + job.config.compare.epsilon
+        passes = mean_upper(losses) <= job.target.val_loss * margin
+    return {
+        "hidden": width,
+        "params": records[0].params,
+        "seeds": len(records),
+        "val_mean": statistics.fmean(losses),
+        "val_low": low,
+        "val_high": high,
+        "noninferior": passes,
+    }
+
+
+def _smallest_sufficient(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    tested = [row for row in rows if row["noninferior"] is not None]
+    following = [*tested[1:], None]
+    for row, larger in zip(tested, following, strict=True):
+        # One lucky width is not enough: the next larger one must pass too.
+        if row["noninferior"] and (larger is None or larger["noninferior"]):
+            return {
+                **_units(row["hidden"]),
+                "params": row["params"],
+                "seeds": row["seeds"],
+                "val_loss": row["val_mean"],
+                "test_loss": None,
+                "test_accuracy": None,
+            }
+    return None
+
+
+def _senn(complete: Sequence[RunRecord]) -> dict[str, Any] | None:
+    if not complete:
+        return None
+    widths = [record.hidden[0] for record in complete]
+    return {
+        **_units(statistics.median_low(widths)),
+        "low": min(widths),
+        "high": max(widths),
+        "params": statistics.median_low(record.params for record in complete),
+        "seeds": len(complete),
+        "val_loss": statistics.median(map(score, complete)),
+        "test_loss": _typical(complete, "test_loss", statistics.median),
+        "test_accuracy": _typical(complete, "test_accuracy", statistics.median),
+    }
+
+
+def _again(job: Job, width: int) -> dict[str, Any] | None:
+    records = [r for r in job.of(CONFIRM) if r.study == width and r.state == "complete"]
+    if not records:
+        return None
+    return {
+        **_units(width),
+        "params": records[0].params,
+        "seeds": len(records),
+        "val_loss": statistics.fmean(map(score, records)),
+        "test_loss": _typical(records, "test_loss", statistics.fmean),
+        "test_accuracy": _typical(records, "test_accuracy", statistics.fmean),
+    }
+
+
+def _units(width: int) -> dict[str, Any]:
+    return {"estimate": width, "low": None, "high": None, "hidden": [width]}
+
+
+def _typical(records: Sequence[RunRecord], name: str, typical: Any) -> float | None:
+    values = [getattr(r, name) for r in records if getattr(r, name) is not None]
+    return float(typical(values)) if values else None

@@ -1,0 +1,64 @@
+"""Targets: what a run must reach to count as a hit.
+
+Two, side by side, because a wide enough plain network reaches almost any loss that a
+small one reaches:
+
+- ``quality``: a validation loss of at most the median of the self-expanding runs;
+- ``quality_at_size``: that, with at most ``compare.size_factor`` times their median
+  parameters.
+
+They are locked when the self-expanding runs are done, before the result of any other
+run is looked at.
+"""
+
+import math
+import statistics
+from collections.abc import Iterable
+from typing import Literal
+
+from senn_ray.events import TargetLocked
+from senn_ray.records import RunRecord
+
+TargetName = Literal["quality", "quality_at_size"]
+TARGETS: tuple[TargetName, ...] = ("quality", "quality_at_size")
+
+
+def score(record: RunRecord) -> float:
+    """Return the validation loss of a run; infinite unless it completed."""
+    if record.state != "complete" or record.val_loss is None:
+        return math.inf
+    return record.val_loss if math.isfinite(record.val_loss) else math.inf
+
+
+def lock(records: Iterable[RunRecord], size_factor: float) -> TargetLocked | None:
+    """Fix the targets, from the self-expanding runs that completed.
+
+    Args:
+        records: All self-expanding runs.
+        size_factor: Parameters allowed, as a multiple of their median.
+
+    Returns:
+        The targets; nothing if no run completed.
+    """
+    good = [record for record in records if math.isfinite(score(record))]
+    if not good:
+        return None
+    params = statistics.median(record.params for record in good)
+    return TargetLocked(
+        val_loss=statistics.median(map(score, good)),
+        # The tiny addition keeps 1.1 * 10 from becoming 10 by rounding.
+        max_params=math.floor(size_factor * params + 1e-9),
+    )
+
+
+def is_hit(record: RunRecord, target: TargetLocked, name: TargetName) -> bool:
+    """Tell whether a run reaches a target.
+
+    Args:
+        record: The run.
+        target: The locked targets.
+        name: Which of the two.
+    """
+    if score(record) > target.val_loss:
+        return False
+    return name == "quality" or record.params <= target.max_params

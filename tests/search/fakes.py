@@ -1,0 +1,138 @@
+"""A world without training: losses follow from width and seed, by a known law."""
+
+import dataclasses
+import math
+import random
+from collections.abc import Callable
+
+from senn_ray.config import Config
+from senn_ray.events import Event, JobStarted, RunFinished
+from senn_ray.records import Cost, Evaluation, Progress, RunRecord, RunSpec
+from senn_ray.search.executor import Report
+from senn_ray.search.plan import Key
+from tests.search.executor_suite import make_record
+
+SELF_FOUND = 24
+
+
+def make_config(**baseline: object) -> Config:
+    """Settings of a small comparison."""
+    sections = {
+        "baseline": {"max_trials": 12, "until_hits": 3, "studies": 2} | baseline,
+        "compare": {"seeds": 5, "retrain_seeds": 2},
+        "model": {"max_hidden": 128},
+    }
+    return Config.model_validate(sections)
+
+
+def fake_run(
+    spec: RunSpec, on_progress: Callable[[Progress], None] | None = None
+) -> RunRecord:
+    """Train in no time: the loss falls with the width, and the seed adds noise."""
+    del on_progress
+    noise = random.Random(spec.seed).gauss(0, 0.01)
+    growing = spec.kind == "grow"
+    width = SELF_FOUND + spec.trial % 3 - 1 if growing else spec.model.hidden[0]
+    loss = 0.1 + 0.5 / width + noise
+    moment = Evaluation(
+        step=10 * width,
+        sample_visits=100 * width,
+        device_s=float(width),
+        train_loss=loss / 2,
+        val_loss=loss,
+        val_accuracy=0.9,
+        lr=0.1,
+        hidden=(width,),
+        params=75 * width + 10,
+    )
+    return dataclasses.replace(
+        make_record(spec),
+        stop_reason="converged" if growing else "schedule",
+        hidden=(width,),
+        params=75 * width + 10,
+        val_loss=loss,
+        test_loss=loss + 0.01 if spec.evaluate_test else None,
+        test_accuracy=0.9 if spec.evaluate_test else None,
+        cost=Cost(
+            steps=10 * width,
+            sample_visits=100 * width,
+            flops=1e3 * width,
+            device_s=float(width),
+            growth_s=5.0 if growing else 0.0,
+        ),
+        evaluations=(moment,),
+    )
+
+
+class ShuffledExecutor:
+    """Finish runs in an order that ``choose`` picks among those in flight."""
+
+    where = "a test"
+
+    def __init__(
+        self,
+        capacity: int,
+        choose: Callable[[int], int],
+        run: Callable[[RunSpec], RunRecord] = fake_run,
+    ) -> None:
+        self.capacity = capacity
+        self.most_in_flight = 0
+        self.submitted: list[RunSpec] = []
+        self._choose = choose
+        self._run = run
+        self._in_flight: list[RunSpec] = []
+
+    def submit(self, spec: RunSpec) -> None:
+        self.submitted.append(spec)
+        self._in_flight.append(spec)
+        self.most_in_flight = max(self.most_in_flight, len(self._in_flight))
+
+    def wait(self) -> list[Report]:
+        if not self._in_flight:
+            return []
+        spec = self._in_flight.pop(self._choose(len(self._in_flight)))
+        return [RunFinished(record=self._run(spec))]
+
+    def close(self) -> None:
+        self._in_flight.clear()
+
+
+class FakeStudies:
+    """Propose widths by halves; remember what was told."""
+
+    def __init__(self) -> None:
+        self.told: dict[Key, RunRecord] = {}
+
+    def ask(self, key: Key) -> int:
+        before = [k for k in self.told if k.study == key.study]
+        assert len(before) == key.trial, "one trial in flight per study"
+        return max(2, 128 >> key.trial)
+
+    def tell(self, key: Key, record: RunRecord) -> None:
+        assert key not in self.told
+        self.told[key] = record
+
+
+class MemoryJournal:
+    """Keep events in a list."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def append(self, event: Event) -> None:
+        self.events.append(event)
+
+
+def started(config: Config, verb: str) -> JobStarted:
+    return JobStarted(
+        verb=verb,
+        config=config.model_dump(mode="json"),
+        versions={"senn-ray": "0"},
+        where="a test",
+    )
+
+
+def finite_loss(record: RunRecord) -> float:
+    assert record.val_loss is not None
+    assert math.isfinite(record.val_loss)
+    return record.val_loss
