@@ -16,7 +16,7 @@ Arm = Literal["random", "tpe_pareto", "ladder_bisect", "max_once"]
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -84,7 +84,7 @@ class TrainConfig(Section):
         default="adamw", description="adamw, or natural (K-FAC)"
     )
     lr: float = Field(default=3e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(default=0.1, ge=0, description="decoupled weight decay")
+    weight_decay: float = Field(default=1.0, ge=0, description="decoupled weight decay")
     momentum: float = Field(
         default=0.9, ge=0, lt=1, description="momentum of natural steps"
     )
@@ -99,7 +99,7 @@ class TrainConfig(Section):
         default=40.0, gt=0, description="passes over the training data"
     )
     min_steps: int = Field(
-        default=1500, ge=1, description="lower bound on the steps of a run"
+        default=2000, ge=1, description="lower bound on the steps of a run"
     )
     max_steps: int | None = Field(
         default=None, ge=1, description="upper bound on the steps"
@@ -122,31 +122,33 @@ class GrowthConfig(Section):
         default=True, description="false trains the starting widths only"
     )
     relative_threshold: float = Field(
-        default=0.1,
-        ge=0,
-        description="least score gain, as a share of the current score",
+        default=0.05, ge=0, description="least held-out gain over the current score"
     )
     absolute_threshold: float = Field(
-        default=0.01, gt=0, description="least promised drop of the loss, in nats"
+        default=0.001, gt=0, description="least promised drop of the loss, in nats"
     )
     removal_threshold: float = Field(
-        default=0.001, ge=0, description="neurons that cost less (in nats) are pruned"
+        default=0.0005, ge=0, description="neurons that cost less, in nats, are pruned"
     )
     significance: float = Field(
         default=2.0, ge=0, description="least held-out gain, in standard errors"
     )
+    damping: float = Field(
+        default=0.1, gt=0, description="of G, over the root mean square gradient"
+    )
     candidates: int = Field(
-        default=64, ge=1, description="candidates per site and check"
+        default=32, ge=4, description="candidates per site and check"
     )
     ascent_steps: int = Field(default=30, ge=0, description="steps of score ascent")
+    rank: int = Field(
+        default=32, ge=1, description="input directions that candidates look at"
+    )
     decision_examples: int = Field(
-        default=4096, ge=2, description="most training examples for one decision"
+        default=32768, ge=4, description="most training examples for one decision"
     )
-    check_every: int = Field(
-        default=50, ge=1, description="steps between growth checks"
-    )
+    checks: int = Field(default=40, ge=1, description="growth checks per run, at most")
     patience: int = Field(
-        default=4, ge=1, description="rejected checks until growth is over"
+        default=10, ge=1, description="rejected checks in a row until growth is over"
     )
     max_additions: int = Field(
         default=16, ge=1, description="most additions in one check"

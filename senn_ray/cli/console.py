@@ -1,0 +1,200 @@
+"""Progress on the console: one live bar per arm, one line per finished run.
+
+Where output is not a terminal, only the lines are printed, without control codes.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from senn_ray.cli.words import duration, number, widths
+from senn_ray.events import (
+    Event,
+    JobStarted,
+    RunFinished,
+    RunProgressed,
+    RunSubmitted,
+    TargetLocked,
+    TestOpened,
+)
+from senn_ray.records import RunRecord
+
+Observe = Callable[[Event], None]
+
+
+@contextlib.contextmanager
+def watching(console: Console, *, quiet: bool) -> Iterator[Observe]:
+    """Give an observer that shows events while a job runs.
+
+    Args:
+        console: Where to show them.
+        quiet: Whether to show nothing at all.
+    """
+    if quiet:
+        yield _ignore
+    elif console.is_terminal:
+        with _new_progress(console) as progress:
+            yield LiveBars(progress)
+    else:
+        yield _Lines(console)
+
+
+def _ignore(_event: Event) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Print one line per event worth one."""
+
+    console: Console
+
+    def __call__(self, event: Event) -> None:
+        line = describe(event)
+        if line is not None:
+            # Plain print: no wrapping and no markup, so that other programs can read it.
+            print(line, file=self.console.file, flush=True)
+
+
+def describe(event: Event) -> str | None:
+    """Say in one line what happened, or nothing if it is not worth a line.
+
+    Args:
+        event: What happened.
+    """
+    match event:
+        case JobStarted(verb=verb, where=where):
+            return f"{verb} on {where}"
+        case RunFinished(record=record):
+            return _finished(record)
+        case TargetLocked(val_loss=loss, max_params=params):
+            return (
+                f"target locked: val {number(loss)} (quality), and at most {params} "
+                "parameters (quality at size)"
+            )
+        case TestOpened(run_ids=runs):
+            return f"test data read, once, for {len(runs)} runs"
+        case _:
+            return None
+
+
+def _finished(record: RunRecord) -> str:
+    name = run_name(record.arm, record.study, record.trial)
+    cost = f"{record.cost.steps} steps {duration(record.wall_s)}"
+    if record.state != "complete":
+        reason = f": {record.error}" if record.error else ""
+        return f"✗ {name} {record.state} after {cost}, counted{reason}"
+    accuracy = record.val_accuracy
+    score = f" accuracy {accuracy:.1%}" if accuracy is not None else ""
+    return (
+        f"✓ {name} hidden {widths(record.hidden)} val {number(record.val_loss)}{score} "
+        f"{cost} ({record.stop_reason})"
+    )
+
+
+def run_name(arm: str, study: int, trial: int) -> str:
+    """Name a run for people, such as ``tpe_pareto/1 #7``."""
+    return f"{arm}/{study} #{trial}" if study else f"{arm} #{trial}"
+
+
+def _new_progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<14}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[news]}", markup=False),
+        console=console,
+    )
+
+
+@dataclass(slots=True)
+class _Arm:
+    """What the bar of an arm shows."""
+
+    bar: TaskID
+    submitted: int = 0
+    finished: int = 0
+    failed: int = 0
+    running: dict[str, float] = field(default_factory=dict)
+    """Share of its steps that each run in flight has done."""
+    best: RunRecord | None = None
+
+
+@dataclass(slots=True)
+class LiveBars:
+    """Show one bar per arm, and a line above them for every finished run."""
+
+    progress: Progress
+    arms: dict[str, _Arm] = field(default_factory=dict)
+    arm_of: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, event: Event) -> None:
+        """Show an event.
+
+        Args:
+            event: What happened.
+        """
+        line = describe(event)
+        if line is not None:
+            self.progress.console.print(line, markup=False, highlight=False)
+        match event:
+            case RunSubmitted(spec=spec):
+                arm = self._arm(spec.arm)
+                self.arm_of[spec.run_id] = spec.arm
+                arm.submitted += 1
+                arm.running[spec.run_id] = 0.0
+                self._draw(arm, None)
+            case RunProgressed(progress=sign) if sign.run_id in self.arm_of:
+                arm = self._arm(self.arm_of[sign.run_id])
+                arm.running[sign.run_id] = min(sign.step / max(sign.max_steps, 1), 1.0)
+                news = f"hidden {widths(sign.hidden)} val {number(sign.val_loss)}"
+                self._draw(arm, f"{news} {sign.phase} step {sign.step}")
+            case RunFinished(record=record):
+                arm = self._arm(record.arm)
+                _count(arm, record)
+                self._draw(arm, None)
+            case _:
+                pass
+
+    def _arm(self, name: str) -> _Arm:
+        if name not in self.arms:
+            bar = self.progress.add_task(name, total=1, news="")
+            self.arms[name] = _Arm(bar=bar)
+        return self.arms[name]
+
+    def _draw(self, arm: _Arm, news: str | None) -> None:
+        done = arm.finished + sum(arm.running.values())
+        best = arm.best
+        if news is None and best is not None:
+            news = f"best val {number(best.val_loss)} at {widths(best.hidden)}"
+        failed = f", {arm.failed} failed" if arm.failed else ""
+        self.progress.update(
+            arm.bar,
+            total=arm.submitted,
+            completed=round(done, 2),
+            news=(news or "") + failed,
+        )
+
+
+def _count(arm: _Arm, record: RunRecord) -> None:
+    arm.running.pop(record.run_id, None)
+    arm.finished += 1
+    if record.state != "complete":
+        arm.failed += 1
+    elif record.val_loss is not None and (
+        arm.best is None
+        or arm.best.val_loss is None
+        or record.val_loss < arm.best.val_loss
+    ):
+        arm.best = record

@@ -1,0 +1,132 @@
+"""The command line: from words to a verb, and from errors to one line and a code.
+
+Nothing here loads torch or ray; the verbs do, when they are called.
+"""
+
+import importlib.metadata
+import os
+import sys
+import traceback
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pydantic
+from cyclopts import App, CycloptsError
+from cyclopts.exceptions import UnusedCliTokensError
+
+from senn_ray.cli import verbs
+from senn_ray.cli.settings import Layer, Settings, expand_flags, explain, read_layers
+from senn_ray.errors import SennRayError
+
+USAGE = 2
+INTERNAL = 1
+INTERRUPTED = 130
+EPILOGUE = (
+    "Every setting is a flag --section.key, an environment variable "
+    "SENN_RAY_SECTION_KEY and a key of a YAML file (-c FILE); flags come first, then "
+    "the environment, then files. All keys: senn-ray config schema."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a verb and leave with its exit code.
+
+    Args:
+        argv: Words of the command line, without the program's name.
+    """
+    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def run(argv: list[str]) -> int:
+    """Run a verb and return its exit code; say errors on stderr, in one line.
+
+    Args:
+        argv: Words of the command line, without the program's name.
+    """
+    ours, theirs = _cut(argv)
+    files, debug = _peek(ours)
+    settings: Settings = {}
+    try:
+        settings = read_layers(files, os.environ)
+        tokens = [*expand_flags(ours), *theirs]
+        return int(build(settings)(tokens, exit_on_error=False, print_error=False) or 0)
+    except CycloptsError as error:
+        return _fail(_usage_message(error, settings), USAGE, debug=debug)
+    except SennRayError as error:
+        return _fail(str(error), error.exit_code, debug=debug)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED, debug=debug)
+    except Exception as error:  # noqa: BLE001 - the last place to say it in one line
+        message = f"internal error: {type(error).__name__}: {error}"
+        if not debug:
+            message += " (add --debug for the traceback)"
+        return _fail(message, INTERNAL, debug=debug)
+
+
+def build(settings: Settings) -> App:
+    """Assemble the verbs.
+
+    Args:
+        settings: What files and the environment have set.
+    """
+    app = App(
+        name="senn-ray",
+        help="Self-expanding neural networks: find the size of a network by growing it.",
+        help_epilogue=EPILOGUE,
+        help_format="plaintext",
+        version=lambda: importlib.metadata.version("senn-ray"),
+        config=Layer(settings),
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    jobs: tuple[Callable[..., int], ...] = (
+        verbs.grow,
+        verbs.compare,
+        verbs.report,
+        verbs.submit,
+        verbs.doctor,
+    )
+    for verb in jobs:
+        app.command(verb)
+    config = App(name="config", help="Show the settings or their schema.")
+    config.command(verbs.show)
+    config.command(verbs.schema)
+    app.command(config)
+    return app
+
+
+def _cut(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Split at ``--``: what follows is for the verb that ``submit`` sends away."""
+    if "--" not in argv:
+        return argv, []
+    place = argv.index("--")
+    return argv[:place], argv[place:]
+
+
+def _peek(argv: list[str]) -> tuple[list[Path], bool]:
+    """Find the files of settings, which must be read before flags make sense."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[], type=Path)
+    parser.add_argument("--debug", action="store_true")
+    # A flag at the end without its value is left for cyclopts to report.
+    complete = argv[:-1] if argv[-1:] in (["-c"], ["--config"]) else argv
+    found, _ = parser.parse_known_args(complete)
+    return found.config, found.debug
+
+
+def _usage_message(error: CycloptsError, settings: Settings) -> str:
+    cause = error.__cause__
+    if isinstance(cause, pydantic.ValidationError):
+        return explain(cause, settings)
+    if isinstance(error, UnusedCliTokensError):
+        words = " ".join(error.unused_tokens or ())
+        return f"unexpected {words!r}; a list is one word with commas, such as 4,8"
+    return str(error)
+
+
+def _fail(message: str, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"senn-ray: {' '.join(message.split())}", file=sys.stderr)
+    return code

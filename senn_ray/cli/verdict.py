@@ -1,0 +1,141 @@
+"""The result on the console: a short block for grow, the verdict table for compare.
+
+Reads the contents of ``summary.json`` only, so ``report RUN`` shows the same.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from senn_ray.cli.words import UNKNOWN, duration, interval, number, widths
+
+Summary = Mapping[str, Any]
+MOST_SHOWN = 10
+TARGETS = {
+    "quality": "quality: validation loss at most {val_loss}",
+    "quality_at_size": (
+        "quality at size: validation loss at most {val_loss}, "
+        "parameters at most {max_params}"
+    ),
+}
+
+
+def result(summary: Summary) -> list[RenderableType]:
+    """Show what came out of a job.
+
+    Args:
+        summary: Contents of ``summary.json`` of grow or compare.
+    """
+    if summary.get("verb") == "compare":
+        return _compare(summary)
+    return _grow(summary)
+
+
+def checks_table(checks: Iterable[tuple[str, bool, str]]) -> Table:
+    """Show what ``doctor`` found.
+
+    Args:
+        checks: Name, whether it is well, and what was found.
+    """
+    table = _table("check", "", "found")
+    for name, ok, detail in checks:
+        table.add_row(name, "✓" if ok else "✗", Text(detail))
+    return table
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(
+        title=title, title_justify="left", box=None, pad_edge=False, title_style="bold"
+    )
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _grow(summary: Summary) -> list[RenderableType]:
+    runs: Sequence[Summary] = summary.get("runs") or [summary]
+    table = _table(
+        "seed", "hidden", "parameters", "val loss", "test accuracy", "test loss",
+        "stopped", "steps", "time",
+    )  # fmt: skip
+    for run in runs[:MOST_SHOWN]:
+        grown = f"{widths(run.get('hidden_start'))} → {widths(run.get('hidden'))}"
+        table.add_row(
+            str(run.get("seed", UNKNOWN)),
+            grown,
+            str(run.get("params", UNKNOWN)),
+            number(run.get("val_loss")),
+            _share(run.get("test_accuracy")),
+            number(run.get("test_loss")),
+            str(run.get("stop_reason", UNKNOWN)),
+            str(run.get("steps", UNKNOWN)),
+            duration(run.get("wall_s")),
+        )
+    parts: list[RenderableType] = [table]
+    if len(runs) > MOST_SHOWN:
+        parts.append(f"… and {len(runs) - MOST_SHOWN} more in the report")
+    failed = [run for run in runs if run.get("run_state", "complete") != "complete"]
+    parts += [
+        Text(f"Seed {run['seed']} {run['run_state']}: {run.get('error') or 'counted'}")
+        for run in failed
+    ]
+    parts += [Text(f"Caveat: {caveat}") for caveat in summary.get("caveats") or ()]
+    return parts
+
+
+def _compare(summary: Summary) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for name, words in TARGETS.items():
+        target = (summary.get("targets") or {}).get(name)
+        if target is not None:
+            parts += [_target_table(target, words), ""]
+    parts.append(_size_line(summary.get("size") or {}))
+    if summary.get("verdict"):
+        parts.append(Text(f"Verdict: {summary['verdict']}", style="bold"))
+    parts += [Text(f"No verdict: {why}") for why in summary.get("withheld") or ()]
+    parts += [Text(f"Caveat: {caveat}") for caveat in summary.get("caveats") or ()]
+    return parts
+
+
+def _target_table(target: Summary, words: str) -> Table:
+    table = _table(
+        "arm", "hits", "runs", "runs to a hit", "runs saved", "steps x",
+        "device-s x", "best val", "width",
+        title=words.format(
+            val_loss=number(target["val_loss"]), max_params=target["max_params"]
+        ),
+    )  # fmt: skip
+    for name, arm in target["arms"].items():
+        rate = target["exchange_rate"].get(name) or {}
+        table.add_row(
+            name,
+            f"{arm['hits']}/{arm['searches']}",
+            str(arm["runs"]),
+            interval(arm["cost_to_hit"].get("runs")),
+            interval(target["restarts_saved"].get(name)),
+            interval(rate.get("steps")),
+            interval(rate.get("device_s")),
+            number(arm["best_val_loss"]),
+            widths(arm["best_hidden"]),
+        )
+    return table
+
+
+def _size_line(size: Summary) -> Text:
+    senn = size.get("senn") or {}
+    spread = UNKNOWN
+    if senn:
+        low, high = senn["hidden_low"], senn["hidden_high"]
+        spread = f"{widths(senn['hidden'])} [{low}, {high}]"
+    best, least = size.get("best_fixed") or {}, size.get("smallest_sufficient") or {}
+    return Text(
+        f"Size: self-found {spread} units; best fixed {widths(best.get('hidden'))}; "
+        f"smallest sufficient {widths(least.get('hidden'))}"
+    )
+
+
+def _share(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.2%}"

@@ -1,0 +1,48 @@
+"""Numbers as people read them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MINUTE_S = 60
+HOUR_S = 3600
+UNKNOWN = "–"
+
+
+def number(value: float | None) -> str:
+    """Write a number with three or four significant digits."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:.4f}" if 0.01 <= abs(value) < 1 else f"{value:.3g}"
+
+
+def widths(values: int | float | Iterable[int] | None) -> str:
+    """Write the widths of the hidden layers, such as ``43`` or ``64-32``."""
+    if values is None:
+        return UNKNOWN
+    if isinstance(values, int | float):
+        return f"{values:g}"
+    return "-".join(f"{value:g}" for value in values)
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time span."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < MINUTE_S:
+        return f"{seconds:.1f} s"
+    if seconds < HOUR_S:
+        return f"{seconds / MINUTE_S:.1f} min"
+    return f"{seconds / HOUR_S:.1f} h"
+
+
+def interval(values: Mapping[str, Any] | None) -> str:
+    """Write an estimate with its 95 % interval, or the bound that is known."""
+    if not values:
+        return UNKNOWN
+    estimate, low, high = (values.get(key) for key in ("estimate", "low", "high"))
+    if values.get("bound") or estimate is None:
+        return UNKNOWN if low is None else f">= {low:.2g}"
+    if low is None:
+        return f"{estimate:.2g}"
+    top = "∞" if high is None else f"{high:.2g}"
+    return f"{estimate:.2g} [{low:.2g}, {top}]"
