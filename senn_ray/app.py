@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from senn_ray import folder as run_folder
 from senn_ray.config import ClusterConfig, Config
 from senn_ray.errors import ConfigError, SennRayError
 from senn_ray.events import Event, JobEnded, JobStarted
-from senn_ray.search import folder as run_folder
 from senn_ray.search import journal, protocol
 from senn_ray.search.plan import Plan, Verb
 

@@ -71,7 +71,7 @@ def compare_summary(job: Job) -> dict[str, Any]:
         job: The job; if it was interrupted, of what is there.
     """
     locked = TARGETS if job.target else ()
-    found = {name: _target(job, name) for name in locked}
+    found: dict[TargetName, Any] = {name: _target(job, name) for name in locked}
     known = {
         **_by_target(job, found),
         "size": size_block(job),
