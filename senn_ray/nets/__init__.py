@@ -1,0 +1,1 @@
+"""Networks that change size: layers, capture of statistics, surgery."""

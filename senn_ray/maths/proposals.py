@@ -1,0 +1,193 @@
+"""Proposals: search for the neuron with the largest score gain.
+
+Candidates live in whitened coordinates of the site's inputs: a candidate (u, b) has
+the pre-activation z = uᵀ x̃ + b with E[x̃ x̃ᵀ] = I, so |u| is the spread of z, and
+gradient ascent is well conditioned. Everything here is equivariant to rotations of the
+coordinates, because an eigenbasis is unique only up to rotations: replicas and gangs
+of any size search the same neurons.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from senn_ray.maths.score import Gain, Reduce, Site, gain_cotangent, score_gain
+
+Nonlinearity = Callable[[Tensor], Tensor]
+
+LEAST_SPREAD, LARGEST_SPREAD = 0.3, 3.0
+"""Bounds on |u|: below, a neuron is almost linear; above, almost a step."""
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """The coordinates x̃ = (x - mean) @ basis of a site's inputs."""
+
+    mean: Tensor
+    """[d]"""
+    basis: Tensor
+    """[d, r]: leading eigenvectors, each over the root of its damped eigenvalue."""
+
+    def coordinates(self, x: Tensor) -> Tensor:
+        """Map inputs [n, d] to coordinates [n, r]."""
+        return (x - self.mean) @ self.basis
+
+    def fan_in(self, candidates: Tensor) -> Tensor:
+        """Map candidates [K, r + 1] to weights [K, d + 1] on raw inputs, bias last."""
+        weights = candidates[:, :-1] @ self.basis.T
+        bias = candidates[:, -1] - weights @ self.mean
+        return torch.cat([weights, bias[:, None]], 1)
+
+
+def whiten(x: Tensor, *, rank: int, shrinkage: float, reduce: Reduce) -> Whitening:
+    """Measure the whitening of a site's inputs.
+
+    Args:
+        x: Inputs [n, d] of this replica.
+        rank: Most leading directions to keep.
+        shrinkage: Damping of the eigenvalues, as a share of their mean: directions of
+            little variance are not blown up.
+        reduce: Sums over the gang.
+
+    Returns:
+        The whitening.
+    """
+    total, count = reduce([x.sum(0), x.new_full((1,), len(x))])
+    mean = total / count
+    centred = x - mean
+    (covariance,) = reduce([centred.T @ centred])
+    covariance = covariance / count
+    values, vectors = torch.linalg.eigh(covariance)
+    rank = min(rank, len(values))
+    damped = values.clamp_min(0) + shrinkage * values.mean() + torch.finfo(x.dtype).tiny
+    return Whitening(mean, vectors[:, -rank:] / damped[-rank:].sqrt())
+
+
+def initial_candidates(
+    site: Site,
+    coordinates: Tensor,
+    whitening: Whitening,
+    *,
+    count: int,
+    generator: torch.Generator,
+    reduce: Reduce,
+) -> Tensor:
+    """Start candidates from the data and from chance.
+
+    Up to half of them are ± the leading directions of the whitened cross-moment
+    G^-½ E[g_r x̃ᵀ], which a linear feature would need; the rest are random directions.
+
+    Args:
+        site: Statistics of the site.
+        coordinates: x̃ [n, r] of this replica's examples.
+        whitening: How the coordinates were made.
+        count: How many candidates, K.
+        generator: Source of chance, the same on all replicas.
+        reduce: Sums over the gang.
+
+    Returns:
+        Candidates [K, r + 1], the bias last, spread 1.
+    """
+    (cross,) = reduce([site.residual.T @ coordinates])
+    whitened = torch.linalg.solve_triangular(site.chol_G, cross, upper=False)
+    leading = torch.linalg.svd(whitened, full_matrices=False).Vh[: count // 4]
+    raw = leading @ whitening.basis.T
+    peak = raw.gather(1, raw.abs().argmax(1, keepdim=True))
+    leading = leading * peak.sign()
+    num_random = count - 2 * len(leading)
+    noise = torch.randn(
+        num_random, len(whitening.mean) + 1, generator=generator,
+        device=generator.device,
+    ).to(coordinates)  # fmt: skip
+    # Drawn in raw inputs and then mapped, so that no basis is preferred.
+    random = noise[:, :-1] @ whitening.basis / whitening.basis.norm(dim=1).max()
+    random = random / random.norm(dim=1, keepdim=True)
+    directions = torch.cat([leading, -leading, random])
+    bias = torch.zeros(len(directions), 1).to(coordinates)
+    bias[2 * len(leading) :, 0] = noise[:, -1]
+    return torch.cat([directions, bias], 1)
+
+
+def activations(
+    candidates: Tensor, coordinates: Tensor, nonlinearity: Nonlinearity
+) -> Tensor:
+    """Compute candidate activations c [n, K]."""
+    return nonlinearity(coordinates @ candidates[:, :-1].T + candidates[:, -1])
+
+
+def ascend(
+    site: Site,
+    candidates: Tensor,
+    coordinates: Tensor,
+    nonlinearity: Nonlinearity,
+    *,
+    steps: int,
+    reduce: Reduce,
+) -> tuple[Tensor, Gain]:
+    """Raise every candidate's exact score gain by gradient ascent with backtracking.
+
+    Each candidate walks on its own: a step of its own length along its normalised
+    gradient, kept only where the gain rose, else tried shorter. The spread |u| stays
+    within its bounds.
+
+    Args:
+        site: Statistics of the site on the optimisation examples.
+        candidates: Where to start [K, r + 1].
+        coordinates: x̃ [n, r] of the same examples.
+        nonlinearity: The site's activation.
+        steps: How many steps.
+        reduce: Sums over the gang.
+
+    Returns:
+        The best candidates found, and their gains.
+    """
+    best = candidates
+    gain, slope = _gain_and_slope(site, best, coordinates, nonlinearity, reduce)
+    length = torch.full_like(best[:, :1], 0.5)
+    for _ in range(steps):
+        trial = _bounded(best + length * slope)
+        new_gain, new_slope = _gain_and_slope(
+            site, trial, coordinates, nonlinearity, reduce
+        )
+        better = (new_gain.exact > gain.exact)[:, None]
+        best = torch.where(better, trial, best)
+        slope = torch.where(better, new_slope, slope)
+        length = torch.where(better, length * 1.3, length * 0.4)
+        gain = _choose(better[:, 0], new_gain, gain)
+    return best, gain
+
+
+def _bounded(candidates: Tensor) -> Tensor:
+    spread = candidates[:, :-1].norm(dim=1, keepdim=True)
+    factor = spread.clamp(LEAST_SPREAD, LARGEST_SPREAD) / spread.clamp_min(1e-12)
+    bias = candidates[:, -1:].clamp(-LARGEST_SPREAD, LARGEST_SPREAD)
+    return torch.cat([candidates[:, :-1] * factor, bias], 1)
+
+
+def _choose(take: Tensor, new: Gain, old: Gain) -> Gain:
+    fields = {
+        name: torch.where(take, getattr(new, name), getattr(old, name))
+        for name in Gain.__dataclass_fields__
+    }
+    return Gain(**fields)
+
+
+def _gain_and_slope(
+    site: Site,
+    candidates: Tensor,
+    coordinates: Tensor,
+    nonlinearity: Nonlinearity,
+    reduce: Reduce,
+) -> tuple[Gain, Tensor]:
+    """Return the gains and their normalised gradients [K, r + 1]."""
+    with torch.enable_grad():
+        leaf = candidates.detach().requires_grad_()
+        c = activations(leaf, coordinates, nonlinearity)
+        detached = c.detach()
+        gain = score_gain(site, detached, reduce=reduce)
+        cotangent = gain_cotangent(site, detached, gain)
+        (slope,) = torch.autograd.grad(c, leaf, cotangent)
+    (slope,) = reduce([slope])
+    return gain, slope / slope.norm(dim=1, keepdim=True).clamp_min(1e-30)

@@ -1,0 +1,49 @@
+"""The removal cost of neurons, and the compensation that makes it small.
+
+When input i of a linear layer with weights W [n_out, n_in] is removed, the remaining
+weights can take over what they can: W_r += w_i A_ir A_rr⁻¹. The function then changes by
+w_i (a_i - A_ir A_rr⁻¹ a_r), whose second moment is 1/[A⁻¹]_ii, so the loss rises by
+
+    cost_i = ½ |w_i - n_i|²_G / [A⁻¹]_ii      (in nats; senn.md 1.9)
+
+with n the natural step still to be taken (zero for a trained layer). The same number
+is half the score gain of adding the neuron back: one currency for growing and pruning.
+"""
+
+import torch
+from torch import Tensor
+
+
+def removal_cost(W: Tensor, A: Tensor, G: Tensor, *, n: Tensor | None = None) -> Tensor:
+    """Predict by how much the loss rises when each input is removed, at best.
+
+    Args:
+        W: Weights [n_out, n_in].
+        A: Damped second moment of the inputs [n_in, n_in].
+        G: Gauss-Newton moment of the outputs [n_out, n_out].
+        n: Natural gradient [n_out, n_in], where the layer is not trained yet.
+
+    Returns:
+        The costs [n_in], in units of the loss.
+    """
+    change = W if n is None else W - n
+    slack = torch.linalg.inv(A).diagonal()
+    return 0.5 * (change * (G @ change)).sum(0) / slack
+
+
+def compensation(W: Tensor, A: Tensor, index: int) -> Tensor:
+    """Let the remaining inputs take over what the removed one did.
+
+    Minimises E|G^½ (change of the outputs)|² over the remaining weights.
+
+    Args:
+        W: Weights [n_out, n_in].
+        A: Damped second moment of the inputs [n_in, n_in].
+        index: The input that goes.
+
+    Returns:
+        New weights [n_out, n_in - 1], without column ``index``.
+    """
+    keep = torch.arange(W.shape[1], device=W.device) != index
+    share = torch.linalg.solve(A[keep][:, keep], A[keep, index])
+    return W[:, keep] + torch.outer(W[:, index], share)

@@ -1,0 +1,186 @@
+"""The score gain of candidate neurons: what the paper calls Δη.
+
+A neuron that is added to a layer with activations a (its fan-out weights are zero) adds
+the column c(x) to the inputs of the next linear layer. What it can do that the present
+inputs cannot is in the residuals (Mitchell et al. 2023, Theorem 3.2; senn.md 1.5):
+
+    g_r = g - dW A⁻¹ a            residual gradient, once per site
+    c_r = c - E[c aᵀ] A⁻¹ a       residual activation
+    P   = E[g_r c],   V = E[c c] - E[c aᵀ] A⁻¹ E[a c]   (the Schur complement)
+
+    exact:  Δη = Pᵀ G⁻¹ P / V           bound:  Δη' = Pᵀ G⁻¹ P / E[c c] <= Δη
+
+One damping per decision: the same damping stands in A, in V and in E[c c], and the same
+damped G everywhere, or the bound does not hold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from senn_ray.maths.kronecker import damped_cholesky, expansion_score
+
+Reduce = Callable[[list[Tensor]], list[Tensor]]
+"""Sums tensors over the gang; the identity in a gang of one."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Statistics of one place that may grow, on one set of examples.
+
+    The per-example tensors hold this replica's examples only; the moments are means
+    over the examples of the whole gang.
+    """
+
+    activations: Tensor
+    """a [n, n_in + 1], the constant 1 last."""
+    gradients: Tensor
+    """g [n, n_out], of the next layer's outputs."""
+    residual: Tensor
+    """g_r [n, n_out]."""
+    weight: float
+    """Examples in the whole gang."""
+    dW: Tensor  # noqa: N815 — the paper's letter
+    """E[g aᵀ] [n_out, n_in + 1]."""
+    chol_A: Tensor  # noqa: N815
+    chol_G: Tensor  # noqa: N815
+    damping: float
+    """Of A and of everything added to it."""
+    current_score: float
+    """η of the present parameters."""
+
+
+def measure_site(
+    activations: Tensor,
+    gradients: Tensor,
+    chol_G: Tensor,
+    *,
+    damping: float,
+    reduce: Reduce,
+) -> Site:
+    """Measure a site: moments, residual gradient and current score.
+
+    Args:
+        activations: a [n, n_in + 1], the constant 1 last.
+        gradients: Per-example g [n, n_out] of the next layer's outputs.
+        chol_G: Cholesky factor of the damped G [n_out, n_out] of the whole gang.
+        damping: Damping of A, absolute.
+        reduce: Sums over the gang.
+
+    Returns:
+        The site's statistics.
+    """
+    count = torch.full((1,), float(len(activations))).to(activations)
+    A, dW, count = reduce([
+        activations.T @ activations,
+        gradients.T @ activations,
+        count,
+    ])
+    weight = count.item()
+    A, dW = A / weight, dW / weight
+    chol_A = damped_cholesky(A, damping)
+    coefficients = torch.cholesky_solve(dW.T, chol_A)
+    return Site(
+        activations=activations,
+        gradients=gradients,
+        residual=gradients - activations @ coefficients,
+        weight=weight,
+        dW=dW,
+        chol_A=chol_A,
+        chol_G=chol_G,
+        damping=damping,
+        current_score=expansion_score(dW, chol_A, chol_G).item(),
+    )
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Score gains of K candidates, each on its own, and what they are made of."""
+
+    exact: Tensor
+    """Δη [K]."""
+    bound: Tensor
+    """Δη' [K], at most Δη."""
+    P: Tensor
+    """E[g_r c] [n_out, K]."""
+    direction: Tensor
+    """G⁻¹P / V [n_out, K]: the natural step of the new fan-out weights, negated."""
+    schur: Tensor
+    """V [K], damped."""
+    projection: Tensor
+    """A⁻¹E[a c] [n_in + 1, K]: the part of c that the present inputs explain."""
+
+
+def score_gain(site: Site, candidates: Tensor, *, reduce: Reduce) -> Gain:
+    """Score candidate neurons by their exact gain and by its lower bound.
+
+    Args:
+        site: Statistics of the site.
+        candidates: Candidate activations c [n, K] on the site's examples.
+        reduce: Sums over the gang.
+
+    Returns:
+        The gains, in units of twice the loss.
+    """
+    P, cross, power = reduce([
+        site.residual.T @ candidates,
+        site.activations.T @ candidates,
+        candidates.square().sum(0),
+    ])
+    P, cross, power = P / site.weight, cross / site.weight, power / site.weight
+    projection = torch.cholesky_solve(cross, site.chol_A)
+    power = power + site.damping
+    # g is orthogonal to nothing under damping: E[g c_r] = E[g_r c] holds exactly,
+    # because both subtract the same E[g aᵀ](A + damping)⁻¹E[a c].
+    schur = (power - (cross * projection).sum(0)).clamp_min(site.damping)
+    whitened = torch.cholesky_solve(P, site.chol_G)
+    numerator = (P * whitened).sum(0)
+    return Gain(
+        exact=numerator / schur,
+        bound=numerator / power,
+        P=P,
+        direction=whitened / schur,
+        schur=schur,
+        projection=projection,
+    )
+
+
+def gain_cotangent(site: Site, candidates: Tensor, gain: Gain) -> Tensor:
+    """Differentiate each candidate's exact gain with respect to its activations.
+
+    dΔη/dc(n) = (2/N) (g_r(n)ᵀ d - Δη/V c_r(n)),  d = G⁻¹P / V
+
+    Args:
+        site: Statistics of the site.
+        candidates: Candidate activations c [n, K].
+        gain: What ``score_gain`` gave for them.
+
+    Returns:
+        The derivative [n, K], of this replica's examples.
+    """
+    residual_candidates = candidates - site.activations @ gain.projection
+    pull = site.residual @ gain.direction
+    return (2 / site.weight) * (pull - residual_candidates * (gain.exact / gain.schur))
+
+
+def extend_site(site: Site, candidate: Tensor, *, reduce: Reduce) -> Site:
+    """Measure the site again as if one candidate had been added to it.
+
+    The function has not changed, so neither have g and G.
+
+    Args:
+        site: Statistics before the addition.
+        candidate: Activations c [n] of the added neuron.
+        reduce: Sums over the gang.
+
+    Returns:
+        Statistics after it; the constant 1 stays the last input.
+    """
+    activations = torch.cat(
+        [site.activations[:, :-1], candidate[:, None], site.activations[:, -1:]], 1
+    )
+    return measure_site(
+        activations, site.gradients, site.chol_G, damping=site.damping, reduce=reduce
+    )

@@ -1,0 +1,91 @@
+"""Capture: what a network does on some examples, layer by layer."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from senn_ray.maths.losses import (
+    Task,
+    curvature_root,
+    loss,
+    output_curvature,
+    output_gradient,
+)
+from senn_ray.nets.mlp import MLP, with_constant
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One linear layer on n examples."""
+
+    inputs: Tensor
+    """a [n, n_in + 1], the constant 1 last."""
+    gradients: Tensor
+    """g [n, n_out]: each example's loss gradient with respect to the outputs."""
+    curvature: Tensor
+    """Σ Jᵀ H J [n_out, n_out]: the Gauss-Newton factor G, summed over examples."""
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A network on n examples."""
+
+    loss: float
+    """Mean loss over the examples."""
+    layers: list[Layer]
+    """The layers from ``first`` on."""
+
+
+def capture(net: MLP, x: Tensor, y: Tensor, task: Task, *, first: int = 0) -> Capture:
+    """Measure every layer's inputs, output gradients and exact Gauss-Newton factor.
+
+    The factor of the last layer is in closed form; one backward pass per output gives
+    those of the layers before it.
+
+    Args:
+        net: The network; its parameters get no gradients.
+        x: Features [n, n_in].
+        y: Targets.
+        task: Which loss.
+        first: The first layer to measure; those before it cost no backward passes.
+
+    Returns:
+        The captured layers, first layer first.
+    """
+    with torch.enable_grad():
+        inputs, outputs = net.trace(x.detach())
+        result = outputs[-1][:, : len(net.weights[-1])]
+        gradients, curvatures = _backward(result, outputs[first:-1], y, task)
+    layers = [
+        Layer(
+            inputs=with_constant(a[:, : W.shape[1] - 1].detach()),
+            gradients=g[:, : len(W)],
+            curvature=c[: len(W), : len(W)],
+        )
+        for W, a, g, c in zip(
+            list(net.weights)[first:],
+            inputs[first:],
+            gradients,
+            curvatures,
+            strict=True,
+        )
+    ]
+    return Capture(loss(result.detach(), y, task).item(), layers)
+
+
+def _backward(
+    result: Tensor, hidden: list[Tensor], y: Tensor, task: Task
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return every layer's per-example gradients and summed curvature."""
+    last = result.detach()
+    gradient = output_gradient(last, y, task)
+    curvatures = [z.new_zeros(z.shape[1], z.shape[1]) for z in hidden]
+    gradients: list[Tensor] = []
+    if hidden:
+        gradients += torch.autograd.grad(result, hidden, gradient, retain_graph=True)
+        for column in curvature_root(last, task).unbind(2):
+            parts = torch.autograd.grad(result, hidden, column, retain_graph=True)
+            for total, j in zip(curvatures, parts, strict=True):
+                total.addmm_(j.T, j)
+    return [*gradients, gradient], [*curvatures, output_curvature(last, task)]

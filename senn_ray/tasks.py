@@ -1,0 +1,177 @@
+"""Tasks: plain functions from a specification and data to a record."""
+
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from senn_ray.errors import DivergedError
+from senn_ray.nets.mlp import Architecture, build, checksum
+from senn_ray.records import RunRecord, RunSpec
+from senn_ray.seeds import derive
+from senn_ray.training import checkpoint
+from senn_ray.training.data import Examples, RawData
+from senn_ray.training.evaluate import Quality, evaluate
+from senn_ray.training.ledger import Ledger
+from senn_ray.training.loop import OnProgress, Trace, run, stop_reason
+from senn_ray.training.natural import Natural
+from senn_ray.training.optimizers import AdamW
+from senn_ray.training.reducer import Reducer, SingleReducer
+from senn_ray.training.replica import Replica
+from senn_ray.training.schedule import make_schedule
+from senn_ray.training.splits import examples, split, test_examples
+
+
+def train_run(
+    spec: RunSpec,
+    raw: RawData,
+    *,
+    reducer: Reducer | None = None,
+    on_progress: OnProgress | None = None,
+    device: str = "cpu",
+) -> RunRecord:
+    """Train one network, growing or fixed, from scratch to its record.
+
+    The test part is read once, at the end, and only if the specification asks for it.
+
+    Args:
+        spec: What to train.
+        raw: The data set.
+        reducer: The gang; a gang of one if none is given.
+        on_progress: Told after every evaluation.
+        device: Where tensors live.
+
+    Returns:
+        The record; a run that diverged says so in its state.
+    """
+    started = time.time()
+    replica = prepare(spec, raw, reducer=reducer or SingleReducer(), device=device)
+    schedule = make_schedule(spec.train, spec.growth, len(replica.train))
+    try:
+        trace = run(replica, schedule, on_progress)
+    except DivergedError as error:
+        return _diverged(replica, str(error), started)
+    train = evaluate(replica, replica.train)
+    test = (
+        evaluate(replica, _on(test_examples(raw), device))
+        if spec.evaluate_test
+        else None
+    )
+    if spec.checkpoint and replica.reducer.rank == 0:
+        checkpoint.save(replica.net, Path(spec.checkpoint))
+    return _complete(replica, trace, (train, test), started)
+
+
+def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Replica:
+    """Set up a run: its share of the data, a fresh network and its optimiser.
+
+    Args:
+        spec: What to train.
+        raw: The data set.
+        reducer: The gang.
+        device: Where tensors live.
+
+    Returns:
+        A replica before its first step.
+    """
+    train, val = (_on(part, device) for part in examples(raw, split(raw, spec.data)))
+    architecture = Architecture(
+        num_inputs=train.x.shape[1],
+        hidden=spec.model.hidden,
+        num_outputs=raw.num_outputs,
+        activation=spec.model.activation,
+    )
+    generator = torch.Generator().manual_seed(derive(spec.seed, "init"))
+    net = build(architecture, generator).to(device)
+    optimizer = (
+        Natural(net, spec.train, raw.task, reducer)
+        if spec.train.optimizer == "natural"
+        else AdamW(net, spec.train.weight_decay)
+    )
+    return Replica(
+        spec=spec,
+        net=net,
+        optimizer=optimizer,
+        train=train,
+        val=val,
+        task=raw.task,
+        reducer=reducer,
+        ledger=Ledger(reducer.size),
+    )
+
+
+def _complete(
+    replica: Replica,
+    trace: Trace,
+    qualities: tuple[Quality, Quality | None],
+    started: float,
+) -> RunRecord:
+    train, test = qualities
+    best = trace.best
+    return RunRecord(
+        **_identity(replica, started),
+        state="complete",
+        stop_reason=stop_reason(replica, trace),
+        train_loss=train.loss,
+        val_loss=best.val_loss if best else None,
+        val_accuracy=best.val_accuracy if best else None,
+        test_loss=test.loss if test else None,
+        test_accuracy=test.accuracy if test else None,
+        checks=trace.checks,
+        evaluations=tuple(trace.evaluations),
+        expansions=tuple(trace.expansions),
+        checkpoint=replica.spec.checkpoint,
+        checksum=checksum(replica.net),
+    )
+
+
+def _diverged(replica: Replica, error: str, started: float) -> RunRecord:
+    return RunRecord(
+        **_identity(replica, started),
+        state="diverged",
+        stop_reason="diverged",
+        train_loss=None,
+        val_loss=None,
+        val_accuracy=None,
+        test_loss=None,
+        test_accuracy=None,
+        checks=0,
+        error=error,
+    )
+
+
+def _identity(replica: Replica, started: float) -> dict[str, Any]:
+    """Return the fields that every record of a run has."""
+    spec = replica.spec
+    return {
+        "run_id": spec.run_id,
+        "arm": spec.arm,
+        "kind": spec.kind,
+        "study": spec.study,
+        "trial": spec.trial,
+        "dataset": spec.data.dataset,
+        "per_class": spec.data.per_class,
+        "seed": spec.seed,
+        "workers": replica.reducer.size,
+        "hidden_start": spec.model.hidden,
+        "hidden": replica.hidden,
+        "params": replica.num_params,
+        "n_train": len(replica.train),
+        "wall_s": replica.ledger.wall_s(),
+        "cost": replica.ledger.cost(),
+        "device_name": _device_name(replica),
+        "started_utc_s": started,
+    }
+
+
+def _device_name(replica: Replica) -> str:
+    device = replica.train.shift.device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
+
+
+def _on(part: Examples, device: str) -> Examples:
+    return Examples(**{name: tensor.to(device) for name, tensor in vars(part).items()})

@@ -1,0 +1,46 @@
+"""Evaluation: loss and accuracy over a whole part of a data set."""
+
+from dataclasses import dataclass
+
+import torch
+
+from senn_ray.maths.losses import loss
+from senn_ray.training.data import Examples
+from senn_ray.training.ledger import FORWARD
+from senn_ray.training.replica import Replica
+
+CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good a network is."""
+
+    loss: float
+    accuracy: float | None
+    """Nothing for a regression."""
+
+
+@torch.no_grad()
+def evaluate(replica: Replica, part: Examples) -> Quality:
+    """Measure the network on every example of a part, shared over the gang.
+
+    Args:
+        replica: The network.
+        part: The examples.
+
+    Returns:
+        Mean loss, and the share of right classes.
+    """
+    own = replica.shard(torch.arange(len(part)))
+    total = part.shift.new_zeros(2, dtype=torch.float64)
+    for indices in own.split(CHUNK):
+        x, y = part.batch(indices)
+        outputs = replica.net(x)
+        total[0] += loss(outputs, y, replica.task).double() * len(x)
+        if replica.task == "classification":
+            total[1] += (outputs.argmax(1) == y).sum()
+    (total,) = replica.reduce([total])
+    replica.ledger.visit(len(part), replica.num_params, FORWARD)
+    mean_loss, accuracy = (total / len(part)).tolist()
+    return Quality(mean_loss, accuracy if replica.task == "classification" else None)

@@ -1,0 +1,300 @@
+"""A growth check: measure, propose, decide, operate, until nothing passes.
+
+Everything decided here follows from sums over the gang and from derived seeds, so all
+replicas decide alike without a message. Nothing here touches the state of training
+(random numbers, optimiser, running factors) unless a proposal is accepted.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from senn_ray.config import GrowthConfig
+from senn_ray.maths.heldout import Heldout, heldout_gain, most_additions
+from senn_ray.maths.kronecker import damped_cholesky, score_ceiling
+from senn_ray.maths.proposals import (
+    Whitening,
+    activations,
+    ascend,
+    initial_candidates,
+    whiten,
+)
+from senn_ray.maths.score import Site, extend_site, measure_site, score_gain
+from senn_ray.nets.capture import Layer, capture
+from senn_ray.nets.surgery import Widen, widen
+from senn_ray.records import Expansion
+from senn_ray.training.ledger import FORWARD
+from senn_ray.training.replica import Replica
+
+INPUT_DAMPING = 1e-3
+"""Damping of A; activations are of order 1."""
+WHITENING_SHRINKAGE = 0.1
+
+
+@dataclass
+class Pool:
+    """The candidates of one site, and its statistics on both halves of a decision."""
+
+    index: int
+    search: Site
+    """On the examples that proposals are optimised on."""
+    heldout: Site
+    """On the examples that they are judged by."""
+    fan_in: Tensor
+    """[K, n_in + 1], on raw inputs."""
+    search_activations: Tensor
+    """[n, K]"""
+    heldout_activations: Tensor
+
+    def take(self, k: int, replica: Replica) -> None:
+        """Measure both halves again with candidate ``k`` among the inputs."""
+        self.search = extend_site(
+            self.search, self.search_activations[:, k], reduce=replica.reduce
+        )
+        self.heldout = extend_site(
+            self.heldout, self.heldout_activations[:, k], reduce=replica.reduce
+        )
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The best candidate of all sites, and what it is worth."""
+
+    pool: Pool
+    candidate: int
+    score_gain: float
+    heldout: Heldout
+
+    def passes(self, growth: GrowthConfig) -> bool:
+        """Decide: significant, above the absolute and above the relative threshold."""
+        gain = self.heldout.gain
+        return (
+            self.heldout.z >= growth.significance
+            and gain > 2 * growth.absolute_threshold
+            and gain > growth.relative_threshold * self.pool.heldout.current_score
+        )
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one growth check."""
+
+    loss: float
+    """Mean training loss on the decision examples."""
+    current_score: float
+    """Of all sites, before additions."""
+    events: list[Expansion]
+    """Accepted proposals, then the rejected one, unless a cap ended the check."""
+
+    @property
+    def additions(self) -> int:
+        """The number of accepted proposals."""
+        return sum(event.kind == "widen" for event in self.events)
+
+
+class Grower:
+    """Grow a network, check by check."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self._input_whitening: Whitening | None = None
+
+    @torch.no_grad()
+    def check(self, step: int) -> Check:
+        """Add neurons while proposals pass.
+
+        Args:
+            step: The step before which the check takes place.
+
+        Returns:
+            What was measured, accepted and rejected.
+        """
+        growth = self.replica.spec.growth
+        loss, pools = self._measure(step)
+        score = sum(pool.heldout.current_score for pool in pools)
+        bound = sum(self._bound(pool) for pool in pools)
+        events: list[Expansion] = []
+        while len(events) < growth.max_additions and not self.at_cap():
+            proposal = self._propose([p for p in pools if self._may_widen(p.index)])
+            accepted = proposal.passes(growth)
+            events.append(
+                self._event(proposal, accepted=accepted, step=step, loss=loss)
+            )
+            if not accepted:
+                break
+            self._insert(proposal)
+        check = Check(loss=loss, current_score=score, events=events)
+        if check.additions > bound:
+            raise RuntimeError(
+                f"{check.additions} additions exceed the bound {bound:.1f}"
+            )
+        return check
+
+    def at_cap(self) -> bool:
+        """Tell whether the cap on the width stops every site from growing."""
+        return not any(self._may_widen(i) for i in range(len(self.replica.hidden)))
+
+    def _may_widen(self, site: int) -> bool:
+        return self.replica.hidden[site] < self.replica.spec.model.max_hidden
+
+    def _bound(self, pool: Pool) -> float:
+        growth, site = self.replica.spec.growth, pool.heldout
+        (power,) = self.replica.reduce([
+            score_ceiling(site.gradients, site.chol_G)[None] * len(site.gradients)
+        ])
+        return most_additions(
+            power.item() / site.weight,
+            relative_threshold=growth.relative_threshold,
+            absolute_threshold=2 * growth.absolute_threshold,
+        )
+
+    def _measure(self, step: int) -> tuple[float, list[Pool]]:
+        replica = self.replica
+        count = len(replica.train)
+        chosen = torch.randperm(count, generator=replica.generator("decision", step))
+        chosen = chosen[: replica.spec.growth.decision_examples]
+        halves = [replica.shard(half) for half in chosen.tensor_split(2)]
+        x, y = replica.train.batch(torch.cat(halves))
+        captured = capture(replica.net, x, y, replica.task, first=0)
+        replica.ledger.visit(len(chosen), replica.num_params, FORWARD)
+        layers, split = captured.layers, len(halves[0])
+        sums = replica.reduce([x.new_tensor([captured.loss * len(x), len(x)])])
+        total, weight = sums[0].tolist()
+        generator = replica.generator("candidates", step)
+        pools = [
+            self._search(site, layers[site].inputs, layers[site + 1], split, generator)
+            for site in range(len(layers) - 1)
+        ]
+        return total / weight, pools
+
+    def _search(
+        self,
+        index: int,
+        inputs: Tensor,
+        target: Layer,
+        split: int,
+        generator: torch.Generator,
+    ) -> Pool:
+        """Measure one site on both halves and optimise its candidates on the first."""
+        replica, growth = self.replica, self.replica.spec.growth
+        chol_G = self._curvature(target)
+        search, heldout = (
+            measure_site(
+                target.inputs[half],
+                target.gradients[half],
+                chol_G,
+                damping=INPUT_DAMPING,
+                reduce=replica.reduce,
+            )
+            for half in (slice(None, split), slice(split, None))
+        )
+        features = inputs[:, :-1]
+        whitening = self._whitening(index, features[:split])
+        coordinates = whitening.coordinates(features)
+        nonlinearity = replica.net.nonlinearity
+        candidates = initial_candidates(
+            search,
+            coordinates[:split],
+            whitening,
+            count=growth.candidates,
+            generator=generator,
+            reduce=replica.reduce,
+        )
+        candidates, _ = ascend(
+            search,
+            candidates,
+            coordinates[:split],
+            nonlinearity,
+            steps=growth.ascent_steps,
+            reduce=replica.reduce,
+        )
+        values = activations(candidates, coordinates, nonlinearity)
+        return Pool(
+            index=index,
+            search=search,
+            heldout=heldout,
+            fan_in=whitening.fan_in(candidates),
+            search_activations=values[:split],
+            heldout_activations=values[split:],
+        )
+
+    def _curvature(self, target: Layer) -> Tensor:
+        """Factorise G, damped once for the whole decision.
+
+        The damping is relative to the root mean square gradient. It has the units of
+        the loss, and it keeps the promise finite where the loss is near zero: there
+        the Gauss-Newton factor of confident mistakes vanishes, but their gradient does
+        not.
+        """
+        power = target.gradients.square().sum()
+        G, sums = self.replica.reduce([
+            target.curvature,
+            torch.stack([power, power.new_tensor(float(len(target.gradients)))]),
+        ])
+        weight = sums[1]
+        damping = self.replica.spec.growth.damping * (sums[0] / weight).sqrt()
+        return damped_cholesky(G / weight, damping + torch.finfo(G.dtype).eps)
+
+    def _whitening(self, site: int, features: Tensor) -> Whitening:
+        if site == 0 and self._input_whitening is not None:
+            return self._input_whitening
+        result = whiten(
+            features,
+            rank=self.replica.spec.growth.rank,
+            shrinkage=WHITENING_SHRINKAGE,
+            reduce=self.replica.reduce,
+        )
+        if site == 0:
+            # The network's inputs do not change, so neither does their whitening.
+            self._input_whitening = result
+        return result
+
+    def _propose(self, pools: list[Pool]) -> Proposal:
+        """Choose the best candidate by score gain, and judge it on held-out examples."""
+        reduce = self.replica.reduce
+        gains = [
+            score_gain(p.search, p.search_activations, reduce=reduce) for p in pools
+        ]
+        best = max(range(len(pools)), key=lambda i: gains[i].exact.max().item())
+        pool, gain = pools[best], gains[best]
+        k = int(gain.exact.argmax())
+        heldout = heldout_gain(
+            pool.heldout, pool.heldout_activations[:, k], gain, k, reduce=reduce
+        )
+        return Proposal(pool, k, gain.exact[k].item(), heldout)
+
+    def _event(
+        self, proposal: Proposal, *, accepted: bool, step: int, loss: float
+    ) -> Expansion:
+        before = self.replica.hidden
+        after = list(before)
+        after[proposal.pool.index] += accepted
+        current = proposal.pool.heldout.current_score
+        return Expansion(
+            step=step,
+            kind="widen" if accepted else "rejected",
+            site=proposal.pool.index,
+            score_gain=proposal.score_gain,
+            relative_gain=proposal.heldout.gain / max(current, 1e-30),
+            current_score=current,
+            heldout_gain=proposal.heldout.gain,
+            heldout_z=proposal.heldout.z,
+            removal_cost=None,
+            hidden_before=before,
+            hidden_after=tuple(after),
+            loss_before=loss,
+            loss_after=None,
+        )
+
+    def _insert(self, proposal: Proposal) -> None:
+        replica, pool, k = self.replica, proposal.pool, proposal.candidate
+        change = Widen(pool.index)
+        fan_in = pool.fan_in[k]
+        missing = replica.net.weights[pool.index].shape[1] - len(fan_in)
+        if missing:  # Neurons that this check has added to the layer before.
+            zeros = fan_in.new_zeros(missing)
+            fan_in = torch.cat([fan_in[:-1], zeros, fan_in[-1:]])
+        widen(replica.net, change, fan_in)
+        replica.optimizer.reshape(change)
+        pool.take(k, replica)

@@ -1,0 +1,194 @@
+"""The one loop of a training run: measure, prune, grow, step; for growing and fixed."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from senn_ray.errors import DivergedError
+from senn_ray.maths.losses import loss
+from senn_ray.records import Evaluation, Expansion, Progress, StopReason
+from senn_ray.training.evaluate import evaluate
+from senn_ray.training.growth import Grower
+from senn_ray.training.ledger import TRAINING
+from senn_ray.training.natural import Natural
+from senn_ray.training.pruning import prune_cheapest
+from senn_ray.training.replica import Replica
+from senn_ray.training.schedule import Schedule
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass
+class Trace:
+    """What a run has been through so far."""
+
+    evaluations: list[Evaluation] = field(default_factory=list)
+    expansions: list[Expansion] = field(default_factory=list)
+    checks: int = 0
+    rejected_in_a_row: int = 0
+    pruned_last: int = 0
+    current_score: float | None = None
+    best: Evaluation | None = None
+    """The evaluation of least validation loss at the present size."""
+    best_weights: list[Tensor] = field(default_factory=list)
+
+
+def run(replica: Replica, schedule: Schedule, on_progress: OnProgress | None) -> Trace:
+    """Train a replica to the end of its schedule.
+
+    The network is left with the weights of its best evaluation at its final size: the
+    same early stopping for growing and fixed runs.
+
+    Args:
+        replica: The network and its data; changed in place.
+        schedule: What happens when.
+        on_progress: Told after every evaluation.
+
+    Returns:
+        The trace of the run. A loss that is no longer finite is a ``DivergedError``.
+    """
+    trace = Trace()
+    grower = Grower(replica)
+    growing = replica.spec.kind == "grow" and replica.spec.growth.enabled
+    losses: list[float] = []
+    for step in range(schedule.steps + 1):
+        if growing:
+            with replica.ledger.growing():
+                _change_size(replica, grower, schedule, step, trace)
+        if schedule.evaluates(step):
+            _evaluate(replica, schedule, step, trace, losses)
+            if on_progress:
+                on_progress(_progress(replica, schedule, trace))
+            losses = []
+        if step < schedule.steps:
+            losses.append(train_step(replica, step, schedule.rate(step)))
+    with torch.no_grad():
+        replica.net.weights = nn.ParameterList(map(nn.Parameter, trace.best_weights))
+    return trace
+
+
+def train_step(replica: Replica, step: int, lr: float) -> float:
+    """Take one optimiser step on a batch that follows from (seed, step).
+
+    Args:
+        replica: The network and its data; changed in place.
+        step: Number of the step.
+        lr: Learning rate.
+
+    Returns:
+        The mean loss of the batch, before the step.
+
+    Raises:
+        DivergedError: if the loss is no longer finite.
+    """
+    config, count = replica.spec.train, len(replica.train)
+    size = min(config.batch_size, count)
+    chosen = torch.randint(count, (size,), generator=replica.generator("batch", step))
+    x, y = replica.train.batch(replica.shard(chosen))
+    if isinstance(replica.optimizer, Natural) and replica.optimizer.observe(
+        replica.net, x, y, size
+    ):
+        replica.ledger.visit(size, replica.num_params, TRAINING)
+    total = loss(replica.net(x), y, replica.task) * len(x)
+    gradients = torch.autograd.grad(total, list(replica.net.weights))
+    *sums, total = replica.reduce([*gradients, total.detach()[None]])
+    mean_loss = total.item() / size
+    if not math.isfinite(mean_loss):
+        raise DivergedError(
+            f"loss became {mean_loss} at step {step} (train.lr {config.lr}, "
+            f"train.optimizer {config.optimizer}); lower train.lr"
+        )
+    replica.optimizer.step(replica.net, [s / size for s in sums], lr)
+    replica.ledger.visit(size, replica.num_params, TRAINING)
+    replica.ledger.steps += 1
+    return mean_loss
+
+
+def _change_size(
+    replica: Replica, grower: Grower, schedule: Schedule, step: int, trace: Trace
+) -> None:
+    if schedule.prunes(step):
+        removals = prune_cheapest(replica, step)
+        trace.pruned_last = len(removals)
+        trace.expansions += removals
+    over = trace.rejected_in_a_row >= replica.spec.growth.patience
+    if schedule.checks_growth(step) and not over and not grower.at_cap():
+        check = grower.check(step)
+        trace.checks += 1
+        trace.current_score = check.current_score
+        trace.rejected_in_a_row = 0 if check.additions else trace.rejected_in_a_row + 1
+        trace.expansions = _realised(trace.expansions, check.loss) + check.events
+
+
+def _realised(events: list[Expansion], loss_now: float) -> list[Expansion]:
+    """Note the loss at the check after each addition, next to what was promised."""
+    return [
+        dataclasses.replace(event, loss_after=loss_now)
+        if event.loss_after is None
+        else event
+        for event in events
+    ]
+
+
+def _evaluate(
+    replica: Replica, schedule: Schedule, step: int, trace: Trace, losses: list[float]
+) -> None:
+    quality = evaluate(replica, replica.val)
+    if not math.isfinite(quality.loss):
+        raise DivergedError(f"validation loss became {quality.loss} at step {step}")
+    evaluation = Evaluation(
+        step=step,
+        sample_visits=replica.ledger.sample_visits,
+        device_s=replica.ledger.cost().device_s,
+        train_loss=sum(losses) / len(losses),
+        val_loss=quality.loss,
+        val_accuracy=quality.accuracy,
+        lr=schedule.rate(min(step, schedule.steps - 1)),
+        hidden=replica.hidden,
+        params=replica.num_params,
+        current_score=trace.current_score,
+    )
+    trace.evaluations.append(evaluation)
+    best = trace.best
+    if not best or best.hidden != replica.hidden or quality.loss < best.val_loss:
+        trace.best = evaluation
+        trace.best_weights = [w.detach().clone() for w in replica.net.weights]
+
+
+def _progress(replica: Replica, schedule: Schedule, trace: Trace) -> Progress:
+    last = trace.evaluations[-1]
+    return Progress(
+        run_id=replica.spec.run_id,
+        step=last.step,
+        max_steps=schedule.steps,
+        hidden=last.hidden,
+        train_loss=last.train_loss,
+        val_loss=last.val_loss,
+        phase="grow" if last.step < schedule.cooldown_start else "consolidate",
+    )
+
+
+def stop_reason(replica: Replica, trace: Trace) -> StopReason:
+    """Say why a finished run has the size it has.
+
+    Converged means that neither growth nor pruning changed anything at the end: the
+    last ``patience`` checks accepted nothing, and the last pruning removed nothing.
+
+    Args:
+        replica: The finished run.
+        trace: What it has been through.
+
+    Returns:
+        ``schedule`` for a run of fixed size, else converged, cap_hit or budget.
+    """
+    growth = replica.spec.growth
+    if replica.spec.kind == "fixed" or not growth.enabled:
+        return "schedule"
+    if all(h >= replica.spec.model.max_hidden for h in replica.hidden):
+        return "cap_hit"
+    settled = trace.rejected_in_a_row >= growth.patience and not trace.pruned_last
+    return "converged" if settled else "budget"

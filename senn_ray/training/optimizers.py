@@ -1,0 +1,67 @@
+"""Optimisers whose state changes size with the network.
+
+They are ours, and not torch's, because their state must be reshaped by surgery and
+because importing torch.optim costs seconds in every worker.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from senn_ray.nets.mlp import MLP
+from senn_ray.nets.surgery import Surgery
+
+
+class Optimizer(Protocol):
+    """Turn gradients into steps."""
+
+    def step(self, net: MLP, gradients: list[Tensor], lr: float) -> None:
+        """Change the network's weights in place.
+
+        Args:
+            net: The network.
+            gradients: Of the mean loss, shaped like the weights.
+            lr: Learning rate of this step.
+        """
+        ...
+
+    def reshape(self, change: Surgery) -> None:
+        """Follow a surgery: old entries are carried, new ones start fresh."""
+        ...
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019); biases undecayed.
+
+    Every entry counts its own steps, so an entry that is added later starts exactly
+    as all entries start in a fresh run, and old entries do not notice.
+    """
+
+    BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+    def __init__(self, net: MLP, weight_decay: float) -> None:
+        self.weight_decay = weight_decay
+        self.first = [torch.zeros_like(w.detach()) for w in net.weights]
+        self.second = [torch.zeros_like(w.detach()) for w in net.weights]
+        self.age = [torch.zeros_like(w.detach()) for w in net.weights]
+
+    @torch.no_grad()
+    def step(self, net: MLP, gradients: list[Tensor], lr: float) -> None:
+        """Take one step."""
+        state = zip(
+            net.weights, gradients, self.first, self.second, self.age, strict=True
+        )
+        for W, gradient, first, second, age in state:
+            age.add_(1)
+            first.lerp_(gradient, 1 - self.BETA1)
+            second.mul_(self.BETA2).addcmul_(gradient, gradient, value=1 - self.BETA2)
+            scale = (second / (1 - self.BETA2**age)).sqrt_().add_(self.EPSILON)
+            W[:, :-1] *= 1 - lr * self.weight_decay
+            W.addcdiv_(first / (1 - self.BETA1**age), scale, value=-lr)
+
+    def reshape(self, change: Surgery) -> None:
+        """Carry the moments; new entries have none yet, and age zero."""
+        self.first = change.reshape(self.first)
+        self.second = change.reshape(self.second)
+        self.age = change.reshape(self.age)

@@ -1,0 +1,54 @@
+"""A replica: the network of a run and everything that trains it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from senn_ray.maths.losses import Task
+from senn_ray.maths.score import Reduce
+from senn_ray.nets.mlp import MLP
+from senn_ray.records import RunSpec
+from senn_ray.seeds import derive
+from senn_ray.training.data import Examples
+from senn_ray.training.ledger import Ledger
+from senn_ray.training.natural import Natural
+from senn_ray.training.optimizers import AdamW
+from senn_ray.training.reducer import Reducer, sum_all
+
+
+@dataclass
+class Replica:
+    """One member of the gang of a run. All members hold the same network."""
+
+    spec: RunSpec
+    net: MLP
+    optimizer: AdamW | Natural
+    train: Examples
+    val: Examples
+    task: Task
+    reducer: Reducer
+    ledger: Ledger
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The widths of the hidden layers now."""
+        return self.net.architecture().hidden
+
+    @property
+    def num_params(self) -> int:
+        """The number of parameters now."""
+        return self.net.architecture().num_params()
+
+    @property
+    def reduce(self) -> Reduce:
+        """Sum a list of tensors over the gang."""
+        return lambda tensors: sum_all(self.reducer, tensors)
+
+    def generator(self, *stream: object) -> torch.Generator:
+        """Start a named stream of random numbers, the same on all replicas."""
+        return torch.Generator().manual_seed(derive(self.spec.seed, *stream))
+
+    def shard(self, indices: Tensor) -> Tensor:
+        """Take this replica's part of some indices that all replicas agree on."""
+        return indices[self.reducer.rank :: self.reducer.size]
