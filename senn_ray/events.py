@@ -1,7 +1,7 @@
 """Events: what happens to a job, as the journal stores it and the console shows it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from senn_ray.records import Progress, RunRecord, RunSpec
 
@@ -50,6 +50,7 @@ class TargetLocked:
 class TestOpened:
     """Test data is read, once, for these runs."""
 
+    __test__: ClassVar[bool] = False  # Not a test, whatever pytest thinks.
     run_ids: tuple[str, ...]
 
 

@@ -66,9 +66,9 @@ def imports(source: str) -> set[str]:
         elif isinstance(node, ast.Call) and node.args:
             called = ast.unparse(node.func).rpartition(".")[2]
             first = node.args[0]
-            if called in {"import_module", "__import__"}:
-                if isinstance(first, ast.Constant):
-                    found.add(str(first.value))
+            dynamic = called in {"import_module", "__import__"}
+            if dynamic and isinstance(first, ast.Constant):
+                found.add(str(first.value))
     return found
 
 

@@ -156,7 +156,8 @@ class Layer:
 
 
 def _tokens(key: str, entry: Setting) -> list[Token]:
-    if not isinstance(entry.value, list | tuple):
+    listed = isinstance(entry.value, list | tuple)
+    if not (listed and holds_tuple(known_keys()[key])):
         return [Token(keyword=key, value=_text(entry.value), source=entry.source)]
     if not entry.value:
         return [Token(keyword=key, implicit_value=(), source=entry.source)]

@@ -1,0 +1,231 @@
+import dataclasses
+import io
+
+import pytest
+from rich.console import Console
+
+from senn_ray.cli.console import describe, run_name, watching
+from senn_ray.cli.verdict import result
+from senn_ray.cli.words import duration, interval, number, widths
+from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
+from senn_ray.events import (
+    JobEnded,
+    JobStarted,
+    RunFinished,
+    RunProgressed,
+    RunSubmitted,
+    TargetLocked,
+    TestOpened,
+)
+from senn_ray.records import Cost, Progress, RunRecord, RunSpec
+
+SPEC = RunSpec(
+    run_id="random-0-051",
+    arm="random",
+    kind="fixed",
+    seed=1,
+    data=DataConfig(),
+    model=ModelConfig(),
+    train=TrainConfig(),
+    growth=GrowthConfig(),
+    trial=51,
+)
+RECORD = RunRecord(
+    run_id="random-0-051",
+    arm="random",
+    kind="fixed",
+    study=0,
+    trial=51,
+    state="complete",
+    stop_reason="schedule",
+    dataset="digits",
+    per_class="all",
+    seed=1,
+    workers=1,
+    hidden_start=(14,),
+    hidden=(14,),
+    params=1060,
+    n_train=1097,
+    train_loss=0.1,
+    val_loss=0.2311,
+    val_accuracy=0.941,
+    test_loss=None,
+    test_accuracy=None,
+    wall_s=6.1,
+    checks=0,
+    cost=Cost(steps=1500),
+)
+DIVERGED = dataclasses.replace(RECORD, state="diverged", error="loss is nan")
+SIGN = Progress(
+    run_id="random-0-051",
+    step=300,
+    max_steps=1500,
+    hidden=(14,),
+    train_loss=0.4,
+    val_loss=0.5,
+)
+EVENTS = [
+    JobStarted(verb="compare", config={}, versions={}, where="local Ray, 2 CPUs"),
+    RunSubmitted(spec=SPEC),
+    RunProgressed(progress=SIGN),
+    RunFinished(record=RECORD),
+    RunFinished(record=DIVERGED),
+    TargetLocked(val_loss=0.23, max_params=1100),
+    TestOpened(run_ids=("a", "b")),
+    JobEnded(state="complete", exit_code=0),
+]
+
+
+def show(*, terminal, quiet=False):
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=110, no_color=True)
+    with watching(console, quiet=quiet) as observe:
+        for event in EVENTS:
+            observe(event)
+    return file.getvalue()
+
+
+def test_pipes_get_one_plain_line_per_finished_run():
+    text = show(terminal=False)
+    assert "\x1b" not in text
+    assert text.splitlines() == [
+        "compare on local Ray, 2 CPUs",
+        "✓ random #51 hidden 14 val 0.2311 accuracy 94.1% 1500 steps 6.1 s (schedule)",
+        "✗ random #51 diverged after 1500 steps 6.1 s, counted: loss is nan",
+        "target locked: val 0.2300 (quality), and at most 1100 parameters "
+        "(quality at size)",
+        "test data read, once, for 2 runs",
+    ]
+
+
+def test_terminals_get_bars_and_the_same_lines():
+    text = show(terminal=True)
+    assert "✗ random #51 diverged" in text
+    assert "best val 0.2311 at 14, 1 failed" in text
+
+
+def test_quiet_shows_nothing():
+    assert show(terminal=True, quiet=True) == ""
+
+
+@pytest.mark.parametrize("index", [1, 2, 7])
+def test_signs_of_life_are_no_lines(index):
+    assert describe(EVENTS[index]) is None
+
+
+def test_runs_are_named_by_arm_study_and_trial():
+    assert run_name("tpe_pareto", 3, 20) == "tpe_pareto/3 #20"
+    assert run_name("senn", 0, 2) == "senn #2"
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (None, "–"),
+        ({"estimate": 5.23, "low": 2.41, "high": 12.2}, "5.2 [2.4, 12]"),
+        ({"estimate": 5.23, "low": 2.41, "high": None}, "5.2 [2.4, ∞]"),
+        ({"estimate": None, "low": 2.2, "high": None, "bound": True}, ">= 2.2"),
+        ({"estimate": 0.5, "low": None, "high": None}, "0.5"),
+        ({"estimate": None, "low": None, "high": None}, "–"),
+    ],
+)
+def test_intervals_and_bounds_read_differently(values, text):
+    assert interval(values) == text
+
+
+def test_numbers_widths_and_times_are_short():
+    assert [number(x) for x in (None, 0.12345, 12.345, 1e-7)] == [
+        "–",
+        "0.1235",
+        "12.3",
+        "1e-07",
+    ]
+    assert [widths(x) for x in (None, 43, [64, 32])] == ["–", "43", "64-32"]
+    spans = [duration(x) for x in (None, 6.12, 90, 7200)]
+    assert spans == ["–", "6.1 s", "1.5 min", "2.0 h"]
+
+
+def render(summary):
+    console = Console(file=io.StringIO(), width=120, record=True)
+    for part in result(summary):
+        console.print(part)
+    return console.export_text()
+
+
+def arm(**values):
+    some = {"estimate": 10.4, "low": 5.5, "high": 23.5}
+    given = {
+        "hits": 8,
+        "searches": 83,
+        "runs": 83,
+        "best_val_loss": 0.0709,
+        "best_hidden": [64],
+        "cost_to_hit": {"runs": some},
+    }
+    return given | values
+
+
+COMPARED = {
+    "verb": "compare",
+    "targets": {
+        "quality": {
+            "val_loss": 0.0712,
+            "max_params": None,
+            "arms": {
+                "senn": arm(best_hidden=[43]),
+                "max_once": arm(hits=0, best_val_loss=None, best_hidden=None),
+            },
+            "exchange_rate": {
+                "max_once": {"steps": {"estimate": None, "low": 2.2, "bound": True}}
+            },
+            "restarts_saved": {"max_once": {"estimate": 8.4, "low": 3.1, "high": 21.5}},
+        },
+        "quality_at_size": None,
+    },
+    "size": {
+        "senn": {"hidden": [43], "hidden_low": 39, "hidden_high": 49},
+        "best_fixed": {"hidden": [91]},
+        "smallest_sufficient": None,
+    },
+    "verdict": "Growing saves restarts.",
+    "withheld": [],
+    "caveats": ["The ladder needs fewer device-seconds."],
+}
+
+
+def test_the_verdict_table_shows_bounds_sizes_and_caveats():
+    text = render(COMPARED)
+    assert "validation loss at most 0.0712" in text
+    row = next(line for line in text.splitlines() if line.startswith("max_once"))
+    assert row.split() == [
+        "max_once", "0/83", "83", "10", "[5.5,", "24]", "8.4", "[3.1,", "22]", ">=",
+        "2.2", "–", "–", "–",
+    ]  # fmt: skip
+    assert "self-found 43 [39, 49] units; best fixed 91; smallest sufficient –" in text
+    assert "Verdict: Growing saves restarts." in text
+    assert "Caveat: The ladder" in text
+
+
+def test_an_interrupted_comparison_says_why_there_is_no_verdict():
+    text = render(
+        COMPARED
+        | {
+            "targets": {"quality": None, "quality_at_size": None},
+            "size": {"senn": None, "best_fixed": None, "smallest_sufficient": None},
+            "verdict": None,
+            "withheld": ["interrupted"],
+        }
+    )
+    assert "No verdict: interrupted" in text
+    assert "self-found – units" in text
+
+
+def test_failed_seeds_are_named():
+    base = {"seed": 0, "hidden": [9], "hidden_start": [2], "stop_reason": "converged"}
+    runs = [
+        base | {"run_state": "complete"},
+        base | {"seed": 1, "run_state": "diverged", "error": "loss is nan"},
+    ]
+    text = render({"verb": "grow", "runs": runs, "caveats": ["1 of 2 runs diverged"]})
+    assert "Seed 1 diverged: loss is nan" in text
+    assert "Caveat: 1 of 2 runs diverged" in text

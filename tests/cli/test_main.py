@@ -1,0 +1,223 @@
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from senn_ray import app
+from senn_ray.cli.main import main, run
+from senn_ray.errors import DataError, DivergedError, ResourceError
+from senn_ray.events import JobStarted
+
+SUMMARY = {
+    "verb": "grow",
+    "seed": 0,
+    "hidden_start": [2],
+    "hidden": [14],
+    "params": 1060,
+    "val_loss": 0.2311,
+    "test_accuracy": 0.9412,
+    "test_loss": 0.21,
+    "stop_reason": "converged",
+    "steps": 1500,
+    "wall_s": 6.1,
+    "runs": [],
+}
+
+
+@dataclass
+class Job:
+    """A double of a verb of ``senn_ray.app``."""
+
+    exit_code: int = 0
+    error: BaseException | None = None
+    summary: dict[str, Any] = field(default_factory=lambda: SUMMARY)
+    calls: list[Any] = field(default_factory=list)
+
+    def __call__(self, *args, observe=None, **kwargs):
+        self.calls.append((args, kwargs))
+        sys.stdout.write("noise of a library\n")
+        if observe:
+            observe(JobStarted(verb="grow", config={}, versions={}, where="2 CPUs"))
+        if self.error:
+            raise self.error
+        return self
+
+
+@pytest.fixture
+def job(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    double = Job()
+    for verb in ("grow", "compare", "submit"):
+        monkeypatch.setattr(app, verb, double)
+    return double
+
+
+def test_json_is_one_object_on_stdout_and_text_goes_to_stderr(job, capsys):
+    assert run(["grow", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == SUMMARY
+    assert "2 → 14" in printed.err
+    assert "noise" in printed.err
+    assert len(job.calls) == 1
+
+
+def test_without_json_people_read_stdout(job, capsys):
+    assert run(["grow", "--seed", "3", "--seeds", "2", "--out", "here"]) == 0
+    printed = capsys.readouterr()
+    assert "grow on 2 CPUs" in printed.out
+    assert re.search(r"2 → 14 .* 94\.12%", printed.out)
+    ((config,), keywords) = job.calls[0]
+    assert config.seed == 3
+    assert keywords == {"seeds": 2, "out": Path("here").absolute()}
+
+
+def test_quiet_shows_the_result_only(job, capsys):
+    assert run(["grow", "--quiet"]) == 0
+    printed = capsys.readouterr()
+    assert "2 CPUs" not in printed.out + printed.err
+    assert "2 → 14" in printed.out
+    assert job.calls
+
+
+@pytest.mark.parametrize("code", [0, 5, 6])
+def test_exit_codes_of_jobs_are_passed_on(job, code):
+    job.exit_code = code
+    assert run(["grow"]) == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DataError("class 5 has\n too few"), 4),
+        (ResourceError("no cluster"), 3),
+        (DivergedError("loss is nan"), 6),
+        (KeyError("surprise"), 1),
+    ],
+)
+def test_errors_are_one_line_and_a_code(job, capsys, error, code):
+    job.error = error
+    assert run(["grow", "--quiet"]) == code
+    printed = capsys.readouterr().err
+    assert printed.startswith("senn-ray: ")
+    assert printed.count("\n") == 1
+
+
+def test_tracebacks_are_for_debug_only(job, capsys):
+    job.error = KeyError("surprise")
+    assert run(["grow", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["told by app", "raised"])
+def test_an_interrupt_says_where_results_are(job, capsys, inside):
+    if inside:
+        job.exit_code = 130
+    else:
+        job.error = KeyboardInterrupt()
+    assert run(["grow", "--out", "here"]) == 130
+    printed = capsys.readouterr().err
+    assert re.search(r"interrupted; what is finished is in \S+/here: senn-ray", printed)
+
+
+def test_a_folder_with_files_is_refused_before_work(job, capsys, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "file").touch()
+    assert run(["compare", "--out", "old"]) == 2
+    assert "old" in capsys.readouterr().err
+    assert job.calls == []
+
+
+def test_submit_passes_the_verb_on_unread(job, monkeypatch):
+    monkeypatch.setattr(
+        app, "submit", lambda *args, **kwargs: job(*args, **kwargs) and 6
+    )
+    words = [
+        "scan",
+        "--config",
+        "far.yaml",
+        "--no.such",
+        "-c",
+        "x",
+        "--json",
+        "--",
+        "y",
+    ]
+    assert run(["submit", "--address", "http://head:8265", "--", *words]) == 6
+    assert job.calls == [(("http://head:8265", words), {"working_dir": Path()})]
+
+
+def test_submit_needs_a_verb(job, capsys):
+    assert run(["submit", "--address", "http://head:8265"]) == 2
+    assert "submit needs a verb" in capsys.readouterr().err
+    assert job.calls == []
+
+
+@pytest.mark.parametrize(
+    ("failed", "code"), [(None, 0), ("output", 2), ("data", 4), ("cluster", 3)]
+)
+def test_doctor_names_what_is_ill(monkeypatch, capsys, failed, code):
+    names = ("versions", "output", "data", "cluster")
+    checks = [(name, name != failed, f"{name} [text]") for name in names]
+    monkeypatch.setattr(app, "doctor", lambda _config: checks)
+    assert run(["doctor"]) == code
+    shown = capsys.readouterr().out
+    assert shown.count("✗") == (failed is not None)
+    assert "cluster [text]" in shown
+    assert run(["doctor", "--json"]) == code
+    assert json.loads(capsys.readouterr().out)[0] == {
+        "check": "versions",
+        "ok": True,
+        "detail": "versions [text]",
+    }
+
+
+def test_report_shows_the_rebuilt_summary(monkeypatch, capsys, tmp_path):
+    def rebuild(folder):
+        (folder / "summary.json").write_text(json.dumps(SUMMARY))
+        return folder / "report" / "index.html"
+
+    monkeypatch.setattr(app, "report", rebuild)
+    assert run(["report", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == SUMMARY
+
+
+def test_unknown_verbs_get_a_suggestion(capsys):
+    assert run(["gro"]) == 2
+    assert 'Did you mean "grow"?' in capsys.readouterr().err
+
+
+def test_the_schema_is_json(capsys):
+    assert run(["config", "schema"]) == 0
+    assert "DataConfig" in json.loads(capsys.readouterr().out)["$defs"]
+
+
+def test_settings_are_shown_as_a_file_of_settings(capsys, tmp_path):
+    assert run(["config", "show", "--seed", "4"]) == 0
+    (tmp_path / "a.yaml").write_text(capsys.readouterr().out)
+    assert run(["config", "show", "--json", "-c", str(tmp_path / "a.yaml")]) == 0
+    assert json.loads(capsys.readouterr().out)["seed"] == 4
+
+
+def test_main_leaves_with_the_code():
+    with pytest.raises(SystemExit) as left:
+        main(["gro"])
+    assert left.value.code == 2
+
+
+@pytest.mark.parametrize("words", [["--help"], ["grow", "--help"], ["config", "show"]])
+def test_help_loads_neither_torch_nor_ray(words):
+    script = (
+        "import sys; from senn_ray.cli.main import run; "
+        f"assert run({words!r}) == 0; "
+        "heavy = {'torch', 'ray', 'optuna', 'scipy', 'matplotlib', 'pyarrow'}; "
+        "loaded = heavy & set(sys.modules); assert not loaded, loaded"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
