@@ -252,7 +252,4 @@ def _versions_line() -> str:
 def _data_line(config: Config) -> str:
     from senn_ray.training import datasets
 
-    raw = datasets.load(config.data)
-    return (
-        f"{raw.name}: {len(raw.train_y)} training and {len(raw.test_y)} test examples"
-    )
+    return datasets.check(config.data)

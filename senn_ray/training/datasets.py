@@ -38,6 +38,19 @@ def load(config: DataConfig) -> RawData:
     return dataclasses.replace(arranged(raw, config), shift=shift, scale=scale)
 
 
+def check(config: DataConfig) -> str:
+    """Say what is known of a data set, without downloading it.
+
+    Args:
+        config: The section ``data`` of the settings; errors are those of ``load``.
+    """
+    root = vision.root_folder(config)
+    if config.dataset in vision.NAMES and not vision.is_cached(config.dataset, root):
+        return f"{config.dataset}: not in {root} yet, downloaded on first use"
+    raw = load(config)
+    return f"{raw.name}: {len(raw.train_y)} training, {len(raw.test_y)} test examples"
+
+
 def _read(config: DataConfig) -> RawData:
     name, _, rest = config.dataset.partition(":")
     if name == "parquet" and rest:

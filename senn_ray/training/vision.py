@@ -17,10 +17,11 @@ from senn_ray.training.sources import Part, assemble
 
 NAMES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 """Our names and torchvision's classes."""
+CIFAR_FOLDER, CIFAR_ARCHIVE = "cifar-10-batches-py", "cifar-10-python.tar.gz"
 FOLDERS = {
     "mnist": ("MNIST/raw",),
     "fashion-mnist": ("FashionMNIST/raw",),
-    "cifar10": (".", "cifar-10-batches-py"),
+    "cifar10": ("", CIFAR_FOLDER),
 }
 CHANNELS_LAST_DIMS = 4
 LOCK_TIMEOUT_S = 1800
@@ -36,11 +37,7 @@ def root_folder(config: DataConfig) -> Path:
 
 def is_cached(name: str, root: Path) -> bool:
     """Tell whether the files of a data set seem to be there (nothing is read)."""
-    return any(
-        path.is_file() and path.name[0] != "."
-        for folder in FOLDERS[name][-1:]
-        for path in (root / folder).glob("*")
-    )
+    return any(_files(root / folder) for folder in FOLDERS[name])
 
 
 def read(name: str, root: Path) -> RawData:
@@ -98,10 +95,16 @@ def _writable(name: str, root: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def _link(root: Path, staged: Path, folder: str) -> int:
-    source, target = root / folder, staged / folder
+    target = staged / folder
     target.mkdir(parents=True, exist_ok=True)
-    pattern = "cifar-10-python.tar.gz" if folder == "." else "*"
-    files = [path for path in source.glob(pattern) if path.is_file()]
+    files = _files(root / folder)
     for path in files:
         (target / path.name).symlink_to(path.resolve())
     return len(files)
+
+
+def _files(folder: Path) -> list[Path]:
+    """List the files of a data set in one of its folders, archives too."""
+    inside = folder.name in {"raw", CIFAR_FOLDER}
+    found = folder.glob("*" if inside else CIFAR_ARCHIVE)
+    return [path for path in found if path.is_file()]

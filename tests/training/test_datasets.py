@@ -3,8 +3,9 @@ import pytest
 
 from senn_ray.config import DataConfig
 from senn_ray.errors import ConfigError, DataError
-from senn_ray.training.datasets import load
+from senn_ray.training.datasets import check, load
 from senn_ray.training.splits import examples, split
+from senn_ray.training.vision import is_cached
 
 PAIRS = {
     "leaky": ("x", "y", "x", "y"),
@@ -119,3 +120,16 @@ def test_unknown_names_are_configuration_errors(dataset, message):
 def test_too_many_per_class_is_said_while_loading():
     with pytest.raises(DataError, match="use at most"):
         load(DataConfig(per_class=1000))
+
+
+def test_a_check_counts_examples(module):
+    config = DataConfig(dataset=f"factory:{module}:fine")
+    assert check(config) == f"factory:{module}:fine: 40 training, 40 test examples"
+
+
+def test_a_check_never_downloads(tmp_path):
+    config = DataConfig(dataset="cifar10", root=tmp_path)
+    assert check(config) == f"cifar10: not in {tmp_path} yet, downloaded on first use"
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"half an archive")
+    assert is_cached("cifar10", tmp_path)
