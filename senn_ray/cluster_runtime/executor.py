@@ -1,0 +1,127 @@
+"""The executor on Ray: a pool of workers (or gangs) that stay, fed from a queue.
+
+The data set is put into the object store once and read from there without copies.
+"""
+
+import contextlib
+from collections import deque
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import ray
+
+from senn_ray.cluster_runtime.gang import Flight, Gang, Stream
+from senn_ray.cluster_runtime.replica import Train, TrainRun
+from senn_ray.cluster_runtime.resources import runs_that_fit
+from senn_ray.cluster_runtime.session import Session, open_session
+from senn_ray.config import ClusterConfig
+from senn_ray.events import RunFinished, RunProgressed
+from senn_ray.records import RunSpec
+from senn_ray.search.executor import Report
+
+if TYPE_CHECKING:
+    from senn_ray.training.data import RawData
+
+# How long to wait for the reason when a gang has lost a replica.
+_GRACE_S = 10.0
+
+
+class RayExecutor:
+    """Carry out runs side by side on a Ray cluster; use it in a ``with`` block."""
+
+    def __init__(
+        self,
+        raw: "RawData",
+        cluster: ClusterConfig,
+        *,
+        train: Train | None = None,
+        session: Session | None = None,
+    ) -> None:
+        """Note what to do; nothing starts before the ``with`` block.
+
+        Args:
+            raw: The data set.
+            cluster: Where to run, and what every run gets.
+            train: Carries out a run, in a worker process (default: really).
+            session: An open session to use (default: one of its own).
+        """
+        self.capacity = 0
+        self.where = ""
+        self._raw = raw
+        self._cluster = cluster
+        self._train = train or TrainRun(threads=cluster.cpus_per_worker)
+        self._session = session
+        self._stack = contextlib.ExitStack()
+        self._waiting: deque[RunSpec] = deque()
+        self._flights: list[Flight] = []
+        self._idle: list[Gang] = []
+
+    def __enter__(self) -> Self:
+        """Connect, and share the data set."""
+        opened = self._session or self._stack.enter_context(open_session(self._cluster))
+        self.where = opened.where
+        self.capacity = runs_that_fit(self._cluster, opened.nodes)
+        self._data = ray.put(self._raw)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the executor."""
+        self.close()
+
+    def submit(self, spec: RunSpec) -> None:
+        """Start a run if there is room, or else queue it."""
+        self._waiting.append(spec)
+        self._fill()
+
+    def wait(self) -> list[Report]:
+        """Block for reports; return an empty list if nothing is in flight."""
+        while self._flights:
+            suspects = any(flight.echoes for flight in self._flights)
+            streams = {s: flight for flight in self._flights for s in flight.live}
+            ready, _ = ray.wait(
+                list(streams), num_returns=1, timeout=_GRACE_S if suspects else None
+            )
+            reports = self._receive(ready, streams, patient=bool(ready))
+            if reports:
+                return reports
+        return []
+
+    def close(self) -> None:
+        """Abandon what is in flight and end the workers. May be called twice."""
+        for gang in [*self._idle, *(flight.gang for flight in self._flights)]:
+            gang.stop()
+        self._waiting.clear()
+        self._flights.clear()
+        self._idle.clear()
+        self._stack.close()
+
+    def _receive(
+        self, ready: list[Stream], streams: dict[Stream, Flight], *, patient: bool
+    ) -> list[Report]:
+        received = [streams[stream].receive(stream) for stream in ready]
+        reports: list[Report] = [RunProgressed(progress=p) for p in received if p]
+        for flight in [*self._flights]:
+            if record := flight.outcome(patient=patient):
+                self._land(flight)
+                reports.append(RunFinished(record=record))
+        self._fill()
+        return reports
+
+    def _land(self, flight: Flight) -> None:
+        self._flights.remove(flight)
+        if flight.is_sound:
+            self._idle.append(flight.gang)
+        else:
+            flight.gang.stop()
+
+    def _fill(self) -> None:
+        while self._waiting and len(self._flights) < self.capacity:
+            spec = self._waiting.popleft()
+            gang = self._idle.pop() if self._idle else Gang(self._cluster, self._train)
+            streams = gang.start(spec, self._data)
+            self._flights.append(Flight(spec=spec, gang=gang, streams=streams))

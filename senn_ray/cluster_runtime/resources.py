@@ -1,0 +1,97 @@
+"""What a cluster has, what a run asks for, and how many runs fit. Pure functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from senn_ray.config import ClusterConfig
+from senn_ray.errors import ResourceError
+
+# Ray counts resources in ten-thousandths.
+_GRAIN = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """The resources of one machine."""
+
+    cpus: float
+    gpus: float
+
+
+def describe(nodes: Sequence[Node]) -> str:
+    """Name what a cluster has, for people: ``2 CPUs`` or ``32 CPUs, 4 GPUs, 2 nodes``.
+
+    Args:
+        nodes: The machines of the cluster.
+    """
+    cpus, gpus = _total(nodes)
+    parts = [_count(cpus, "CPU")]
+    parts += [_count(gpus, "GPU")] if gpus else []
+    parts += [_count(len(nodes), "node")] if len(nodes) > 1 else []
+    return ", ".join(parts)
+
+
+def runs_that_fit(cluster: ClusterConfig, nodes: Sequence[Node]) -> int:
+    """Count the runs that may be side by side.
+
+    A replica lies on one node; the replicas of a gang may lie on several. It is a
+    ResourceError if not even one run would ever fit.
+
+    Args:
+        cluster: What a run asks for.
+        nodes: The machines of the cluster.
+
+    Returns:
+        At least one, at most ``cluster.max_parallel_runs``.
+    """
+    _require(cluster, nodes)
+    fitting = _replicas(cluster, nodes) // cluster.workers_per_run
+    return min(fitting, cluster.max_parallel_runs or fitting)
+
+
+def _require(cluster: ClusterConfig, nodes: Sequence[Node]) -> None:
+    asked = [
+        ("GPU", "gpus_per_worker", cluster.gpus_per_worker, [n.gpus for n in nodes]),
+        ("CPU", "cpus_per_worker", cluster.cpus_per_worker, [n.cpus for n in nodes]),
+    ]
+    for unit, key, wanted, held in asked:
+        if wanted > max(held, default=0) + _GRAIN:
+            raise ResourceError(
+                f"each replica asks for {_count(wanted, unit)}; the largest node has "
+                f"{max(held, default=0):g} (cluster: {describe(nodes)}). It would wait "
+                f"for ever. Lower --cluster.{key.replace('_', '-')}, or give "
+                "--cluster.address of a larger cluster"
+            )
+    if cluster.workers_per_run > _replicas(cluster, nodes):
+        raise ResourceError(
+            f"each run asks for {cluster.workers_per_run} replicas of "
+            f"{_needs(cluster)}; the cluster ({describe(nodes)}) holds "
+            f"{_replicas(cluster, nodes)}. It would wait for ever. Lower "
+            "--cluster.workers-per-run, or give --cluster.address of a larger cluster"
+        )
+
+
+def _replicas(cluster: ClusterConfig, nodes: Sequence[Node]) -> int:
+    return sum(_on_one_node(cluster, node) for node in nodes)
+
+
+def _on_one_node(cluster: ClusterConfig, node: Node) -> int:
+    by_cpu = int((node.cpus + _GRAIN) // cluster.cpus_per_worker)
+    if not cluster.gpus_per_worker:
+        return by_cpu
+    return min(by_cpu, int((node.gpus + _GRAIN) // cluster.gpus_per_worker))
+
+
+def _needs(cluster: ClusterConfig) -> str:
+    needs = _count(cluster.cpus_per_worker, "CPU")
+    if cluster.gpus_per_worker:
+        needs += f" and {_count(cluster.gpus_per_worker, 'GPU')}"
+    return needs
+
+
+def _total(nodes: Sequence[Node]) -> tuple[float, float]:
+    return sum(n.cpus for n in nodes), sum(n.gpus for n in nodes)
+
+
+def _count(number: float, unit: str) -> str:
+    return f"{number:g} {unit}" if number == 1 else f"{number:g} {unit}s"

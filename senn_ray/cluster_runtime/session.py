@@ -1,0 +1,157 @@
+"""A Ray session: join the cluster that is given, or start a private one here.
+
+A private cluster listens on the loopback device only, has no dashboard and writes
+nothing to the console; it ends with the session. A joined cluster is left as it was.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from senn_ray.cluster_runtime import reach
+from senn_ray.cluster_runtime.resources import Node, describe, runs_that_fit
+from senn_ray.config import ClusterConfig
+from senn_ray.errors import ResourceError
+
+# Read by Ray when it is first imported. What the user has set wins.
+_ENVIRONMENT = {
+    # Workers run in the environment of the driver, also under `uv run`.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # The behaviour that Ray is moving to; it warns as long as this is unset.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+# The only switch that makes all of Ray listen on the loopback device.
+_LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "ENABLE_RAY_CLUSTER")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """A live connection to a cluster."""
+
+    where: str
+    """Where runs execute, for people: ``local Ray, 2 CPUs``."""
+    nodes: tuple[Node, ...]
+
+
+@contextlib.contextmanager
+def open_session(
+    cluster: ClusterConfig,
+    *,
+    cpus: int | None = None,
+    object_store_mb: int | None = None,
+) -> Iterator[Session]:
+    """Hold a connection to Ray for the length of a ``with`` block.
+
+    The address is ``cluster.address``, or ``RAY_ADDRESS`` as inside a submitted job;
+    without one, or with ``local``, a private cluster is started. It is a
+    ResourceError, within seconds, if the cluster cannot be reached or a run would
+    never fit.
+
+    Args:
+        cluster: Where runs are placed, and what they ask for.
+        cpus: Cores that a private cluster offers (default: all there are).
+        object_store_mb: Shared memory of a private cluster (default: Ray's choice).
+
+    Yields:
+        What was reached.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"
+    limits: dict[str, int | None] = {"num_cpus": cpus or local_cpus()}
+    if object_store_mb:
+        limits["object_store_memory"] = object_store_mb * 2**20
+    with _connected(address, limits), _interrupt_on_sigterm():
+        nodes = live_nodes()
+        runs_that_fit(cluster, nodes)
+        place = "local Ray" if address == "local" else f"Ray at {address}"
+        yield Session(where=f"{place}, {describe(nodes)}", nodes=nodes)
+
+
+def live_nodes() -> tuple[Node, ...]:
+    """List the machines of the cluster that this process is connected to."""
+    import ray  # after the environment is set
+
+    held = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return tuple(Node(cpus=r.get("CPU", 0), gpus=r.get("GPU", 0)) for r in held)
+
+
+@contextlib.contextmanager
+def _connected(address: str, limits: dict[str, int | None]) -> Iterator[None]:
+    quiet: dict[str, Any] = {
+        "logging_level": logging.ERROR,
+        "log_to_driver": False,
+    }
+    if address == "local":
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        quiet |= {"include_dashboard": False, **limits}
+        loopback = True
+    else:
+        address, loopback = reach.find_head(address)
+    import ray.exceptions  # after the environment is set
+
+    with _bound_to_loopback() if loopback else contextlib.nullcontext():
+        try:
+            ray.init(address=address, **quiet)
+        except (
+            RuntimeError,
+            ConnectionError,
+            ValueError,
+            ray.exceptions.RayError,
+        ) as e:
+            raise ResourceError(reach.explain(address, e)) from e
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def local_cpus() -> int | None:
+    """Count the cores this process may use; None leaves it to Ray's own detection.
+
+    Ray knows the limits of containers but not those of ``taskset``.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    allowed = len(os.sched_getaffinity(0))
+    return allowed if allowed < (os.cpu_count() or 1) else None
+
+
+@contextlib.contextmanager
+def _bound_to_loopback() -> Iterator[None]:
+    variable, constant = _LOOPBACK
+    before = os.environ.get(variable)
+    os.environ[variable] = "0"
+    # If Ray is loaded already, it has read the variable and kept its value here.
+    loaded: Any = sys.modules.get("ray._private.ray_constants")
+    kept = getattr(loaded, constant, None)
+    if kept is not None:
+        setattr(loaded, constant, False)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            setattr(loaded, constant, kept)
+        os.environ.pop(variable)
+        if before is not None:
+            os.environ[variable] = before
+
+
+@contextlib.contextmanager
+def _interrupt_on_sigterm() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that stopping a job ends it in good order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,106 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from senn_ray.cluster_runtime.executor import RayExecutor
+from senn_ray.cluster_runtime.session import Session
+from senn_ray.config import ClusterConfig
+from senn_ray.errors import ResourceError
+from senn_ray.events import RunFinished, RunProgressed
+from senn_ray.search.executor import RunFunction
+from senn_ray.training.data import RawData
+from tests.cluster_runtime import doubles
+from tests.search.executor_suite import ExecutorSuite, drain, make_record, make_spec
+
+pytestmark = pytest.mark.ray
+GANG = ClusterConfig(workers_per_run=2)
+
+
+def _raw() -> RawData:
+    # Larger than what Ray passes by value.
+    x = np.ones((2000, 100), dtype=np.float32)
+    y = np.zeros(2000, dtype=np.int64)
+    return RawData(
+        name="ones",
+        task="classification",
+        num_outputs=2,
+        feature_shape=(100,),
+        train_x=x,
+        train_y=y,
+        test_x=x[:10],
+        test_y=y[:10],
+        default_val_per_class=1,
+    )
+
+
+def _executor(
+    session: Session, train: Any, cluster: ClusterConfig, *, raw: Any = None
+) -> RayExecutor:
+    # Without data, workers need not load torch, which takes seconds.
+    return RayExecutor(raw, cluster, train=train, session=session)
+
+
+class TestRayExecutor(ExecutorSuite):
+    @pytest.fixture(autouse=True)
+    def _use(self, ray_runtime: Session) -> None:
+        self.session = ray_runtime
+
+    def make(self, run: RunFunction) -> RayExecutor:
+        return _executor(self.session, doubles.Adapted(run), ClusterConfig())
+
+
+def test_a_dead_worker_fails_its_run_only_and_is_replaced(ray_runtime) -> None:
+    alone = ClusterConfig(max_parallel_runs=1)
+    train = doubles.Adapted(doubles.die_or_run)
+    with _executor(ray_runtime, train, alone) as executor:
+        for width in (2, 3, 4):
+            executor.submit(make_spec(f"run-{width}", width=width))
+        done = drain(executor)
+    assert [done[f"run-{w}"].state for w in (2, 3, 4)] == [
+        "complete",
+        "failed",
+        "complete",
+    ]
+    reason = done["run-3"].error or ""
+    assert reason.startswith("worker process died: ")
+    assert "\n" not in reason
+
+
+def test_workers_stay_and_share_the_data(ray_runtime) -> None:
+    alone = ClusterConfig(max_parallel_runs=1)
+    with _executor(ray_runtime, doubles.tell_process, alone, raw=_raw()) as executor:
+        for n in range(3):
+            executor.submit(make_spec(f"run-{n}"))
+        told = {record.error for record in drain(executor).values()}
+    assert len(told) == 1
+    assert (told.pop() or "").split()[1:] == ["False", "200000.0"]
+
+
+def test_a_gang_sums_reports_once_and_writes_once(ray_runtime) -> None:
+    spec = replace(make_spec("run-0"), checkpoint="/nowhere/final.pt")
+    with _executor(ray_runtime, doubles.sum_ranks, GANG) as executor:
+        assert executor.capacity == 1
+        executor.submit(spec)
+        reports = executor.wait()
+        reports += executor.wait()
+        assert executor.wait() == []
+    expected = make_record(spec, error="2 replicas /nowhere/final.pt")
+    assert isinstance(reports[0], RunProgressed)
+    assert reports[1:] == [RunFinished(record=replace(expected, checksum="3.0"))]
+
+
+def test_a_gang_that_lost_a_replica_is_replaced(ray_runtime) -> None:
+    with _executor(ray_runtime, doubles.sum_ranks, GANG) as executor:
+        for width in (5, 2):
+            executor.submit(make_spec(f"run-{width}", width=width))
+        done = drain(executor)
+    assert (done["run-5"].error or "").startswith("rank 1: worker process died: ")
+    assert done["run-2"].state == "complete"
+
+
+def test_what_never_fits_is_refused_before_anything_starts(ray_runtime) -> None:
+    huge = ClusterConfig(gpus_per_worker=8)
+    with pytest.raises(ResourceError, match="asks for 8 GPUs; the largest node has 0"):
+        _executor(ray_runtime, doubles.sum_ranks, huge).__enter__()

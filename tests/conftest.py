@@ -1,0 +1,27 @@
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from senn_ray.cluster_runtime.session import Session
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def ray_runtime() -> "Iterator[Session]":
+    """One private Ray for all tests that need it: starting it takes seconds."""
+    from senn_ray.cluster_runtime.session import open_session
+    from senn_ray.config import ClusterConfig
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Tests never join a cluster, and never take much of this machine.
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        with open_session(ClusterConfig(), cpus=2, object_store_mb=100) as session:
+            yield session
