@@ -1,0 +1,238 @@
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from senn_ray import events
+from senn_ray.config import Config
+from senn_ray.errors import ResourceError
+from senn_ray.events import JobEnded, JobStarted, RunFinished, RunSubmitted
+from senn_ray.records import RunRecord, RunSpec
+from senn_ray.search.coordinator import run_job
+from senn_ray.search.executor import Report
+from senn_ray.search.machine import State
+from senn_ray.search.plan import CONFIRM, SENN, Plan, Verb
+from tests.search.fakes import (
+    FakeStudies,
+    MemoryJournal,
+    ShuffledExecutor,
+    fake_run,
+    make_config,
+    started,
+)
+
+CONFIG = make_config()
+Run = Callable[[RunSpec], RunRecord]
+
+
+def in_order(count: int) -> int:
+    del count
+    return 0
+
+
+def carry_out(
+    *,
+    config: Config = CONFIG,
+    verb: Verb = "compare",
+    capacity: int = 3,
+    choose: Callable[[int], int] = in_order,
+    run: Run = fake_run,
+) -> tuple[JobEnded, MemoryJournal, ShuffledExecutor]:
+    journal, executor = MemoryJournal(), ShuffledExecutor(capacity, choose, run)
+    ended = run_job(
+        State(plan=Plan(verb=verb, config=config), capacity=capacity),
+        started(config, verb),
+        executor=executor,
+        journal=journal,
+        studies=FakeStudies(),
+        observe=lambda _: None,
+    )
+    return ended, journal, executor
+
+
+def specs_of(executor: ShuffledExecutor) -> dict[str, RunSpec]:
+    specs = {spec.run_id: spec for spec in executor.submitted}
+    assert len(specs) == len(executor.submitted), "no run is submitted twice"
+    return specs
+
+
+REFERENCE = specs_of(carry_out(capacity=1)[2])
+
+
+def hurt(arm: str, **changes: Any) -> Run:
+    def run(spec: RunSpec) -> RunRecord:
+        record = fake_run(spec)
+        return dataclasses.replace(record, **changes) if spec.arm == arm else record
+
+    return run
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), capacity=st.integers(1, 12))
+def test_any_order_of_completions_gives_the_same_runs(
+    data: st.DataObject, capacity: int
+) -> None:
+    ended, _, executor = carry_out(
+        capacity=capacity, choose=lambda n: data.draw(st.integers(0, n - 1))
+    )
+    assert ended == JobEnded(state="complete", exit_code=0)
+    assert specs_of(executor) == REFERENCE
+    assert executor.most_in_flight <= capacity
+
+
+def test_every_arm_takes_part() -> None:
+    arms = {spec.arm for spec in REFERENCE.values()}
+    assert arms == {SENN, CONFIRM, *CONFIG.baseline.arms}
+
+
+def test_fixed_and_growing_runs_differ_in_size_and_growth_only() -> None:
+    kept = [
+        (s.data, s.train, s.workers, s.model.activation) for s in REFERENCE.values()
+    ]
+    assert len(set(kept)) == 1
+    for spec in REFERENCE.values():
+        assert spec.growth.enabled == (spec.kind == "grow") == (spec.arm == SENN)
+
+
+def test_seeds_differ_between_all_runs_of_a_comparison() -> None:
+    assert len({spec.seed for spec in REFERENCE.values()}) == len(REFERENCE)
+
+
+def test_no_decision_depends_on_a_test_value() -> None:
+    def run(spec: RunSpec) -> RunRecord:
+        good = hash(spec.run_id) % 7 / 7
+        return dataclasses.replace(fake_run(spec), test_loss=good, test_accuracy=good)
+
+    assert specs_of(carry_out(run=run)[2]) == REFERENCE
+
+
+def test_no_arm_sees_the_self_found_size() -> None:
+    def run(spec: RunSpec) -> RunRecord:
+        record = fake_run(spec)
+        if spec.arm == SENN:
+            return dataclasses.replace(record, hidden=(3,), params=235)
+        return record
+
+    specs = specs_of(carry_out(run=run)[2])
+    for arm in ("tpe_pareto", "ladder_bisect", "max_once"):
+        ours = {k: s for k, s in specs.items() if s.arm == arm}
+        assert ours == {k: s for k, s in REFERENCE.items() if s.arm == arm}
+    # The random arm may stop elsewhere, but its widths are the same.
+    shared = specs.keys() & REFERENCE.keys()
+    assert all(specs[k] == REFERENCE[k] for k in shared if specs[k].arm == "random")
+
+
+def test_targets_are_locked_after_all_growing_runs_and_before_confirmations() -> None:
+    _, journal, _ = carry_out(capacity=4)
+    kinds = [type(event).__name__ for event in journal.events]
+    locked = kinds.index("TargetLocked")
+    finished = [
+        event.record.arm
+        for event in journal.events[:locked]
+        if isinstance(event, RunFinished)
+    ]
+    assert finished.count(SENN) == CONFIG.compare.seeds
+    assert kinds.count("TargetLocked") == 1
+
+
+def test_test_data_is_opened_in_the_journal_before_a_run_may_read_it() -> None:
+    _, journal, _ = carry_out(capacity=4)
+    opened = set[str]()
+    for event in journal.events:
+        if isinstance(event, events.TestOpened):
+            assert opened.isdisjoint(event.run_ids)
+            opened.update(event.run_ids)
+        if isinstance(event, RunSubmitted):
+            assert event.spec.evaluate_test == (event.spec.run_id in opened)
+
+
+def test_an_event_is_kept_before_it_is_acted_on() -> None:
+    journal = MemoryJournal()
+
+    class Watching(ShuffledExecutor):
+        def submit(self, spec: RunSpec) -> None:
+            assert journal.events[-1] == RunSubmitted(spec=spec)
+            super().submit(spec)
+
+        def wait(self) -> list[Report]:
+            reports = super().wait()
+            self.seen.extend(reports)
+            return reports
+
+        seen: list[Report] = []  # noqa: RUF012 - one executor in this test
+
+    executor = Watching(2, in_order)
+    run_job(
+        State(plan=Plan(verb="compare", config=CONFIG), capacity=2),
+        started(CONFIG, "compare"),
+        executor=executor,
+        journal=journal,
+        studies=FakeStudies(),
+        observe=lambda _: None,
+    )
+    finished = [event for event in journal.events if isinstance(event, RunFinished)]
+    assert finished == executor.seen
+    assert isinstance(journal.events[0], JobStarted)
+    assert isinstance(journal.events[-1], JobEnded)
+
+
+def test_failed_and_diverged_runs_count_and_the_others_go_on() -> None:
+    run = hurt("random", state="diverged", stop_reason="diverged", val_loss=math.nan)
+    ended, _, executor = carry_out(run=run)
+    assert ended == JobEnded(state="complete", exit_code=6)
+    arms = [spec.arm for spec in executor.submitted]
+    assert arms.count("random") == CONFIG.baseline.max_trials
+    assert arms.count(CONFIRM) > 0
+
+
+def test_without_any_complete_growing_run_the_job_fails_soon() -> None:
+    run = hurt(SENN, state="diverged", stop_reason="diverged", val_loss=None)
+    ended, journal, executor = carry_out(run=run, capacity=1)
+    assert ended == JobEnded(state="failed", exit_code=6)
+    assert {spec.arm for spec in executor.submitted} == {SENN}
+    assert not [e for e in journal.events if isinstance(e, events.TargetLocked)]
+
+
+def test_growing_runs_count_up_from_the_root_seed() -> None:
+    config = CONFIG.model_copy(update={"seed": 7})
+    ended, _, executor = carry_out(config=config, verb="grow")
+    assert ended == JobEnded(state="complete", exit_code=0)
+    assert [spec.seed for spec in executor.submitted] == [7, 8, 9, 10, 11]
+    assert all(spec.evaluate_test for spec in executor.submitted)
+
+
+def test_an_interrupt_keeps_what_is_finished() -> None:
+    calls = iter(range(100))
+
+    def run(spec: RunSpec) -> RunRecord:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return fake_run(spec)
+
+    ended, journal, _ = carry_out(run=run)
+    assert ended == JobEnded(state="interrupted", exit_code=130)
+    assert journal.events[-1] == ended
+    assert sum(isinstance(event, RunFinished) for event in journal.events) == 3
+
+
+def test_an_error_of_the_machinery_is_noted_and_raised_again() -> None:
+    journal = MemoryJournal()
+
+    class Broken(ShuffledExecutor):
+        def wait(self) -> list[Report]:
+            raise ResourceError("the cluster is gone")
+
+    with pytest.raises(ResourceError, match="the cluster is gone"):
+        run_job(
+            State(plan=Plan(verb="grow", config=CONFIG), capacity=1),
+            started(CONFIG, "grow"),
+            executor=Broken(1, in_order),
+            journal=journal,
+            studies=FakeStudies(),
+            observe=lambda _: None,
+        )
+    assert journal.events[-1] == JobEnded(state="failed", exit_code=3)
