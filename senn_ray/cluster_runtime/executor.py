@@ -49,7 +49,7 @@ class RayExecutor:
         self.where = ""
         self._raw = raw
         self._cluster = cluster
-        self._train = train or TrainRun(threads=cluster.cpus_per_worker)
+        self._train = train or _really(cluster)
         self._session = session
         self._stack = contextlib.ExitStack()
         self._waiting: deque[RunSpec] = deque()
@@ -125,3 +125,8 @@ class RayExecutor:
             gang = self._idle.pop() if self._idle else Gang(self._cluster, self._train)
             streams = gang.start(spec, self._data)
             self._flights.append(Flight(spec=spec, gang=gang, streams=streams))
+
+
+def _really(cluster: ClusterConfig) -> Train:
+    device = "cuda" if cluster.gpus_per_worker else "cpu"
+    return TrainRun(threads=cluster.cpus_per_worker, device=device)

@@ -105,21 +105,19 @@ class Replica:
         from senn_ray.cluster_runtime import group
 
         reducer = group.join(store, seat, host=ray.util.get_node_ip_address())
-        if seat.rank == 0:
-            return self._train(spec, raw, reducer=reducer, on_progress=report)
-        # One replica writes the checkpoint; all have the same network.
-        mute = dataclasses.replace(spec, checkpoint=None)
-        return self._train(mute, raw, reducer=reducer, on_progress=None)
+        on_progress = report if seat.rank == 0 else None
+        return self._train(spec, raw, reducer=reducer, on_progress=on_progress)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainRun:
-    """Call ``senn_ray.tasks.train_run`` with a number of threads.
+    """Call ``senn_ray.tasks.train_run`` on the cores or the GPU of a worker.
 
     Torch is loaded by the first call, so that a driver need not load it.
     """
 
     threads: int
+    device: str
 
     def __call__(
         self,
@@ -133,10 +131,9 @@ class TrainRun:
         import torch
 
         from senn_ray import tasks
-        from senn_ray.training.reducer import SingleReducer
 
         # OpenMP keeps this number per thread, so it is set in the one that trains.
         torch.set_num_threads(self.threads)
         return tasks.train_run(
-            spec, raw, reducer=reducer or SingleReducer(), on_progress=on_progress
+            spec, raw, reducer=reducer, on_progress=on_progress, device=self.device
         )

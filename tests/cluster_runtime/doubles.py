@@ -47,7 +47,7 @@ def sum_ranks(spec: RunSpec, raw: Any, *, reducer: Any, on_progress: Any) -> Run
     if rank == 1 and spec.model.hidden[0] == 5:
         os.kill(os.getpid(), signal.SIGKILL)
     total = reducer.sum(torch.tensor([float(rank + 1)]))
-    if rank == 0:
+    if on_progress is not None:
         run_well(spec, on_progress)
-    record = make_record(spec, error=f"{reducer.size} replicas {spec.checkpoint}")
+    record = make_record(spec, error=f"{reducer.size} replicas")
     return replace(record, checksum=f"{total.item()}")
