@@ -186,6 +186,7 @@ def _do(verb: Callable[..., Any], settings: Config, out: Path, common: Common) -
         with guard or contextlib.nullcontext():
             if not common.quiet:
                 people.print(f"run folder {out}", soft_wrap=True)
+                people.print("loading data and starting workers ...")
             with watching(people, quiet=common.quiet) as observe:
                 result = verb(settings, out=out, observe=observe)
     except KeyboardInterrupt:

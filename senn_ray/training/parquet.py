@@ -88,6 +88,8 @@ def _file(system: pafs.FileSystem, path: str) -> Part:
             f"{path} needs a column label and a column image or features; it has "
             f"{', '.join(names) or 'none'}"
         )
+    if table.num_rows == 0:
+        raise DataError(f"{path} holds no examples")
     for column in names:
         if column in {"label", "image", "features"} and table[column].null_count:
             raise DataError(

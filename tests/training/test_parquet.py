@@ -162,6 +162,12 @@ def test_missing_and_truncated_files_are_named(tmp_path):
         read(tmp_path)
 
 
+def test_files_without_rows_are_named(tmp_path):
+    write(tmp_path, {"image": pa.array([], pa.binary()), "label": LABELS[:0]})
+    with pytest.raises(DataError, match=r"train\.parquet holds no examples"):
+        read(tmp_path)
+
+
 def test_parts_of_different_shape_are_refused(tmp_path):
     write(tmp_path, {"features": feature_column(), "label": LABELS})
     narrow = {"features": feature_column(FEATURES[:, :2].copy()), "label": LABELS}
