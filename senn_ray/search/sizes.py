@@ -4,6 +4,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from senn_ray.records import RunRecord
@@ -91,8 +92,7 @@ def _row(job: Job, width: int, records: Sequence[RunRecord]) -> dict[str, Any]:
 
 def _smallest_sufficient(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     tested = [row for row in rows if row["noninferior"] is not None]
-    following = [*tested[1:], None]
-    for row, larger in zip(tested, following, strict=True):
+    for row, larger in zip_longest(tested, tested[1:]):
         # One lucky width is not enough: the next larger one must pass too.
         if row["noninferior"] and (larger is None or larger["noninferior"]):
             return {
