@@ -18,6 +18,7 @@ from senn_ray.errors import ConfigError
 
 INTERRUPTED = 130
 RESOURCES = 3
+PIPED_WIDTH = 120
 EXIT_OF_CHECK = {"output": 2, "data": 4}
 """Exit code if a check of ``doctor`` fails; of all others: resources."""
 
@@ -144,7 +145,7 @@ def doctor(*, settings: AllSettings = DEFAULTS, common: Common = NO_FLAGS) -> in
         names = ("check", "ok", "detail")
         print(json.dumps([dict(zip(names, check, strict=True)) for check in checks]))
     else:
-        Console().print(checks_table(checks))
+        _console(common).print(checks_table(checks))
     failed = [name for name, ok, _ in checks if not ok]
     return EXIT_OF_CHECK.get(failed[0], RESOURCES) if failed else 0
 
@@ -179,7 +180,7 @@ def _do(verb: Callable[..., Any], settings: Config, out: Path, common: Common) -
     """Run a job with its progress shown; then show the result."""
     from senn_ray.cli.console import watching
 
-    people = Console(stderr=common.json, highlight=False)
+    people = _console(common)
     # Whatever libraries print must not get between the reader and the JSON object.
     guard = contextlib.redirect_stdout(sys.stderr) if common.json else None
     try:
@@ -201,12 +202,19 @@ def _interrupted(out: Path) -> int:
     return INTERRUPTED
 
 
+def _console(common: Common) -> Console:
+    console = Console(stderr=common.json, highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    return console
+
+
 def _show_result(summary: dict[str, Any], page: Path, common: Common) -> None:
     from senn_ray.cli.verdict import result
 
     if common.json:
         print(json.dumps(summary))
-    people = Console(stderr=common.json, highlight=False)
+    people = _console(common)
     for part in result(summary):
         people.print(part)
     if page.exists():

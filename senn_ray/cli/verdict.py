@@ -51,7 +51,8 @@ def _table(*columns: str, title: str | None = None) -> Table:
         title=title, title_justify="left", box=None, pad_edge=False, title_style="bold"
     )
     for name in columns:
-        table.add_column(name, overflow="fold")
+        # The first column names the row: it is never broken.
+        table.add_column(name, overflow="fold", no_wrap=name == columns[0])
     return table
 
 
@@ -88,10 +89,8 @@ def _grow(summary: Summary) -> list[RenderableType]:
 
 def _compare(summary: Summary) -> list[RenderableType]:
     parts: list[RenderableType] = []
-    for name, words in TARGETS.items():
-        target = (summary.get("targets") or {}).get(name)
-        if target is not None:
-            parts += [_target_table(target, words), ""]
+    for name in summary.get("targets") or {}:
+        parts += [_target_table(summary, name), ""]
     parts.append(_size_line(summary.get("size") or {}))
     if summary.get("verdict"):
         parts.append(Text(f"Verdict: {summary['verdict']}", style="bold"))
@@ -100,40 +99,38 @@ def _compare(summary: Summary) -> list[RenderableType]:
     return parts
 
 
-def _target_table(target: Summary, words: str) -> Table:
+def _target_table(summary: Summary, name: str) -> Table:
+    target = summary["targets"][name]
+    rates, saved = summary["exchange_rate"][name], summary["restarts_saved"][name]
     table = _table(
-        "arm", "hits", "runs", "runs to a hit", "runs saved", "steps x",
+        "arm", "hits", "runs to a hit", "runs saved", "steps x",
         "device-s x", "best val", "width",
-        title=words.format(
+        title=TARGETS[name].format(
             val_loss=number(target["val_loss"]), max_params=target["max_params"]
         ),
     )  # fmt: skip
-    for name, arm in target["arms"].items():
-        rate = target["exchange_rate"].get(name) or {}
+    for arm, row in summary["arms"][name].items():
+        rate = rates.get(arm) or {}
         table.add_row(
-            name,
-            f"{arm['hits']}/{arm['searches']}",
-            str(arm["runs"]),
-            interval(arm["cost_to_hit"].get("runs")),
-            interval(target["restarts_saved"].get(name)),
+            arm,
+            f"{row['hits']}/{row['searches']}",
+            interval(row["cost_to_hit"].get("runs")),
+            interval(saved.get(arm)),
             interval(rate.get("steps")),
             interval(rate.get("device_s")),
-            number(arm["best_val_loss"]),
-            widths(arm["best_hidden"]),
+            number(row["best_val_loss"]),
+            widths(row["best_hidden"]),
         )
     return table
 
 
 def _size_line(size: Summary) -> Text:
-    senn = size.get("senn") or {}
-    spread = UNKNOWN
-    if senn:
-        low, high = senn["hidden_low"], senn["hidden_high"]
-        spread = f"{widths(senn['hidden'])} [{low}, {high}]"
-    best, least = size.get("best_fixed") or {}, size.get("smallest_sufficient") or {}
+    senn, best, least = (
+        interval(size.get(name))
+        for name in ("senn", "best_fixed", "smallest_sufficient")
+    )
     return Text(
-        f"Size: self-found {spread} units; best fixed {widths(best.get('hidden'))}; "
-        f"smallest sufficient {widths(least.get('hidden'))}"
+        f"Size: self-found {senn} units; best fixed {best}; smallest sufficient {least}"
     )
 
 

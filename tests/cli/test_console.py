@@ -167,24 +167,24 @@ def arm(**values):
 
 COMPARED = {
     "verb": "compare",
-    "targets": {
+    "targets": {"quality": {"val_loss": 0.0712, "max_params": None}},
+    "arms": {
         "quality": {
-            "val_loss": 0.0712,
-            "max_params": None,
-            "arms": {
-                "senn": arm(best_hidden=[43]),
-                "max_once": arm(hits=0, best_val_loss=None, best_hidden=None),
-            },
-            "exchange_rate": {
-                "max_once": {"steps": {"estimate": None, "low": 2.2, "bound": True}}
-            },
-            "restarts_saved": {"max_once": {"estimate": 8.4, "low": 3.1, "high": 21.5}},
-        },
-        "quality_at_size": None,
+            "senn": arm(best_hidden=[43]),
+            "max_once": arm(hits=0, best_val_loss=None, best_hidden=None),
+        }
+    },
+    "exchange_rate": {
+        "quality": {
+            "max_once": {"steps": {"estimate": None, "low": 2.2, "bound": True}}
+        }
+    },
+    "restarts_saved": {
+        "quality": {"max_once": {"estimate": 8.4, "low": 3.1, "high": 21.5}}
     },
     "size": {
-        "senn": {"hidden": [43], "hidden_low": 39, "hidden_high": 49},
-        "best_fixed": {"hidden": [91]},
+        "senn": {"estimate": 43, "low": 39, "high": 49},
+        "best_fixed": {"estimate": 91, "low": None, "high": None},
         "smallest_sufficient": None,
     },
     "verdict": "Growing saves restarts.",
@@ -198,7 +198,7 @@ def test_the_verdict_table_shows_bounds_sizes_and_caveats():
     assert "validation loss at most 0.0712" in text
     row = next(line for line in text.splitlines() if line.startswith("max_once"))
     assert row.split() == [
-        "max_once", "0/83", "83", "10", "[5.5,", "24]", "8.4", "[3.1,", "22]", ">=",
+        "max_once", "0/83", "10", "[5.5,", "24]", "8.4", "[3.1,", "22]", ">=",
         "2.2", "–", "–", "–",
     ]  # fmt: skip
     assert "self-found 43 [39, 49] units; best fixed 91; smallest sufficient –" in text
@@ -210,7 +210,7 @@ def test_an_interrupted_comparison_says_why_there_is_no_verdict():
     text = render(
         COMPARED
         | {
-            "targets": {"quality": None, "quality_at_size": None},
+            "targets": {},
             "size": {"senn": None, "best_fixed": None, "smallest_sufficient": None},
             "verdict": None,
             "withheld": ["interrupted"],
