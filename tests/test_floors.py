@@ -38,6 +38,7 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
         {"cyclopts", "rich", "pydantic", "yaml"},
     ),
     "": (WORDS | {"app"}, set()),
+    "__main__": ({"cli"}, set()),
 }
 IN_ONE_FILE = ("optuna", "scipy")
 

@@ -1,0 +1,203 @@
+"""Submit a verb as a job of a cluster, through Ray's job client.
+
+The job runs ``python -m senn_ray VERB …`` on the head node and joins the cluster there
+by itself. It outlives this process.
+"""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from senn_ray.cluster_runtime.reach import WAIT_S, explain
+from senn_ray.errors import ConfigError, ResourceError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+Write = Callable[[str], object]
+
+# Never needed on the cluster; what .gitignore names stays behind, too.
+_LEFT_BEHIND = [".git", ".venv", "runs", "*.egg-info", "__pycache__"]
+# Environment variables that would silently replace the address that was given.
+_OVERRIDING = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+
+
+def submit_job(
+    address: str,
+    args: Sequence[str],
+    *,
+    working_dir: Path | None = None,
+    write: Write | None = None,
+    note: Write | None = None,
+) -> int:
+    """Run a verb on a cluster and show what it prints.
+
+    An interrupt ends the showing, not the job. A cluster that cannot be reached is a
+    ResourceError, within seconds.
+
+    Args:
+        address: Ray's job address, such as ``http://HOST:8265``.
+        args: The verb and its flags.
+        working_dir: Folder that is sent along, at most 100 MiB; the job starts in its
+            copy.
+        write: Takes the output of the job (default: standard output).
+        note: Takes remarks about the job (default: standard error).
+
+    Returns:
+        The exit code of the verb; 130 if interrupted.
+    """
+    write, note = write or _to(sys.stdout), note or _to(sys.stderr)
+    args = _with_absolute_out(args, note)
+    client = _client(address)
+    job = _start(client, args, working_dir)
+    note(f"submitted job {job} to {address}\n")
+    try:
+        asyncio.run(_follow(client, job, write))
+        return _exit_code(client, job, note)
+    except KeyboardInterrupt:
+        note(
+            f"\njob {job} goes on. Its output: ray job logs --follow {job} --address "
+            f"{address}. To stop it: ray job stop {job} --address {address}\n"
+        )
+        return 130
+
+
+def _with_absolute_out(args: Sequence[str], note: Write) -> list[str]:
+    """Make ``--out`` absolute: the job starts in a temporary folder."""
+    given = list(args)
+    for place, flag in enumerate(given):
+        name, equals, value = flag.partition("=")
+        if name != "--out":
+            continue
+        if equals:
+            given[place] = f"--out={_absolute(value, note)}"
+        elif place + 1 < len(given):
+            given[place + 1] = _absolute(given[place + 1], note)
+        return given
+    if given[:1] in (["grow"], ["compare"]):
+        note(
+            "no --out: the results will be in a temporary folder of the head node. "
+            "Give --out /FOLDER that the cluster can write to\n"
+        )
+    return given
+
+
+def _absolute(out: str, note: Write) -> str:
+    if "://" in out or Path(out).is_absolute():
+        return out
+    absolute = str(Path(out).absolute())
+    note(f"--out {out} is taken as {absolute}, on the head node of the cluster\n")
+    return absolute
+
+
+def _client(address: str) -> "JobSubmissionClient":
+    if not address.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"--address {address}: submit wants the job address of a cluster, such as "
+            "http://HOST:8265"
+        )
+    _require_answer(address)
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    with _address_from_arguments():
+        try:
+            return JobSubmissionClient(address)
+        except (AuthenticationError, RuntimeError, ConnectionError) as error:
+            raise ResourceError(explain(address, error)) from error
+
+
+def _require_answer(address: str) -> None:
+    # Ray's client waits as long as the network does, which may be for minutes.
+    try:
+        with urllib.request.urlopen(f"{address}/api/version", timeout=WAIT_S):
+            return
+    except urllib.error.HTTPError:
+        return  # It answers; what it wants, the client will tell.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise ResourceError(
+            f"no Ray cluster takes jobs at {address} ({reason}). Is its head running, "
+            "with its dashboard? On the head: ray start --head --dashboard-host 0.0.0.0"
+        ) from error
+
+
+@contextlib.contextmanager
+def _address_from_arguments() -> Iterator[None]:
+    hidden = {name: os.environ.pop(name) for name in _OVERRIDING if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _start(
+    client: "JobSubmissionClient", args: Sequence[str], working_dir: Path | None
+) -> str:
+    job = f"senn-ray-{uuid.uuid4().hex[:8]}"
+    runtime_env = {}
+    if working_dir is not None:
+        folder = str(working_dir.absolute())
+        runtime_env = {"working_dir": folder, "excludes": _LEFT_BEHIND}
+    try:
+        return client.submit_job(
+            # Unbuffered, so that its lines are seen when they are printed.
+            entrypoint=f"python -u -m senn_ray {shlex.join(args)}",
+            submission_id=job,
+            runtime_env=runtime_env,
+        )
+    except (RuntimeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise ResourceError(
+            f"the job was not accepted: {text} If the folder is too large, give "
+            "--working-dir of a smaller one (data belongs on shared storage)"
+        ) from error
+
+
+async def _follow(client: "JobSubmissionClient", job: str, write: Write) -> None:
+    """Show the output until the job ends, also across broken connections."""
+    shown = 0
+    while True:
+        skip = shown
+        try:
+            async for text in client.tail_job_logs(job):
+                fresh = text[skip:]
+                skip = max(skip - len(text), 0)
+                shown += len(fresh)
+                write(fresh)
+        except RuntimeError:
+            pass  # The connection broke; the status tells whether the job goes on.
+        if client.get_job_status(job).is_terminal():
+            return
+        await asyncio.sleep(1.0)
+
+
+def _exit_code(client: "JobSubmissionClient", job: str, note: Write) -> int:
+    info = client.get_job_info(job)
+    code = info.driver_exit_code
+    note(f"job {job}: {str(info.status).lower()}\n")
+    if str(info.status) == "SUCCEEDED":
+        return 0
+    if str(info.status) == "STOPPED":
+        return 130
+    if not code:
+        # The verb did not get to say anything.
+        note(f"{info.message}\n")
+        return ResourceError.exit_code
+    return code
+
+
+def _to(stream: TextIO) -> Write:
+    def write(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return write
