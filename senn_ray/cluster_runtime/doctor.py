@@ -13,7 +13,7 @@ from senn_ray.config import ClusterConfig
 from senn_ray.errors import ResourceError
 
 Check = tuple[str, bool, str]
-_SHARED = Path("/dev/shm")  # noqa: S108 - where Ray keeps shared objects on Linux
+_SHARED = Path("/dev/shm")  # where Ray keeps shared objects on Linux
 _LEAST_SHARED_GB = 0.5
 
 
