@@ -25,6 +25,7 @@ FOLDERS = {
 }
 CHANNELS_LAST_DIMS = 4
 LOCK_TIMEOUT_S = 1800
+WRITE_BITS = 0o222
 
 
 def root_folder(config: DataConfig) -> Path:
@@ -82,7 +83,7 @@ def _part(name: str, folder: Path, train: bool, download: bool) -> Part:  # noqa
 @contextlib.contextmanager
 def _writable(name: str, root: Path) -> Iterator[tuple[Path, bool]]:
     """Give a folder that torchvision may write to, and whether it may download."""
-    if root.exists() and not os.access(root, os.W_OK):
+    if not all(_may_write(root / folder) for folder in ("", *FOLDERS[name])):
         with tempfile.TemporaryDirectory(prefix="senn-ray-") as staged:
             linked = [_link(root, Path(staged), folder) for folder in FOLDERS[name]]
             # "Download" unpacks the archives that are there; with none, it must fail.
@@ -92,6 +93,13 @@ def _writable(name: str, root: Path) -> Iterator[tuple[Path, bool]]:
     # Several jobs of a node may start at once on an empty folder.
     with FileLock(root / f".{name}.lock", timeout=LOCK_TIMEOUT_S):
         yield root, True
+
+
+def _may_write(folder: Path) -> bool:
+    if not folder.exists():
+        return True
+    # The superuser may write anywhere, but a folder that says "read-only" means it.
+    return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & WRITE_BITS)
 
 
 def _link(root: Path, staged: Path, folder: str) -> int:
