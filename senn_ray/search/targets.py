@@ -46,7 +46,7 @@ def lock(records: Iterable[RunRecord], size_factor: float) -> TargetLocked | Non
     params = statistics.median(record.params for record in good)
     return TargetLocked(
         val_loss=statistics.median(map(score, good)),
-        # The tiny addition keeps 1.1 * 10 from becoming 10 by rounding.
+        # The tiny addition keeps 1.15 * 100 from becoming 114 by rounding.
         max_params=math.floor(size_factor * params + 1e-9),
     )
 

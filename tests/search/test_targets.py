@@ -24,7 +24,9 @@ def test_targets_are_medians_of_the_runs_that_completed() -> None:
 
 
 def test_rounding_does_not_lose_a_parameter() -> None:
-    assert lock([record(0.1, 10)], 1.1) == TargetLocked(val_loss=0.1, max_params=11)
+    # 1.15 * 100 is 114.99999999999999.
+    target = TargetLocked(val_loss=0.1, max_params=115)
+    assert lock([record(0.1, 100)], 1.15) == target
 
 
 def test_a_hit_of_quality_at_size_is_small_enough_too() -> None:
