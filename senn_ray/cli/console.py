@@ -17,7 +17,6 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from senn_ray.cli.words import duration, number, widths
 from senn_ray.events import (
     Event,
     JobStarted,
@@ -28,6 +27,7 @@ from senn_ray.events import (
     TestOpened,
 )
 from senn_ray.records import RunRecord
+from senn_ray.report.words import duration, number, widths
 
 Observe = Callable[[Event], None]
 

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from senn_ray.cli.words import UNKNOWN, duration, interval, number, widths
+from senn_ray.report.words import UNKNOWN, duration, interval, number, widths
 
 Summary = Mapping[str, Any]
 MOST_SHOWN = 10

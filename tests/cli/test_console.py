@@ -6,7 +6,6 @@ from rich.console import Console
 
 from senn_ray.cli.console import describe, run_name, watching
 from senn_ray.cli.verdict import result
-from senn_ray.cli.words import duration, interval, number, widths
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
 from senn_ray.events import (
     JobEnded,
@@ -18,6 +17,7 @@ from senn_ray.events import (
     TestOpened,
 )
 from senn_ray.records import Cost, Progress, RunRecord, RunSpec
+from senn_ray.report.words import duration, interval, number, widths
 
 SPEC = RunSpec(
     run_id="random-0-051",

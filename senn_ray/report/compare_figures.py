@@ -1,0 +1,179 @@
+"""Figures of a comparison: sizes against losses, and the best so far against cost."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from senn_ray.records import RunRecord
+from senn_ray.report.drawing import ARMS, INK, Figure, canvas, to_svg
+from senn_ray.report.words import number
+
+Summary = Mapping[str, Any]
+Row = tuple[Any, ...]
+PANELS = {"runs": "runs", "device_s": "device seconds"}
+
+
+def size_against_loss(records: Sequence[RunRecord], summary: Summary) -> Figure | None:
+    """Draw every run by its width and validation loss, with sizes and targets.
+
+    Args:
+        records: All runs.
+        summary: Contents of ``summary.json``.
+
+    Returns:
+        The figure; nothing if no run has a positive loss.
+    """
+    shown = [r for r in records if r.val_loss is not None and r.val_loss > 0]
+    if not shown:
+        return None
+    name, title = "sizes", "Size against validation loss"
+    found = ((summary.get("size") or {}).get("senn") or {}).get("estimate")
+    target = ((summary.get("targets") or {}).get("quality") or {}).get("val_loss")
+    limit = _widest(shown, summary)
+    description = f"{len(shown)} runs by hidden units and validation loss."
+    if found is not None:
+        description += f" The self-found size is {found:g} units."
+    if target is not None:
+        description += f" The target loss is {number(target)}."
+    if limit is not None:
+        description += f" Quality at size wants at most {limit} units."
+    with canvas(name, height_in=3.8) as (drawn, [panel]):
+        _draw_runs(panel, shown)
+        _draw_lines(panel, target=target, found=found, limit=limit)
+        drawn.legend(loc="outside lower center", ncols=4)
+        svg = to_svg(drawn, name=name, title=title, description=description)
+    return Figure(
+        name=name,
+        title=title,
+        caption=description,
+        svg=svg,
+        columns=("run_id", "arm", "hidden", "params", "val_loss"),
+        rows=tuple(
+            (r.run_id, r.arm, sum(r.hidden), r.params, r.val_loss) for r in shown
+        ),
+    )
+
+
+def best_so_far(summary: Summary) -> Figure | None:
+    """Draw the expected best loss against what it costs, for every arm.
+
+    Args:
+        summary: Contents of ``summary.json`` of a comparison.
+
+    Returns:
+        The figure; nothing without curves.
+    """
+    curves = {arm: points for arm, points in summary["curves"].items() if points}
+    rows = [
+        (arm, point["runs"], point["val_loss"], *map(point["cost"].get, PANELS))
+        for arm, points in curves.items()
+        for point in points
+    ]
+    if not rows:
+        return None
+    name, title = "best-so-far", "Best so far against cost"
+    description = (
+        "Expected best validation loss of each arm after so many runs, and after so "
+        "many device seconds. Width plays no part here; see quality at size."
+    )
+    target = summary["targets"]["quality"]["val_loss"]
+    with canvas(name, height_in=3.4, columns=len(PANELS)) as (drawn, panels):
+        for panel, (currency, word) in zip(panels, PANELS.items(), strict=True):
+            _draw_curves(panel, curves, currency)
+            _draw_lines(panel, target=target)
+            panel.set_xlabel(word)
+        panels[0].set_ylabel("best validation loss")
+        handles, labels = panels[0].get_legend_handles_labels()
+        drawn.legend(handles, labels, loc="outside lower center", ncols=4)
+        svg = to_svg(drawn, name=name, title=title, description=description)
+    return Figure(
+        name=name,
+        title=title,
+        caption=description,
+        svg=svg,
+        columns=("arm", "runs", "val_loss", *(f"cost_{c}" for c in PANELS)),
+        rows=tuple(rows),
+    )
+
+
+def _draw_runs(panel: Axes, records: Sequence[RunRecord]) -> None:
+    for arm, (colour, marker) in ARMS.items():
+        own = [r for r in records if r.arm == arm]
+        if own:
+            x, y = [sum(r.hidden) for r in own], [r.val_loss or 0.0 for r in own]
+            size, level = (90, 4) if arm == "senn" else (24, 3)
+            panel.scatter(
+                x,
+                y,
+                marker=marker,
+                s=size,
+                color=colour,
+                alpha=0.85,
+                linewidths=1 if marker == "x" else 0,
+                label=arm,
+                zorder=level,
+            )
+    panel.set_xscale("log", base=2)
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.set_yscale("log")
+    panel.set_xlabel("hidden units")
+    panel.set_ylabel("validation loss")
+
+
+def _draw_lines(
+    panel: Axes,
+    *,
+    target: float | None,
+    found: float | None = None,
+    limit: float | None = None,
+) -> None:
+    if target is not None:
+        panel.axhline(target, color=INK, linewidth=0.9, label="target loss")
+    if found is not None:
+        colour = ARMS["senn"][0]
+        panel.axvline(found, color=colour, linewidth=0.9, label="self-found size")
+    if limit is not None:
+        panel.axvline(
+            limit,
+            color=INK,
+            linewidth=0.9,
+            linestyle=":",
+            label="largest of quality at size",
+        )
+
+
+def _draw_curves(panel: Axes, curves: Mapping[str, Any], currency: str) -> None:
+    for arm, points in curves.items():
+        colour, marker = ARMS[arm]
+        known = [p for p in points if p["val_loss"] is not None]
+        x, y = [p["cost"][currency] for p in known], [p["val_loss"] for p in known]
+        panel.plot(
+            x,
+            y,
+            color=colour,
+            marker=marker,
+            markersize=3,
+            linewidth=1.2,
+            drawstyle="steps-post",
+            label=arm,
+        )
+    panel.set_xscale("log")
+    panel.xaxis.set_major_formatter("{x:g}")
+    if all(
+        p["val_loss"] is None or p["val_loss"] > 0 for c in curves.values() for p in c
+    ):
+        panel.set_yscale("log")
+
+
+def _widest(records: Sequence[RunRecord], summary: Summary) -> int | None:
+    """Translate the greatest number of parameters into units of one hidden layer."""
+    sized = (summary.get("targets") or {}).get("quality_at_size") or {}
+    most = sized.get("max_params")
+    known = sorted({(r.hidden[0], r.params) for r in records if len(r.hidden) == 1})
+    if most is None or len(known) < 2:
+        return None
+    (low, few), (high, many) = known[0], known[-1]
+    per_unit = (many - few) / (high - low)
+    return math.floor(low + (most - few) / per_unit)

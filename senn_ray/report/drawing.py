@@ -1,0 +1,126 @@
+"""From matplotlib to inline SVG that follows the page: its colours, its font, its size.
+
+Figures are drawn in stand-in colours, which become CSS variables; so one drawing serves
+light and dark pages. Identifiers get the name of the figure in front, because all
+figures share one page.
+"""
+
+import contextlib
+import html
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+INK, MUTED, GRID, PAPER = "#010101", "#010102", "#010103", "#010104"
+COLOURS = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--line",
+    PAPER: "--paper",
+    **{f"#0101{n:02x}": f"--series-{n - 16}" for n in range(16, 22)},
+}
+# In the order of the series variables; a shape each, for those who see no colours.
+ARMS = {
+    "senn": ("#010110", "*"),
+    "random": ("#010111", "o"),
+    "tpe_pareto": ("#010112", "s"),
+    "ladder_bisect": ("#010113", "^"),
+    "max_once": ("#010114", "D"),
+    "confirm": ("#010115", "x"),
+}
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+WIDTH_IN = 6.4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """A figure of the page, and the data that it shows."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@contextlib.contextmanager
+def canvas(
+    name: str, *, height_in: float, heights: Sequence[float] = (1,), columns: int = 1
+) -> Iterator[tuple[Canvas, list[Axes]]]:
+    """Prepare a figure in the style of the page.
+
+    Args:
+        name: The name of the figure; equal names and data give equal files.
+        height_in: Height in inches at a width of 6.4.
+        heights: Relative heights of panels that share their horizontal axis.
+        columns: Panels side by side.
+
+    Yields:
+        The figure and its panels.
+    """
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+        drawn = Canvas(figsize=(WIDTH_IN, height_in), layout="constrained")
+        panels = drawn.subplots(
+            len(heights),
+            columns,
+            sharex="col",
+            squeeze=False,
+            gridspec_kw={"height_ratios": list(heights)},
+        )
+        yield drawn, list(panels.flat)
+
+
+def to_svg(drawn: Canvas, *, name: str, title: str, description: str) -> str:
+    """Turn a figure into an ``<svg>`` element.
+
+    Args:
+        drawn: The figure.
+        name: Goes in front of all identifiers.
+        title: What a screen reader calls it.
+        description: What it shows, for those who cannot see it.
+    """
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    drawn.savefig(buffer, format="svg", metadata=nothing)
+    svg = buffer.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    body = svg[svg.index("<svg") :].partition(">")[2]
+    body = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", body)
+    for stand_in, variable in COLOURS.items():
+        body = body.replace(stand_in, f"var({variable})")
+    box = re.search(r'viewBox="[^"]*"', svg)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" '
+        f'xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
+        f'{box.group() if box else ""} aria-labelledby="{name}-title {name}-desc">'
+        f'<title id="{name}-title">{html.escape(title)}</title>'
+        f'<desc id="{name}-desc">{html.escape(description)}</desc>{body}'
+    )

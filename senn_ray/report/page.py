@@ -1,0 +1,130 @@
+"""The report: one page without network access, and the data of every figure as CSV.
+
+Reads the run folder only: ``summary.json`` and the journal; ``protocol.json`` and
+``manifest.json`` if they are there.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from senn_ray.errors import DataError
+from senn_ray.events import Event, JobStarted, RunFinished
+from senn_ray.records import RunRecord
+from senn_ray.report import view
+from senn_ray.search import journal
+
+if TYPE_CHECKING:
+    from senn_ray.report.drawing import Figure
+
+FOLDER = "report"
+_UNFINISHED = {
+    "running": "This job is not over.",
+    "interrupted": "This job was interrupted.",
+    "failed": "This job failed.",
+}
+
+
+def write(folder: Path) -> Path:
+    """Write the report of a run folder, also of a job that is not over.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        The page, ``report/index.html``.
+    """
+    summary = _load(folder, "summary.json")
+    if not summary:
+        raise DataError(
+            f"{folder / 'summary.json'} is missing; type: senn-ray report {folder}"
+        )
+    events = journal.read(folder)
+    records = [event.record for event in events if isinstance(event, RunFinished)]
+    growth, overall = _draw(records, summary)
+    target = folder / FOLDER
+    (target / "figures").mkdir(parents=True, exist_ok=True)
+    for figure in [*growth, *overall]:
+        _replace(target / "figures" / f"{figure.name}.csv", _as_csv(figure))
+    page = _fill_in(
+        folder=folder.absolute().name,
+        notice=_UNFINISHED.get(summary["state"]),
+        summary=summary,
+        headline=view.headline(summary),
+        verdicts=view.verdict_tables(summary),
+        overall=overall,
+        growth=growth,
+        runs=view.runs_table(records),
+        facts=view.facts(
+            summary,
+            records,
+            where=_where(events),
+            protocol=_load(folder, "protocol.json"),
+            manifest=_load(folder, "manifest.json"),
+        ),
+    )
+    _replace(target / "index.html", page)
+    return target / "index.html"
+
+
+def _draw(
+    records: Sequence[RunRecord], summary: Mapping[str, Any]
+) -> tuple[list["Figure"], list["Figure"]]:
+    """Draw the figures of single runs, and those of the job."""
+    from senn_ray.report import compare_figures, growth_figures
+
+    grown = [r for r in records if r.kind == "grow"]
+    traced = sorted((r for r in grown if r.evaluations), key=lambda r: r.run_id)
+    candidates = [
+        compare_figures.size_against_loss(records, summary),
+        compare_figures.best_so_far(summary) if "curves" in summary else None,
+        growth_figures.promises(grown),
+    ]
+    growth = [growth_figures.growth_trace(record) for record in traced]
+    return growth, [figure for figure in candidates if figure]
+
+
+def _fill_in(**content: Any) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("senn_ray", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(**content)
+
+
+def _where(events: Sequence[Event]) -> str:
+    return next((e.where for e in events if isinstance(e, JobStarted)), "")
+
+
+def _load(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(
+            f"{path} is damaged ({error}); type: senn-ray report {folder}"
+        ) from error
+
+
+def _as_csv(figure: "Figure") -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([figure.columns, *figure.rows])
+    return text.getvalue()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file in one step: readers see the old one or the new one."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)

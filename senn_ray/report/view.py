@@ -1,0 +1,222 @@
+"""What the page says, as plain rows of text: no markup, no figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from senn_ray.records import RunRecord
+from senn_ray.report.words import UNKNOWN, duration, interval, number, widths
+
+Summary = Mapping[str, Any]
+TARGETS = {
+    "quality": "Quality: validation loss at most {val_loss}",
+    "quality_at_size": "Quality at size: validation loss at most {val_loss}, "
+    "parameters at most {max_params}",
+}
+SIZES = {
+    "senn": "self-found",
+    "plain_at_senn_size": "plain, of the self-found width",
+    "best_fixed": "best fixed",
+    "smallest_sufficient": "smallest sufficient",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A table of texts; the first column names the row."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def headline(summary: Summary) -> list[str]:
+    """Say what came out, in a few sentences.
+
+    Args:
+        summary: Contents of ``summary.json``.
+    """
+    if summary["verb"] != "compare":
+        return [_found(summary)]
+    said = [summary["verdict"]] if summary.get("verdict") else []
+    said += [f"No verdict: {why}." for why in summary.get("withheld") or ()]
+    size = (summary.get("size") or {}).get("senn")
+    if size:
+        said.append(f"Self-found size: {interval(size)} hidden units (median [range]).")
+    return said
+
+
+def verdict_tables(summary: Summary) -> list[Table]:
+    """Lay out who reached which target, and at what price.
+
+    Args:
+        summary: Contents of ``summary.json``; other verbs than compare have none.
+    """
+    arms = summary.get("arms") or {}
+    tables = [_target_table(summary, name) for name in arms if arms[name]]
+    sizes = {k: v for k, v in (summary.get("size") or {}).items() if v}
+    return [*tables, _size_table(sizes)] if sizes else tables
+
+
+def runs_table(records: Sequence[RunRecord]) -> Table:
+    """Lay out every run.
+
+    Args:
+        records: All runs, in any order.
+    """
+    ordered = sorted(records, key=lambda r: (r.arm, r.study, r.trial))
+    return Table(
+        title="All runs",
+        columns=(
+            "run",
+            "hidden",
+            "parameters",
+            "validation loss",
+            "validation accuracy",
+            "test accuracy",
+            "steps",
+            "sample visits",
+            "device time",
+            "growth time",
+            "ended",
+        ),
+        rows=tuple(_run_row(record) for record in ordered),
+    )
+
+
+def facts(
+    summary: Summary,
+    records: Sequence[RunRecord],
+    *,
+    where: str,
+    protocol: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+) -> list[tuple[str, str]]:
+    """List how the numbers came about: protocol, versions, hardware.
+
+    Args:
+        summary: Contents of ``summary.json``.
+        records: All runs.
+        where: Where runs were carried out.
+        protocol: Contents of ``protocol.json``; may be empty.
+        manifest: Contents of ``manifest.json``; may be empty.
+    """
+    versions = protocol.get("versions") or manifest.get("versions") or {}
+    data = protocol.get("data") or {}
+    rules = protocol.get("rules") or {}
+    pairs = {
+        "data set": summary["dataset"],
+        "examples per class": str(summary.get("per_class", UNKNOWN)),
+        "root seed": str(summary["seed"]),
+        "carried out on": where,
+        "devices": ", ".join(sorted({r.device_name for r in records if r.device_name})),
+        "machine": " ".join(str(manifest.get(k, "")) for k in ("host", "platform")),
+        "versions": ", ".join(f"{name} {text}" for name, text in versions.items()),
+        "protocol": str(protocol.get("protocol_id", "")),
+        "SHA-256 of the data": str(data.get("sha256", "")),
+        **{f"rule: {name}".replace("_", " "): text for name, text in rules.items()},
+    }
+    return [(name, text) for name, text in pairs.items() if text.strip()]
+
+
+def _found(summary: Summary) -> str:
+    runs = summary.get("runs") or []
+    good = [run for run in runs if run.get("run_state") == "complete"]
+    if not good:
+        return f"No run of {len(runs)} was completed."
+    accuracy, loss = summary.get("test_accuracy"), summary.get("test_loss")
+    share = UNKNOWN if accuracy is None else f"{accuracy:.2%}"
+    many = f" (medians of {len(good)} runs)" if len(good) > 1 else ""
+    return (
+        f"From {widths(summary.get('hidden_start'))} to {widths(summary.get('hidden'))} "
+        f"hidden units{many}: validation loss {number(summary.get('val_loss'))}, test "
+        f"accuracy {share}, test loss {number(loss)}. Growth ended: "
+        f"{summary.get('stop_reason')}."
+    )
+
+
+def _target_table(summary: Summary, name: str) -> Table:
+    target = summary["targets"][name]
+    rates, saved = summary["exchange_rate"][name], summary["restarts_saved"][name]
+    rows = []
+    for arm, row in summary["arms"][name].items():
+        rate = rates.get(arm) or {}
+        rows.append((
+            arm,
+            f"{row['hits']} of {row['searches']}",
+            interval(row["cost_to_hit"].get("runs")),
+            interval(saved.get(arm)),
+            interval(rate.get("steps")),
+            interval(rate.get("sample_visits")),
+            interval(rate.get("device_s")),
+            number(row["best_val_loss"]),
+            widths(row["best_hidden"]),
+        ))
+    return Table(
+        title=TARGETS[name].format(
+            val_loss=number(target["val_loss"]), max_params=target["max_params"]
+        ),
+        columns=(
+            "arm",
+            "hits",
+            "runs to a hit",
+            "restarts saved",
+            "steps ×",
+            "sample visits ×",
+            "device seconds ×",
+            "best loss",
+            "width",
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _size_table(sizes: Summary) -> Table:
+    return Table(
+        title="Sizes",
+        columns=(
+            "network",
+            "hidden units",
+            "parameters",
+            "runs",
+            "validation loss",
+            "test loss",
+            "test accuracy",
+        ),
+        rows=tuple(
+            (
+                SIZES.get(name, name),
+                interval(size),
+                str(size["params"]),
+                str(size["seeds"]),
+                number(size["val_loss"]),
+                number(size["test_loss"]),
+                _share(size["test_accuracy"]),
+            )
+            for name, size in sizes.items()
+        ),
+    )
+
+
+def _run_row(record: RunRecord) -> tuple[str, ...]:
+    start, end = widths(record.hidden_start), widths(record.hidden)
+    ended = record.stop_reason
+    if record.state != "complete":
+        ended = f"{record.state}: {record.error or 'counted as a miss'}"
+    return (
+        record.run_id,
+        end if start == end else f"{start} → {end}",
+        str(record.params),
+        number(record.val_loss),
+        _share(record.val_accuracy),
+        _share(record.test_accuracy),
+        str(record.cost.steps),
+        str(record.cost.sample_visits),
+        duration(record.cost.device_s),
+        duration(record.cost.growth_s) if record.kind == "grow" else UNKNOWN,
+        ended,
+    )
+
+
+def _share(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.2%}"
