@@ -26,7 +26,7 @@ def check_cluster(cluster: ClusterConfig) -> list[Check]:
     Returns:
         For each check its name, whether it is well, and what was found.
     """
-    return [_python(), _shared_memory(), _ray(cluster)]
+    return [_python(), _torch(), _shared_memory(), _ray(cluster)]
 
 
 def _python() -> Check:
@@ -34,6 +34,15 @@ def _python() -> Check:
     mode = os.environ.get("RAY_AUTH_MODE", "not set")
     text = f"Python {platform.python_version()}, Ray {ray}, RAY_AUTH_MODE {mode}"
     return ("ray versions", True, text)
+
+
+def _torch() -> Check:
+    import torch
+
+    built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
+    count = torch.cuda.device_count()
+    here = torch.cuda.get_device_name() if count else "none"
+    return ("torch", True, f"{torch.__version__}, {built}; GPUs here: {count} ({here})")
 
 
 def _shared_memory() -> Check:

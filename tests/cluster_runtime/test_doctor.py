@@ -13,6 +13,15 @@ def test_an_unreachable_cluster_is_a_finding_not_an_error() -> None:
     assert f"no Ray cluster at {address}" in found
 
 
+def test_the_gpus_of_this_machine_are_told(monkeypatch) -> None:
+    monkeypatch.setattr("torch.version.cuda", "13.2")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "H200")
+    name, well, found = doctor._torch()
+    assert (name, well) == ("torch", True)
+    assert found.endswith("built for CUDA 13.2; GPUs here: 2 (H200)")
+
+
 def test_too_little_shared_memory_is_told_with_the_remedy(monkeypatch) -> None:
     def usage(_: object) -> doctor.shutil._ntuple_diskusage:
         return doctor.shutil._ntuple_diskusage(64_000_000, 0, 64_000_000)
