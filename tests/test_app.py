@@ -143,3 +143,21 @@ def test_an_occupied_folder_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not empty"):
         app.grow(settings(), out=tmp_path, executor=app.in_process)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_doctor_tells_what_is_wrong_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from senn_ray.cluster_runtime import doctor
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(doctor, "check_cluster", lambda _: [("cluster", True, "here")])
+    root = str(tmp_path / "file" / "runs")
+    found = app.doctor(settings(output={"root": root}))
+    assert [(name, ok) for name, ok, _ in found] == [
+        ("versions", True),
+        ("output", False),
+        ("data", True),
+        ("cluster", True),
+    ]
+    assert "cannot write" in found[1][2]

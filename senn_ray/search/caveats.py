@@ -1,5 +1,6 @@
 """Plain sentences: the verdict, why it may be withheld, and what to keep in mind."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,6 +71,7 @@ def caveats(job: Job, known: Known) -> list[str]:
         *_side_by_side(known["arms"]["quality_at_size"]),
         *_control(known["size"], job.config.compare.epsilon),
         *_over_provision(known["size"]),
+        *_known_target(job, known["size"]["senn"]),
         *_failures(job),
         *_devices(job),
         *_unmeasured(known["cost"]),
@@ -169,6 +171,21 @@ def _over_provision(size: Known) -> list[str]:
     return [
         f"a plain network of {least['hidden'][0]} units suffices: the self-found size "
         f"is {ratio:.2g} times the smallest sufficient one"
+    ]
+
+
+def _known_target(job: Job, senn: Known | None) -> list[str]:
+    """Say what the arms would need if they were told the target loss."""
+    if not senn or "ladder_bisect" not in job.arms:
+        return []
+    start, found = job.config.model.hidden[0], senn["hidden"][0]
+    runs = math.ceil(math.log2(max(found / start, 1))) + 1
+    low = found // 2
+    while found > job.config.compare.size_factor * low and found - low > 1:
+        low, runs = (low + found) // 2, runs + 1
+    return [
+        "no arm is told the target loss; whoever knew it could double the width up to "
+        f"it and bisect down, in about {runs} runs"
     ]
 
 

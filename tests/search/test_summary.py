@@ -117,6 +117,23 @@ def test_a_single_largest_run_that_hits_is_said_plainly() -> None:
     assert any("max_once never reached" in said for said in SUMMARY["caveats"])
 
 
+def test_the_search_of_someone_who_knew_the_target_is_counted() -> None:
+    # 2, 4, 8, 16, 32 (for 24 units), then 18, 21, 22 above 12 to within a tenth.
+    assert any("in about 8 runs" in said for said in SUMMARY["caveats"])
+
+
+def test_the_smallest_sufficient_size_and_the_next_one_both_pass() -> None:
+    tested = [row for row in SUMMARY["sizes"] if row["noninferior"] is not None]
+    assert all(row["seeds"] >= 3 for row in tested)
+    passed = [row["noninferior"] for row in tested]
+    (first,) = SUMMARY["size"]["smallest_sufficient"]["hidden"]
+    place = [row["hidden"] for row in tested].index(first)
+    assert passed[place]
+    assert passed[place + 1]
+    pairs = zip(passed[:place], passed[1:place], strict=False)
+    assert not any(one and following for one, following in pairs)
+
+
 def test_a_healthy_comparison_has_a_verdict() -> None:
     assert SUMMARY["withheld"] == []
     assert "for quality at size" in SUMMARY["verdict"]
