@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from senn_ray.records import RunRecord
-from senn_ray.report.drawing import ARMS, INK, Figure, canvas, to_svg
+from senn_ray.report.drawing import ARMS, INK, Figure, canvas, log_scale, to_svg
 from senn_ray.report.words import number
 
 Summary = Mapping[str, Any]
@@ -117,7 +117,7 @@ def _draw_runs(panel: Axes, records: Sequence[RunRecord]) -> None:
             )
     panel.set_xscale("log", base=2)
     panel.xaxis.set_major_formatter("{x:g}")
-    panel.set_yscale("log")
+    log_scale(panel, "y", [r.val_loss or 0.0 for r in records])
     panel.set_xlabel("hidden units")
     panel.set_ylabel("validation loss")
 
@@ -159,12 +159,9 @@ def _draw_curves(panel: Axes, curves: Mapping[str, Any], currency: str) -> None:
             drawstyle="steps-post",
             label=arm,
         )
-    panel.set_xscale("log")
-    panel.xaxis.set_major_formatter("{x:g}")
-    if all(
-        p["val_loss"] is None or p["val_loss"] > 0 for c in curves.values() for p in c
-    ):
-        panel.set_yscale("log")
+    points = [p for curve in curves.values() for p in curve]
+    log_scale(panel, "x", [p["cost"][currency] for p in points])
+    log_scale(panel, "y", [p["val_loss"] for p in points if p["val_loss"] is not None])
 
 
 def _widest(records: Sequence[RunRecord], summary: Summary) -> int | None:

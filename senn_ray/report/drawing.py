@@ -11,11 +11,12 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator, NullFormatter
 
 INK, MUTED, GRID, PAPER = "#010101", "#010102", "#010103", "#010104"
 COLOURS = {
@@ -96,6 +97,24 @@ def canvas(
             gridspec_kw={"height_ratios": list(heights)},
         )
         yield drawn, list(panels.flat)
+
+
+def log_scale(panel: Axes, side: Literal["x", "y"], values: Sequence[float]) -> None:
+    """Make an axis logarithmic, with ticks as plain numbers.
+
+    Args:
+        panel: The panel.
+        side: Which axis.
+        values: What is drawn along it; unless all are positive, nothing is done.
+    """
+    if not values or min(values) <= 0:
+        return
+    narrow = max(values) < 100 * min(values)
+    panel.set(**{f"{side}scale": "log"})
+    axis = panel.xaxis if side == "x" else panel.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def to_svg(drawn: Canvas, *, name: str, title: str, description: str) -> str:

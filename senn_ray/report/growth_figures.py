@@ -1,12 +1,13 @@
 """Figures of self-expanding runs: how they grew, and whether promises were kept."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from senn_ray.records import Expansion, RunRecord
-from senn_ray.report.drawing import ARMS, INK, MUTED, Figure, canvas, to_svg
+from senn_ray.records import RunRecord
+from senn_ray.report.drawing import ARMS, INK, MUTED, Figure, canvas, log_scale, to_svg
 
 SENN = ARMS["senn"][0]
 # kind: (what a reader calls it, marker, colour)
@@ -59,56 +60,58 @@ def growth_trace(record: RunRecord) -> Figure:
 
 
 def promises(records: Sequence[RunRecord]) -> Figure | None:
-    """Draw the realised drop of the loss against the promised one.
+    """Draw the realised drop of the loss against the promised one, check by check.
 
     Args:
         records: Self-expanding runs.
 
     Returns:
-        The figure; nothing if no accepted proposal has both numbers.
+        The figure; nothing if no check has both numbers.
     """
-    rows = [row for r in records for e in r.expansions if (row := _promise(r, e))]
+    rows = [row for record in records for row in _promises(record)]
     if not rows:
         return None
     name, title = "promises", "Promised and realised drop of the loss"
-    kept = sum(realised >= promised for *_, promised, realised in rows)
+    promised, realised = [row[3] for row in rows], [row[4] for row in rows]
+    kept = sum(r >= p for p, r in zip(promised, realised, strict=True))
     description = (
-        f"{len(rows)} accepted proposals. Across: half the score gain, the drop that was "
-        f"promised. Up: the drop of the loss on the decision examples at the next "
-        f"check, which includes the training in between; {kept} are on or above the "
-        f"diagonal of equality."
+        f"{len(rows)} growth checks with accepted proposals. Across: half the sum of "
+        f"their score gains, the drop that was promised. Up: the drop of the loss on "
+        f"the decision examples until the next check, which includes the training in "
+        f"between; {kept} are on or above the diagonal of equality."
     )
     with canvas(name, height_in=3.6) as (drawn, [panel]):
-        promised, realised = [row[2] for row in rows], [row[3] for row in rows]
-        panel.scatter(promised, realised, s=14, color=SENN, alpha=0.7, linewidths=0)
+        panel.scatter(promised, realised, s=16, color=SENN, alpha=0.7, linewidths=0)
         ends = [min(promised), max(promised)]
         panel.plot(ends, ends, color=INK, linewidth=0.8, label="realised = promised")
-        panel.set_xscale("log")
-        panel.set_yscale("symlog", linthresh=1e-2)
+        log_scale(panel, "x", promised)
+        log_scale(panel, "y", realised)
         panel.set_xlabel("promised drop (nats)")
         panel.set_ylabel("realised drop (nats)")
         panel.legend(loc="upper left")
         svg = to_svg(drawn, name=name, title=title, description=description)
-    columns = ("run_id", "step", "promised_drop", "realised_drop")
     return Figure(
         name=name,
         title=title,
         caption=description,
         svg=svg,
-        columns=columns,
+        columns=("run_id", "step", "additions", "promised_drop", "realised_drop"),
         rows=tuple(rows),
     )
 
 
-def _promise(record: RunRecord, expansion: Expansion) -> Row | None:
-    gain, before, after = (
-        expansion.score_gain,
-        expansion.loss_before,
-        expansion.loss_after,
-    )
-    if expansion.kind != "widen" or gain is None or before is None or after is None:
-        return None
-    return (record.run_id, expansion.step, gain / 2, before - after)
+def _promises(record: RunRecord) -> list[Row]:
+    """Sum what the proposals of one check have promised: they share its outcome."""
+    rows: list[Row] = []
+    accepted = [e for e in record.expansions if e.kind == "widen"]
+    for step, group in groupby(accepted, key=lambda e: e.step):
+        added = list(group)
+        gains = [e.score_gain for e in added if e.score_gain is not None]
+        before, after = added[0].loss_before, added[-1].loss_after
+        if len(gains) == len(added) and before is not None and after is not None:
+            drop = before - after
+            rows.append((record.run_id, step, len(added), sum(gains) / 2, drop))
+    return rows
 
 
 def _draw_width(panel: Axes, record: RunRecord) -> None:
@@ -149,8 +152,8 @@ def _draw_loss(panel: Axes, record: RunRecord) -> None:
         linewidth=1.4,
         label="validation",
     )
-    if all(e.val_loss > 0 for e in record.evaluations):
-        panel.set_yscale("log")
+    losses = [loss for e in record.evaluations for loss in (e.train_loss, e.val_loss)]
+    log_scale(panel, "y", losses)
     panel.set_ylabel("loss")
     panel.legend(loc="upper right")
 
@@ -177,7 +180,7 @@ def _draw_score(panel: Axes, record: RunRecord) -> None:
             label="score gain of the proposal",
         )
     if scores or gains:
-        panel.set_yscale("log")
+        log_scale(panel, "y", [value for _, value in (*scores, *gains)])
         panel.legend(loc="upper right")
     panel.set_ylabel("score (2 nats)")
 

@@ -43,7 +43,8 @@ def write(folder: Path) -> Path:
             f"{folder / 'summary.json'} is missing; type: senn-ray report {folder}"
         )
     events = journal.read(folder)
-    records = [event.record for event in events if isinstance(event, RunFinished)]
+    finished = [event.record for event in events if isinstance(event, RunFinished)]
+    records = sorted(finished, key=lambda r: (r.arm, r.study, r.trial))
     growth, overall = _draw(records, summary)
     target = folder / FOLDER
     (target / "figures").mkdir(parents=True, exist_ok=True)
@@ -77,13 +78,12 @@ def _draw(
     from senn_ray.report import compare_figures, growth_figures
 
     grown = [r for r in records if r.kind == "grow"]
-    traced = sorted((r for r in grown if r.evaluations), key=lambda r: r.run_id)
     candidates = [
         compare_figures.size_against_loss(records, summary),
         compare_figures.best_so_far(summary) if "curves" in summary else None,
         growth_figures.promises(grown),
     ]
-    growth = [growth_figures.growth_trace(record) for record in traced]
+    growth = [growth_figures.growth_trace(r) for r in grown if r.evaluations]
     return growth, [figure for figure in candidates if figure]
 
 

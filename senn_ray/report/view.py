@@ -62,9 +62,8 @@ def runs_table(records: Sequence[RunRecord]) -> Table:
     """Lay out every run.
 
     Args:
-        records: All runs, in any order.
+        records: All runs.
     """
-    ordered = sorted(records, key=lambda r: (r.arm, r.study, r.trial))
     return Table(
         title="All runs",
         columns=(
@@ -80,7 +79,7 @@ def runs_table(records: Sequence[RunRecord]) -> Table:
             "growth time",
             "ended",
         ),
-        rows=tuple(_run_row(record) for record in ordered),
+        rows=tuple(_run_row(record) for record in records),
     )
 
 

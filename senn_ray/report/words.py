@@ -6,6 +6,7 @@ from typing import Any
 MINUTE_S = 60
 HOUR_S = 3600
 UNKNOWN = "–"
+WHOLE_FROM = 100
 
 
 def number(value: float | None) -> str:
@@ -41,8 +42,13 @@ def interval(values: Mapping[str, Any] | None) -> str:
         return UNKNOWN
     estimate, low, high = (values.get(key) for key in ("estimate", "low", "high"))
     if values.get("bound") or estimate is None:
-        return UNKNOWN if low is None else f">= {low:.2g}"
+        return UNKNOWN if low is None else f"≥ {_short(low)}"
     if low is None:
-        return f"{estimate:.2g}"
-    top = "∞" if high is None else f"{high:.2g}"
-    return f"{estimate:.2g} [{low:.2g}, {top}]"
+        return _short(estimate)
+    top = "∞" if high is None else _short(high)
+    return f"{_short(estimate)} [{_short(low)}, {top}]"
+
+
+def _short(value: float) -> str:
+    """Write two significant digits, but never cut the units of large counts."""
+    return f"{value:.0f}" if abs(value) >= WHOLE_FROM else f"{value:.2g}"

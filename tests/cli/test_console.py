@@ -124,7 +124,8 @@ def test_runs_are_named_by_arm_study_and_trial():
         (None, "–"),
         ({"estimate": 5.23, "low": 2.41, "high": 12.2}, "5.2 [2.4, 12]"),
         ({"estimate": 5.23, "low": 2.41, "high": None}, "5.2 [2.4, ∞]"),
-        ({"estimate": None, "low": 2.2, "high": None, "bound": True}, ">= 2.2"),
+        ({"estimate": None, "low": 2.2, "high": None, "bound": True}, "≥ 2.2"),
+        ({"estimate": 1024.0, "low": None, "high": None}, "1024"),
         ({"estimate": 0.5, "low": None, "high": None}, "0.5"),
         ({"estimate": None, "low": None, "high": None}, "–"),
     ],
@@ -198,7 +199,7 @@ def test_the_verdict_table_shows_bounds_sizes_and_caveats():
     assert "validation loss at most 0.0712" in text
     row = next(line for line in text.splitlines() if line.startswith("max_once"))
     assert row.split() == [
-        "max_once", "0/83", "10", "[5.5,", "24]", "8.4", "[3.1,", "22]", ">=",
+        "max_once", "0/83", "10", "[5.5,", "24]", "8.4", "[3.1,", "22]", "≥",
         "2.2", "–", "–", "–",
     ]  # fmt: skip
     assert "self-found 43 [39, 49] units; best fixed 91; smallest sufficient –" in text
