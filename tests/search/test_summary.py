@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import math
 import random
@@ -130,7 +131,7 @@ def test_the_smallest_sufficient_size_and_the_next_one_both_pass() -> None:
     place = [row["hidden"] for row in tested].index(first)
     assert passed[place]
     assert passed[place + 1]
-    pairs = zip(passed[:place], passed[1:place], strict=False)
+    pairs = itertools.pairwise(passed[:place])
     assert not any(one and following for one, following in pairs)
 
 
