@@ -96,7 +96,7 @@ class TrainConfig(Section):
         default=512, ge=1, description="examples per step, whole gang"
     )
     epochs: float = Field(
-        default=40.0, gt=0, description="passes over the training data"
+        default=60.0, gt=0, description="passes over the training data"
     )
     min_steps: int = Field(
         default=2000, ge=1, description="lower bound on the steps of a run"
@@ -105,7 +105,7 @@ class TrainConfig(Section):
         default=None, ge=1, description="upper bound on the steps"
     )
     cooldown: float = Field(
-        default=0.5,
+        default=0.4,
         gt=0,
         le=1,
         description="last share of the steps, with falling rate",
@@ -139,16 +139,21 @@ class GrowthConfig(Section):
     candidates: int = Field(
         default=32, ge=4, description="candidates per site and check"
     )
-    ascent_steps: int = Field(default=30, ge=0, description="steps of score ascent")
+    ascent_steps: int = Field(default=10, ge=0, description="steps of score ascent")
     rank: int = Field(
         default=32, ge=1, description="input directions that candidates look at"
     )
     decision_examples: int = Field(
-        default=32768, ge=4, description="most training examples for one decision"
+        default=16384, ge=4, description="most training examples for one decision"
     )
-    checks: int = Field(default=40, ge=1, description="growth checks per run, at most")
+    check_every: int = Field(
+        default=50, ge=1, description="steps between the first growth checks"
+    )
+    check_spacing: float = Field(
+        default=0.15, ge=0, description="between later ones, over the steps so far"
+    )
     patience: int = Field(
-        default=10, ge=1, description="rejected checks in a row until growth is over"
+        default=4, ge=1, description="rejected checks in a row until growth is over"
     )
     max_additions: int = Field(
         default=16, ge=1, description="most additions in one check"

@@ -20,6 +20,9 @@ Nonlinearity = Callable[[Tensor], Tensor]
 LEAST_SPREAD, LARGEST_SPREAD = 0.3, 3.0
 """Bounds on |u|: below, a neuron is almost linear; above, almost a step."""
 
+LEAST_STRENGTH = 1e-3
+"""Least singular value of a leading direction, over the largest one."""
+
 
 @dataclass(frozen=True)
 class Whitening:
@@ -32,7 +35,7 @@ class Whitening:
 
     def coordinates(self, x: Tensor) -> Tensor:
         """Map inputs [n, d] to coordinates [n, r]."""
-        return (x - self.mean) @ self.basis
+        return x @ self.basis - self.mean @ self.basis
 
     def fan_in(self, candidates: Tensor) -> Tensor:
         """Map candidates [K, r + 1] to weights [K, d + 1] on raw inputs, bias last."""
@@ -62,7 +65,8 @@ def whiten(x: Tensor, *, rank: int, shrinkage: float, reduce: Reduce) -> Whiteni
     values, vectors = torch.linalg.eigh(covariance)
     rank = min(rank, len(values))
     damped = values.clamp_min(0) + shrinkage * values.mean() + torch.finfo(x.dtype).tiny
-    return Whitening(mean, vectors[:, -rank:] / damped[-rank:].sqrt())
+    basis = vectors[:, -rank:] / damped[-rank:].sqrt()
+    return Whitening(mean, basis.contiguous())
 
 
 def initial_candidates(
@@ -92,7 +96,9 @@ def initial_candidates(
     """
     (cross,) = reduce([site.residual.T @ coordinates])
     whitened = torch.linalg.solve_triangular(site.chol_G, cross, upper=False)
-    leading = torch.linalg.svd(whitened, full_matrices=False).Vh[: count // 4]
+    _, strength, directions = torch.linalg.svd(whitened, full_matrices=False)
+    # Softmax gradients sum to zero, so one direction is rounding error: leave it out.
+    leading = directions[strength > LEAST_STRENGTH * strength[0]][: count // 4]
     raw = leading @ whitening.basis.T
     peak = raw.gather(1, raw.abs().argmax(1, keepdim=True))
     leading = leading * peak.sign()

@@ -55,4 +55,8 @@ class Examples:
         self, indices: torch.Tensor | slice = slice(None)
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return standardised float32 features [b, d] and labels of some examples."""
-        return (self.x[indices].float() - self.shift) / self.scale, self.y[indices]
+        if isinstance(indices, slice):
+            x, y = self.x[indices], self.y[indices]
+        else:  # Several times faster than indexing.
+            x, y = self.x.index_select(0, indices), self.y.index_select(0, indices)
+        return (x.float() - self.shift).div_(self.scale), y

@@ -131,6 +131,16 @@ class Grower:
             )
         return check
 
+    @torch.no_grad()
+    def confirm(self, step: int) -> bool:
+        """Tell whether a finished network asks for no more growth, changing nothing.
+
+        Args:
+            step: The last step of the run.
+        """
+        _, pools = self._measure(step)
+        return not self._propose(pools).passes(self.replica.spec.growth)
+
     def at_cap(self) -> bool:
         """Tell whether the cap on the width stops every site from growing."""
         return not any(self._may_widen(i) for i in range(len(self.replica.hidden)))
@@ -156,22 +166,24 @@ class Grower:
         chosen = chosen[: replica.spec.growth.decision_examples]
         halves = [replica.shard(half) for half in chosen.tensor_split(2)]
         x, y = replica.train.batch(torch.cat(halves))
-        captured = capture(replica.net, x, y, replica.task, first=0)
+        captured = capture(replica.net, x, y, replica.task, first=1)
         replica.ledger.visit(len(chosen), replica.num_params, FORWARD)
-        layers, split = captured.layers, len(halves[0])
+        split = len(halves[0])
+        # A site grows in the layer before its target: from these features.
+        features = [x, *(layer.inputs[:, :-1] for layer in captured.layers[:-1])]
         sums = replica.reduce([x.new_tensor([captured.loss * len(x), len(x)])])
         total, weight = sums[0].tolist()
         generator = replica.generator("candidates", step)
         pools = [
-            self._search(site, layers[site].inputs, layers[site + 1], split, generator)
-            for site in range(len(layers) - 1)
+            self._search(site, features[site], target, split, generator)
+            for site, target in enumerate(captured.layers)
         ]
         return total / weight, pools
 
     def _search(
         self,
         index: int,
-        inputs: Tensor,
+        features: Tensor,
         target: Layer,
         split: int,
         generator: torch.Generator,
@@ -189,7 +201,6 @@ class Grower:
             )
             for half in (slice(None, split), slice(split, None))
         )
-        features = inputs[:, :-1]
         whitening = self._whitening(index, features[:split])
         coordinates = whitening.coordinates(features)
         nonlinearity = replica.net.nonlinearity

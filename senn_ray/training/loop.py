@@ -21,6 +21,9 @@ from senn_ray.training.schedule import Schedule
 
 OnProgress = Callable[[Progress], None]
 
+FLAT_SHARE, FLAT_NATS = 0.1, 0.01
+"""A loss is flat if two evaluations differ by less; batches alone differ by some."""
+
 
 @dataclass
 class Trace:
@@ -31,6 +34,8 @@ class Trace:
     checks: int = 0
     rejected_in_a_row: int = 0
     pruned_last: int = 0
+    confirmed: bool = False
+    """Whether a last check, on the annealed network, accepted nothing."""
     current_score: float | None = None
     best: Evaluation | None = None
     """The evaluation of least validation loss at the present size."""
@@ -66,8 +71,11 @@ def run(replica: Replica, schedule: Schedule, on_progress: OnProgress | None) ->
             losses = []
         if step < schedule.steps:
             losses.append(train_step(replica, step, schedule.rate(step)))
-    with torch.no_grad():
-        replica.net.weights = nn.ParameterList(map(nn.Parameter, trace.best_weights))
+    if growing:
+        with replica.ledger.growing():
+            trace.confirmed = grower.confirm(schedule.steps)
+            trace.checks += 1
+    replica.net.weights = nn.ParameterList(map(nn.Parameter, trace.best_weights))
     return trace
 
 
@@ -175,8 +183,9 @@ def _progress(replica: Replica, schedule: Schedule, trace: Trace) -> Progress:
 def stop_reason(replica: Replica, trace: Trace) -> StopReason:
     """Say why a finished run has the size it has.
 
-    Converged means that neither growth nor pruning changed anything at the end: the
-    last ``patience`` checks accepted nothing, and the last pruning removed nothing.
+    Converged means that neither growth nor pruning changes anything any more: a last
+    check on the annealed network accepted nothing, the last pruning removed nothing,
+    and the training loss is flat.
 
     Args:
         replica: The finished run.
@@ -190,5 +199,7 @@ def stop_reason(replica: Replica, trace: Trace) -> StopReason:
         return "schedule"
     if all(h >= replica.spec.model.max_hidden for h in replica.hidden):
         return "cap_hit"
-    settled = trace.rejected_in_a_row >= growth.patience and not trace.pruned_last
+    before, last = (e.train_loss for e in trace.evaluations[-2:])
+    flat = abs(before - last) <= max(FLAT_SHARE * before, FLAT_NATS)
+    settled = trace.confirmed and not trace.pruned_last and flat
     return "converged" if settled else "budget"

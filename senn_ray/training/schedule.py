@@ -1,6 +1,7 @@
 """The schedule of a run: known before it starts, and the same for every arm."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from senn_ray.config import GrowthConfig, TrainConfig
@@ -22,9 +23,12 @@ class Schedule:
     steps: int
     cooldown_start: int
     lr: float
-    check_every: int
+    checks: frozenset[int]
+    """Steps before which growth is checked."""
     evaluate_every: int
     slice: int
+    first_pruning: int
+    """Growth ends, at the latest, and pruning begins before this step."""
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step: constant, then falling linearly."""
@@ -34,13 +38,12 @@ class Schedule:
 
     def checks_growth(self, step: int) -> bool:
         """Tell whether growth is checked before this step."""
-        late = step > self.steps - FIRST_PRUNING * self.slice
-        return step > 0 and step % self.check_every == 0 and not late
+        return step in self.checks
 
     def prunes(self, step: int) -> bool:
         """Tell whether neurons are pruned before this step."""
-        done = step - self.cooldown_start
-        return done >= FIRST_PRUNING * self.slice and done % self.slice == 0
+        done = step - self.first_pruning
+        return done >= 0 and done % self.slice == 0
 
     def evaluates(self, step: int) -> bool:
         """Tell whether the validation loss is measured before this step."""
@@ -61,11 +64,23 @@ def make_schedule(train: TrainConfig, growth: GrowthConfig, n_train: int) -> Sch
     steps = max(train.min_steps, math.ceil(train.epochs * n_train / train.batch_size))
     steps = min(steps, train.max_steps or steps)
     cooldown_start = round(steps * (1 - train.cooldown))
+    slice_steps = max(1, (steps - cooldown_start) // COOLDOWN_SLICES)
+    first_pruning = cooldown_start + FIRST_PRUNING * slice_steps
     return Schedule(
         steps=steps,
         cooldown_start=cooldown_start,
         lr=train.lr,
-        check_every=max(1, steps // growth.checks),
+        checks=frozenset(_check_steps(growth, first_pruning)),
         evaluate_every=max(1, steps // train.evaluations),
-        slice=max(1, (steps - cooldown_start) // COOLDOWN_SLICES),
+        slice=slice_steps,
+        first_pruning=first_pruning,
     )
+
+
+def _check_steps(growth: GrowthConfig, end: int) -> Iterator[int]:
+    # Early steps change much and are cheap to wait for; later checks are a constant
+    # factor apart, so "no growth for ``patience`` checks" has one meaning at any time.
+    step = growth.check_every
+    while step < end:
+        yield step
+        step += max(growth.check_every, round(growth.check_spacing * step))

@@ -1,0 +1,84 @@
+"""Small problems for tests of training."""
+
+import numpy as np
+import torch
+
+from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
+from senn_ray.records import RunSpec
+from senn_ray.training.data import RawData
+
+
+def rings(n: int = 600, *, classes: int = 3, seed: int = 0) -> RawData:
+    """Concentric rings in the plane, with six more columns of noise."""
+    rng = np.random.default_rng(seed)
+
+    def part(count: int) -> tuple[np.ndarray, np.ndarray]:
+        y = np.arange(count) % classes
+        angle = rng.uniform(0, 2 * np.pi, count)
+        radius = 1.0 + y + rng.normal(0, 0.15, count)
+        x = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+        x = np.concatenate([x, rng.normal(0, 0.3, (count, 6))], 1)
+        return x.astype(np.float32), y.astype(np.int64)
+
+    train_x, train_y = part(n)
+    test_x, test_y = part(300)
+    return RawData(
+        name="rings",
+        task="classification",
+        num_outputs=classes,
+        feature_shape=(8,),
+        train_x=train_x,
+        train_y=train_y,
+        test_x=test_x,
+        test_y=test_y,
+        default_val_per_class=30,
+    )
+
+
+def waves(n: int = 300, *, seed: int = 0) -> RawData:
+    """A regression on one input: a sine with noise of standard deviation 0.1."""
+    rng = np.random.default_rng(seed)
+
+    def part(count: int) -> tuple[np.ndarray, np.ndarray]:
+        x = rng.uniform(-3, 3, (count, 1))
+        y = np.sin(2 * x) + rng.normal(0, 0.1, (count, 1))
+        return x.astype(np.float32), y.astype(np.float32)
+
+    train_x, train_y = part(n)
+    test_x, test_y = part(300)
+    return RawData(
+        name="waves",
+        task="regression",
+        num_outputs=1,
+        feature_shape=(1,),
+        train_x=train_x,
+        train_y=train_y,
+        test_x=test_x,
+        test_y=test_y,
+        default_val_per_class=60,
+    )
+
+
+def spec(**changes: object) -> RunSpec:
+    """A short growing run; ``growth__key=…`` and ``train__key=…`` change settings."""
+    sections = {
+        "data": DataConfig(dataset="factory:none"),
+        "model": ModelConfig(),
+        "train": TrainConfig(
+            min_steps=300, epochs=1, weight_decay=0.1, lr=0.01, batch_size=256
+        ),
+        "growth": GrowthConfig(check_every=25, candidates=16, rank=8),
+    }
+    plain = {"run_id": "run", "arm": "senn", "kind": "grow", "seed": 0}
+    for key, value in changes.items():
+        section, _, name = key.partition("__")
+        if name:
+            sections[section] = sections[section].model_copy(update={name: value})
+        else:
+            plain[key] = value
+    return RunSpec(**plain, **sections)
+
+
+def tensors_equal(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
+    """Compare bit for bit."""
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))

@@ -1,0 +1,194 @@
+"""The laws of a whole run."""
+
+import math
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from senn_ray.records import RunRecord
+from senn_ray.tasks import prepare, train_run
+from senn_ray.training import checkpoint
+from senn_ray.training.loop import run
+from senn_ray.training.reducer import SingleReducer, run_threaded
+from senn_ray.training.replica import Replica
+from senn_ray.training.schedule import make_schedule
+from tests.training.problems import rings, spec, tensors_equal, waves
+
+RAW = rings()
+
+
+@pytest.fixture(scope="module")
+def grown() -> RunRecord:
+    return train_run(spec(evaluate_test=True), RAW)
+
+
+def test_a_run_grows_learns_and_says_why_it_stopped(grown: RunRecord) -> None:
+    assert grown.state == "complete"
+    assert grown.hidden[0] > 2
+    assert grown.test_accuracy is not None
+    assert grown.test_accuracy > 0.9
+    assert grown.stop_reason in {"converged", "budget"}
+    assert grown.params == 9 * grown.hidden[0] + 3 * (grown.hidden[0] + 1)
+
+
+def test_the_record_adds_up(grown: RunRecord) -> None:
+    width = 2
+    for event in grown.expansions:
+        assert event.hidden_before == (width,)
+        width += {"widen": 1, "prune": -1, "rejected": 0}[event.kind]
+        assert event.hidden_after == (width,)
+    assert grown.hidden == (width,)
+    assert grown.cost.steps == 300
+    assert 0 < grown.cost.growth_s < grown.cost.device_s
+    eligible = [e for e in grown.evaluations if e.hidden == grown.hidden]
+    assert grown.val_loss == min(e.val_loss for e in eligible)
+
+
+def test_accepted_proposals_pass_every_threshold_and_rejected_ones_fail_one(
+    grown: RunRecord,
+) -> None:
+    growth = spec().growth
+    for event in grown.expansions:
+        if event.kind == "prune":
+            continue
+        assert event.heldout_gain is not None
+        assert event.heldout_z is not None
+        assert event.relative_gain is not None
+        passed = (
+            event.heldout_z >= growth.significance
+            and event.heldout_gain > 2 * growth.absolute_threshold
+            and event.relative_gain > growth.relative_threshold
+        )
+        assert passed == (event.kind == "widen")
+
+
+def test_promised_drops_foretell_realised_ones() -> None:
+    """Per check: what was promised and installed, and the fall until the next one."""
+    promised: dict[tuple[int, int], float] = defaultdict(float)
+    realised: dict[tuple[int, int], float] = {}
+    for seed in range(5):
+        for event in train_run(spec(seed=seed), RAW).expansions:
+            if event.heldout_gain is not None and event.loss_after is not None:
+                assert event.loss_before is not None
+                installed = event.kind == "widen"
+                promised[seed, event.step] += installed * event.heldout_gain / 2
+                realised[seed, event.step] = event.loss_before - event.loss_after
+    pairs = torch.tensor([[promised[key], realised[key]] for key in promised])
+    assert len(pairs) > 20
+    ranks = pairs.argsort(0).argsort(0).double()
+    assert torch.corrcoef(ranks.T)[0, 1] > 0.5
+
+
+def test_the_same_seed_repeats_a_run_bit_for_bit_and_another_does_not(
+    grown: RunRecord,
+) -> None:
+    again = train_run(spec(evaluate_test=True), RAW)
+    assert again.checksum == grown.checksum
+    assert again.expansions == grown.expansions
+    assert train_run(spec(seed=1), RAW).checksum != grown.checksum
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "natural"])
+def test_checks_that_reject_everything_leave_training_bitwise_alone(
+    optimizer: str,
+) -> None:
+    plain = train_run(spec(kind="fixed", train__optimizer=optimizer), RAW)
+    off = train_run(spec(growth__enabled=False, train__optimizer=optimizer), RAW)
+    rejecting = train_run(
+        spec(
+            growth__significance=math.inf,
+            growth__removal_threshold=0.0,
+            train__optimizer=optimizer,
+        ),
+        RAW,
+    )
+    assert rejecting.checks > 0
+    assert plain.checksum == off.checksum == rejecting.checksum
+    assert [e.val_loss for e in plain.evaluations] == [
+        e.val_loss for e in rejecting.evaluations
+    ]
+    assert plain.stop_reason == off.stop_reason == "schedule"
+
+
+def test_natural_steps_grow_and_learn_too() -> None:
+    record = train_run(
+        spec(train__optimizer="natural", train__lr=0.1, evaluate_test=True), RAW
+    )
+    assert record.hidden[0] > 2
+    assert record.test_accuracy is not None
+    assert record.test_accuracy > 0.9
+
+
+def test_two_hidden_layers_grow() -> None:
+    record = train_run(
+        spec(model__hidden=(2, 2), evaluate_test=True, train__min_steps=400), RAW
+    )
+    assert {e.site for e in record.expansions if e.kind == "widen"} == {0, 1}
+    assert record.test_accuracy is not None
+    assert record.test_accuracy > 0.85
+
+
+def test_regression_grows_to_the_noise() -> None:
+    record = train_run(
+        spec(
+            train__min_steps=1500,
+            train__weight_decay=0.0,
+            growth__absolute_threshold=1e-4,
+            growth__removal_threshold=1e-5,
+        ),
+        waves(),
+    )
+    assert record.hidden[0] > 3
+    assert record.val_accuracy is None
+    assert record.val_loss is not None
+    assert record.val_loss < 2 * 0.5 * 0.1**2
+
+
+def test_the_cap_is_kept_and_reported() -> None:
+    record = train_run(spec(model__max_hidden=4), RAW)
+    assert record.hidden == (4,)
+    assert record.stop_reason == "cap_hit"
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_gangs_of_any_size_grow_the_same_network(size: int) -> None:
+    def grow(reducer: object) -> Replica:
+        replica = prepare(short, RAW, reducer=reducer, device="cpu")
+        run(replica, make_schedule(short.train, short.growth, len(replica.train)), None)
+        return replica
+
+    short = spec(train__min_steps=100)
+    alone = grow(SingleReducer())
+    gang = run_threaded(size, grow)
+    assert alone.hidden[0] > 2
+    for replica in gang:
+        assert replica.hidden == alone.hidden
+        # Members agree bit for bit; gangs of other sizes sum in another order.
+        assert tensors_equal(list(replica.net.weights), list(gang[0].net.weights))
+        for own, other in zip(replica.net.weights, alone.net.weights, strict=True):
+            torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4)
+
+
+def test_a_diverging_run_is_recorded_not_raised() -> None:
+    record = train_run(spec(train__lr=1e30), RAW)
+    assert record.state == "diverged"
+    assert record.val_loss is None
+    assert record.error is not None
+    assert "lower train.lr" in record.error
+
+
+def test_the_final_network_is_on_disk_as_plain_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "run.pt"
+    record = train_run(spec(train__min_steps=60, checkpoint=str(path)), RAW)
+    net = checkpoint.load(path)
+    assert net.architecture().hidden == record.hidden
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_progress_is_told_at_every_evaluation() -> None:
+    seen = []
+    record = train_run(spec(train__min_steps=60), RAW, on_progress=seen.append)
+    assert [p.step for p in seen] == [e.step for e in record.evaluations]
+    assert seen[-1].max_steps == record.cost.steps
