@@ -1,0 +1,1 @@
+"""Self-expanding neural networks as a Ray-based architecture-search service."""

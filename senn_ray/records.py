@@ -152,9 +152,7 @@ def from_json(kind: type[T], values: dict[str, Any]) -> T:
 
     Args:
         kind: The class of the record.
-        values: What ``to_json`` gave, possibly after a trip through JSON text.
-
-    Raises:
-        pydantic.ValidationError: if a field is missing, unknown or of another type.
+        values: What ``to_json`` gave, possibly after a trip through JSON text. A field
+            that is missing, unknown or of another type is a pydantic error.
     """
     return TypeAdapter(kind).validate_python(values)

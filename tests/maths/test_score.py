@@ -45,9 +45,7 @@ def example_site(
     root = normal(n_out, n_out, seed=seed + 3)
     G = root @ root.T + 0.1 * torch.eye(n_out, dtype=torch.float64)
     chol_G = damped_cholesky(G, damping)
-    site = measure_site(
-        activations, gradients, chol_G, damping=damping, reduce=alone
-    )
+    site = measure_site(activations, gradients, chol_G, damping=damping, reduce=alone)
     own = normal(n, 5, seed=seed + 4)
     candidates = own * 0.3 + a @ normal(n_in, 5, seed=seed + 5)
     return site, chol_G @ chol_G.T, candidates
@@ -118,9 +116,7 @@ def test_the_gain_is_the_rise_of_the_dense_score_and_above_its_bound(
     gain = score_gain(site, candidates, reduce=alone)
     for k in range(candidates.shape[1]):
         joint = torch.cat([candidates[:, [k]], site.activations], 1)
-        rise = (
-            dense_score(joint, site.gradients, G, damping) - site.current_score
-        )
+        rise = dense_score(joint, site.gradients, G, damping) - site.current_score
         assert gain.exact[k].item() == pytest.approx(rise, rel=1e-7, abs=1e-10)
         assert -1e-12 <= gain.bound[k].item() <= gain.exact[k].item() + 1e-10
 
