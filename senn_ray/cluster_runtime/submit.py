@@ -6,6 +6,7 @@ by itself. It outlives this process.
 
 import asyncio
 import contextlib
+import logging
 import os
 import shlex
 import sys
@@ -108,6 +109,8 @@ def _client(address: str) -> "JobSubmissionClient":
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
+    # Its client reports every upload and every closed socket.
+    logging.getLogger("ray").setLevel(logging.WARNING)
     with _address_from_arguments():
         try:
             return JobSubmissionClient(address)
