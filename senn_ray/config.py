@@ -99,7 +99,7 @@ class TrainConfig(Section):
         default=60.0, gt=0, description="passes over the training data"
     )
     min_steps: int = Field(
-        default=2000, ge=1, description="lower bound on the steps of a run"
+        default=1000, ge=1, description="lower bound on the steps of a run"
     )
     max_steps: int | None = Field(
         default=None, ge=1, description="upper bound on the steps"
