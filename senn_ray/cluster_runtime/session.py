@@ -65,6 +65,8 @@ def open_session(
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"
+    if address == "local":
+        _refuse_early(cluster, cpus or local_cpus() or os.cpu_count() or 1)
     limits: dict[str, int | None] = {"num_cpus": cpus or local_cpus()}
     if object_store_mb:
         limits["object_store_memory"] = object_store_mb * 2**20
@@ -73,6 +75,12 @@ def open_session(
         runs_that_fit(cluster, nodes)
         place = "local Ray" if address == "local" else f"Ray at {address}"
         yield Session(where=f"{place}, {describe(nodes)}", nodes=nodes)
+
+
+def _refuse_early(cluster: ClusterConfig, cpus: int) -> None:
+    """Do not start Ray, which takes seconds, to find that the cores are too few."""
+    asked = cluster.model_copy(update={"gpus_per_worker": 0.0})
+    runs_that_fit(asked, [Node(cpus=cpus, gpus=0)])
 
 
 def live_nodes() -> tuple[Node, ...]:

@@ -114,8 +114,14 @@ def _client(address: str) -> "JobSubmissionClient":
     with _address_from_arguments():
         try:
             return JobSubmissionClient(address)
-        except (AuthenticationError, RuntimeError, ConnectionError) as error:
+        except AuthenticationError as error:
             raise ResourceError(explain(address, error)) from error
+        except (RuntimeError, ConnectionError) as error:
+            text = " ".join(str(error).split())
+            raise ResourceError(
+                f"{address} takes no jobs: {text} Give the job address that "
+                "`ray start --head` prints, usually port 8265"
+            ) from error
 
 
 def _require_answer(address: str) -> None:
