@@ -27,7 +27,8 @@ def test_starting_a_private_cluster_leaves_no_trace_for_the_next_one(
 
     assert ray_runtime.nodes
     assert os.environ.get("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER") != "0"
-    assert ray_constants.ENABLE_RAY_CLUSTER == (sys.platform == "linux")
+    expected = sys.platform == "linux"
+    assert ray_constants.ENABLE_RAY_CLUSTER is expected
 
 
 def test_too_few_cores_are_told_before_ray_is_started(monkeypatch) -> None:
