@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from senn_ray.records import RunRecord
 from senn_ray.report.drawing import ARMS, INK, Figure, canvas, log_scale, to_svg
@@ -115,8 +116,12 @@ def _draw_runs(panel: Axes, records: Sequence[RunRecord]) -> None:
                 label=arm,
                 zorder=level,
             )
-    panel.set_xscale("log", base=2)
-    panel.xaxis.set_major_formatter("{x:g}")
+    widths = [sum(r.hidden) for r in records]
+    if max(widths) > 4 * min(widths):
+        panel.set_xscale("log", base=2)
+        panel.xaxis.set_major_formatter("{x:g}")
+    else:
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     log_scale(panel, "y", [r.val_loss or 0.0 for r in records])
     panel.set_xlabel("hidden units")
     panel.set_ylabel("validation loss")

@@ -105,9 +105,10 @@ def log_scale(panel: Axes, side: Literal["x", "y"], values: Sequence[float]) -> 
     Args:
         panel: The panel.
         side: Which axis.
-        values: What is drawn along it; unless all are positive, nothing is done.
+        values: What is drawn along it; unless all are positive and spread by a factor
+            of three, the axis stays linear.
     """
-    if not values or min(values) <= 0:
+    if not values or min(values) <= 0 or max(values) < 3 * min(values):
         return
     narrow = max(values) < 100 * min(values)
     panel.set(**{f"{side}scale": "log"})

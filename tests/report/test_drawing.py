@@ -1,0 +1,21 @@
+import pytest
+
+from senn_ray.report.drawing import canvas, log_scale
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([0.1, 1.0], "log"),
+        ([0.10, 0.11], "linear"),
+        ([-0.1, 1.0], "linear"),
+        ([0.0, 1.0], "linear"),
+        ([], "linear"),
+    ],
+    ids=["wide", "narrow", "negative", "zero", "empty"],
+)
+def test_an_axis_is_logarithmic_only_where_that_shows_ticks(values, scale) -> None:
+    with canvas("any", height_in=2) as (_, [panel]):
+        log_scale(panel, "y", values)
+        assert panel.get_yscale() == scale
+        assert panel.get_xscale() == "linear"
