@@ -96,7 +96,7 @@ class TrainConfig(Section):
         default=512, ge=1, description="examples per step, whole gang"
     )
     epochs: float = Field(
-        default=60.0, gt=0, description="passes over the training data"
+        default=80.0, gt=0, description="passes over the training data"
     )
     min_steps: int = Field(
         default=1000, ge=1, description="lower bound on the steps of a run"
@@ -144,16 +144,13 @@ class GrowthConfig(Section):
         default=32, ge=1, description="input directions that candidates look at"
     )
     decision_examples: int = Field(
-        default=16384, ge=4, description="most training examples for one decision"
+        default=32768, ge=4, description="most training examples for one decision"
     )
     check_every: int = Field(
         default=50, ge=1, description="steps between the first growth checks"
     )
     check_spacing: float = Field(
         default=0.15, ge=0, description="between later ones, over the steps so far"
-    )
-    patience: int = Field(
-        default=4, ge=1, description="rejected checks in a row until growth is over"
     )
     max_additions: int = Field(
         default=16, ge=1, description="most additions in one check"

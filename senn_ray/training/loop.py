@@ -32,7 +32,6 @@ class Trace:
     evaluations: list[Evaluation] = field(default_factory=list)
     expansions: list[Expansion] = field(default_factory=list)
     checks: int = 0
-    rejected_in_a_row: int = 0
     pruned_last: int = 0
     confirmed: bool = False
     """Whether a last check, on the annealed network, accepted nothing."""
@@ -123,12 +122,10 @@ def _change_size(
         removals = prune_cheapest(replica, step)
         trace.pruned_last = len(removals)
         trace.expansions += removals
-    over = trace.rejected_in_a_row >= replica.spec.growth.patience
-    if schedule.checks_growth(step) and not over and not grower.at_cap():
+    if schedule.checks_growth(step) and not grower.at_cap():
         check = grower.check(step)
         trace.checks += 1
         trace.current_score = check.current_score
-        trace.rejected_in_a_row = 0 if check.additions else trace.rejected_in_a_row + 1
         trace.expansions = _realised(trace.expansions, check.loss) + check.events
 
 

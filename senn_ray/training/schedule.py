@@ -79,7 +79,7 @@ def make_schedule(train: TrainConfig, growth: GrowthConfig, n_train: int) -> Sch
 
 def _check_steps(growth: GrowthConfig, end: int) -> Iterator[int]:
     # Early steps change much and are cheap to wait for; later checks are a constant
-    # factor apart, so "no growth for ``patience`` checks" has one meaning at any time.
+    # factor apart, so their number grows with the logarithm of the steps.
     step = growth.check_every
     while step < end:
         yield step

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from senn_ray.config import Activation
 from senn_ray.maths.losses import Task, loss
 from senn_ray.nets.capture import capture
 from senn_ray.nets.mlp import ACTIVATIONS, MLP, Architecture, build, checksum
@@ -12,7 +13,11 @@ from senn_ray.nets.surgery import Prune, Widen, prune, widen
 
 
 def network(
-    hidden: tuple[int, ...], *, num_inputs: int = 5, seed: int = 0, activation="silu"
+    hidden: tuple[int, ...],
+    *,
+    num_inputs: int = 5,
+    seed: int = 0,
+    activation: Activation = "silu",
 ) -> MLP:
     architecture = Architecture(
         num_inputs=num_inputs, hidden=hidden, num_outputs=3, activation=activation

@@ -11,7 +11,7 @@ from senn_ray.records import RunRecord
 from senn_ray.tasks import prepare, train_run
 from senn_ray.training import checkpoint
 from senn_ray.training.loop import run
-from senn_ray.training.reducer import SingleReducer, run_threaded
+from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
 from senn_ray.training.replica import Replica
 from senn_ray.training.schedule import make_schedule
 from tests.training.problems import rings, spec, tensors_equal, waves
@@ -154,7 +154,7 @@ def test_the_cap_is_kept_and_reported() -> None:
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_gangs_of_any_size_grow_the_same_network(size: int) -> None:
-    def grow(reducer: object) -> Replica:
+    def grow(reducer: Reducer) -> Replica:
         replica = prepare(short, RAW, reducer=reducer, device="cpu")
         run(replica, make_schedule(short.train, short.growth, len(replica.train)), None)
         return replica

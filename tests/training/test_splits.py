@@ -150,7 +150,8 @@ def test_tables_are_standardised_per_feature_and_constants_stay_finite():
     raw = make_raw(shape=(4,), dtype="float32")
     raw.train_x[:, 2] = 1.1
     train, val = examples(raw, split(raw, DataConfig()))
-    x = torch.cat([train.batch()[0], val.batch()[0]]).double()
+    parts = [part.batch(torch.arange(len(part)))[0] for part in (train, val)]
+    x = torch.cat(parts).double()
     torch.testing.assert_close(x.mean(0), torch.zeros(4).double(), atol=1e-5, rtol=0)
     expected = torch.tensor([1.0, 1.0, 0.0, 1.0]).double()
     torch.testing.assert_close(x.std(0, unbiased=False), expected, atol=1e-5, rtol=0)
