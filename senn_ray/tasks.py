@@ -99,6 +99,7 @@ def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Re
         task=raw.task,
         reducer=reducer,
         ledger=Ledger(reducer.size),
+        births=[[0] * width for width in spec.model.hidden],
     )
 
 

@@ -122,9 +122,8 @@ def hidden_layer(a: Tensor, W: Tensor) -> Tensor:
     rows = -len(W) % GROUP
     weights = nn.functional.pad(W[:, :-1], (0, a.shape[1] - n_in, 0, rows))
     result = nn.functional.pad(W[:, -1], (0, rows))
-    for start in range(0, n_in, CHUNK):
-        chunk = slice(start, start + CHUNK)
-        result = result + _product(a[:, chunk], weights[:, chunk])
+    for part, columns in zip(a.split(CHUNK, 1), weights.split(CHUNK, 1), strict=True):
+        result = result + _product(part, columns)
     return result
 
 

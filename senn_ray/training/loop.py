@@ -17,7 +17,7 @@ from senn_ray.training.ledger import TRAINING
 from senn_ray.training.natural import Natural
 from senn_ray.training.pruning import prune_cheapest
 from senn_ray.training.replica import Replica
-from senn_ray.training.schedule import Schedule
+from senn_ray.training.schedule import GRACE_SLICES, Schedule
 
 OnProgress = Callable[[Progress], None]
 
@@ -119,7 +119,8 @@ def _change_size(
     replica: Replica, grower: Grower, schedule: Schedule, step: int, trace: Trace
 ) -> None:
     if schedule.prunes(step):
-        removals = prune_cheapest(replica, step)
+        born_before = step - GRACE_SLICES * schedule.slice
+        removals = prune_cheapest(replica, step, born_before=born_before)
         trace.pruned_last = len(removals)
         trace.expansions += removals
     if schedule.checks_growth(step) and not grower.at_cap():

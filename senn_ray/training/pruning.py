@@ -1,5 +1,7 @@
 """Pruning: remove the neurons that the annealed network hardly needs."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -15,8 +17,19 @@ OUTPUT_DAMPING = 1e-3
 """Of G, so that the cost of a neuron that all agree on is not lost in rounding."""
 
 
+@dataclass(frozen=True)
+class Removal:
+    """The cheapest neuron to remove."""
+
+    change: Prune
+    cost: float
+    """Predicted rise of the loss, in nats, after compensation."""
+    A: Tensor
+    """Damped second moment of the inputs that the neuron is among."""
+
+
 @torch.no_grad()
-def prune_cheapest(replica: Replica, step: int) -> list[Expansion]:
+def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Expansion]:
     """Remove neurons, cheapest first, while each costs less than the threshold.
 
     The cost is predicted to second order and then measured: a removal that raises the
@@ -25,52 +38,34 @@ def prune_cheapest(replica: Replica, step: int) -> list[Expansion]:
     Args:
         replica: The network and its data; changed in place.
         step: The step before which this takes place.
+        born_before: Only neurons added before this step may go: a new one has no
+            fan-out yet, so it costs nothing, and deserves time to earn some.
 
     Returns:
         The removals.
     """
-    growth = replica.spec.growth
-    chosen = torch.randperm(
-        len(replica.train), generator=replica.generator("pruning", step)
-    )[: growth.decision_examples]
+    growth, count = replica.spec.growth, len(replica.train)
+    order = torch.randperm(count, generator=replica.generator("pruning", step))
+    chosen = order[: growth.decision_examples]
     x, y = replica.train.batch(replica.shard(chosen))
     events: list[Expansion] = []
+    loss, layers = _measure(replica, x, y)
     while True:
-        loss, layers = _measure(replica, x, y)
-        costs = [
-            _costs(replica, site, layer, len(chosen))
-            for site, layer in enumerate(layers)
-        ]
-        site = min(range(len(costs)), key=lambda i: costs[i][0].min().item())
-        cost, A = costs[site]
-        index = int(cost.argmin())
-        if cost[index].item() > growth.removal_threshold:
+        removal = _cheapest(replica, layers, len(chosen), born_before)
+        if removal.cost > growth.removal_threshold:
             return events
-        weights = [w.detach() for w in replica.net.weights]
-        before = replica.hidden
-        prune(replica.net, Prune(site, index), A)
-        after, _ = _measure(replica, x, y)
+        weights, before = list(replica.net.weights), replica.hidden
+        prune(replica.net, removal.change, removal.A)
+        after, layers = _measure(replica, x, y)
         if after - loss > 2 * growth.removal_threshold:
-            replica.net.weights = nn.ParameterList(nn.Parameter(w) for w in weights)
+            replica.net.weights = nn.ParameterList(weights)
             return events
-        replica.optimizer.reshape(Prune(site, index))
+        replica.optimizer.reshape(removal.change)
+        del replica.births[removal.change.site][removal.change.index]
         events.append(
-            Expansion(
-                step=step,
-                kind="prune",
-                site=site,
-                score_gain=None,
-                relative_gain=None,
-                current_score=None,
-                heldout_gain=None,
-                heldout_z=None,
-                removal_cost=cost[index].item(),
-                hidden_before=before,
-                hidden_after=replica.hidden,
-                loss_before=loss,
-                loss_after=after,
-            )
+            _event(removal, step, (before, replica.hidden), losses=(loss, after))
         )
+        loss = after
 
 
 def _measure(replica: Replica, x: Tensor, y: Tensor) -> tuple[float, list[Layer]]:
@@ -82,15 +77,48 @@ def _measure(replica: Replica, x: Tensor, y: Tensor) -> tuple[float, list[Layer]
     return total / weight, captured.layers
 
 
-def _costs(
-    replica: Replica, site: int, layer: Layer, count: int
-) -> tuple[Tensor, Tensor]:
-    """Return the costs [n_hidden] of a site's neurons and the damped A that gave them.
+def _cheapest(
+    replica: Replica, layers: list[Layer], count: int, born_before: int
+) -> Removal:
+    """Find the cheapest neuron of all sites; infinitely dear if none may go."""
+    removals = []
+    for site, layer in enumerate(layers):
+        A, G = replica.reduce([layer.inputs.T @ layer.inputs, layer.curvature])
+        A, G = _damped(A / count, INPUT_DAMPING), _damped(G / count, OUTPUT_DAMPING)
+        cost = removal_cost(replica.net.weights[site + 1].detach(), A, G)[:-1]
+        births = replica.births[site]
+        young = torch.tensor([born >= born_before for born in births])
+        if len(births) == 1:  # The last neuron of a layer never goes.
+            young[:] = True
+        cost = cost.masked_fill(young.to(cost.device), torch.inf)
+        index = int(cost.argmin())
+        removals.append(Removal(Prune(site, index), cost[index].item(), A))
+    return min(removals, key=lambda removal: removal.cost)
 
-    The last neuron of a layer is never removed: its cost is infinite.
-    """
-    A, G = replica.reduce([layer.inputs.T @ layer.inputs, layer.curvature])
-    A = A / count + INPUT_DAMPING * torch.eye(len(A), dtype=A.dtype, device=A.device)
-    G = G / count + OUTPUT_DAMPING * torch.eye(len(G), dtype=G.dtype, device=G.device)
-    cost = removal_cost(replica.net.weights[site + 1].detach(), A, G)[:-1]
-    return (cost if len(cost) > 1 else cost + torch.inf), A
+
+def _damped(matrix: Tensor, damping: float) -> Tensor:
+    return matrix + damping * torch.eye(len(matrix)).to(matrix)
+
+
+def _event(
+    removal: Removal,
+    step: int,
+    hidden: tuple[tuple[int, ...], tuple[int, ...]],
+    *,
+    losses: tuple[float, float],
+) -> Expansion:
+    return Expansion(
+        step=step,
+        kind="prune",
+        site=removal.change.site,
+        score_gain=None,
+        relative_gain=None,
+        current_score=None,
+        heldout_gain=None,
+        heldout_z=None,
+        removal_cost=removal.cost,
+        hidden_before=hidden[0],
+        hidden_after=hidden[1],
+        loss_before=losses[0],
+        loss_after=losses[1],
+    )

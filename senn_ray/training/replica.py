@@ -29,6 +29,8 @@ class Replica:
     task: Task
     reducer: Reducer
     ledger: Ledger
+    births: list[list[int]]
+    """Per hidden layer, the step at which each neuron was added; 0 at the start."""
 
     @property
     def hidden(self) -> tuple[int, ...]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from senn_ray.config import GrowthConfig, TrainConfig
 
 COOLDOWN_SLICES = 15
-FIRST_PRUNING = 3
+GRACE_SLICES = 3
+"""Slices of the cool-down that a neuron gets to earn its keep: until the first pruning
+for all, and later for those that are added then."""
 FINAL_RATE = 0.02
 """The last learning rate, as a share of the first."""
 
@@ -28,7 +30,7 @@ class Schedule:
     evaluate_every: int
     slice: int
     first_pruning: int
-    """Growth ends, at the latest, and pruning begins before this step."""
+    """Pruning begins before this step."""
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step: constant, then falling linearly."""
@@ -65,22 +67,26 @@ def make_schedule(train: TrainConfig, growth: GrowthConfig, n_train: int) -> Sch
     steps = min(steps, train.max_steps or steps)
     cooldown_start = round(steps * (1 - train.cooldown))
     slice_steps = max(1, (steps - cooldown_start) // COOLDOWN_SLICES)
-    first_pruning = cooldown_start + FIRST_PRUNING * slice_steps
     return Schedule(
         steps=steps,
         cooldown_start=cooldown_start,
         lr=train.lr,
-        checks=frozenset(_check_steps(growth, first_pruning)),
+        checks=frozenset(_check_steps(growth, cooldown_start, slice_steps, steps)),
         evaluate_every=max(1, steps // train.evaluations),
         slice=slice_steps,
-        first_pruning=first_pruning,
+        first_pruning=cooldown_start + GRACE_SLICES * slice_steps,
     )
 
 
-def _check_steps(growth: GrowthConfig, end: int) -> Iterator[int]:
+def _check_steps(
+    growth: GrowthConfig, cooldown_start: int, slice_steps: int, steps: int
+) -> Iterator[int]:
     # Early steps change much and are cheap to wait for; later checks are a constant
-    # factor apart, so their number grows with the logarithm of the steps.
+    # factor apart, so their number grows with the logarithm of the steps. In the
+    # cool-down, every slice may prune and grow, while there is time to train.
     step = growth.check_every
-    while step < end:
+    while step < cooldown_start:
         yield step
         step += max(growth.check_every, round(growth.check_spacing * step))
+    last = steps - GRACE_SLICES * slice_steps
+    yield from range(cooldown_start + slice_steps, last + 1, slice_steps)
