@@ -194,6 +194,7 @@ def _gain_and_slope(
         detached = c.detach()
         gain = score_gain(site, detached, reduce=reduce)
         cotangent = gain_cotangent(site, detached, gain)
-        (slope,) = torch.autograd.grad(c, leaf, cotangent)
+        # A scalar, because torch imports sympy (seconds) for a given cotangent.
+        (slope,) = torch.autograd.grad((c * cotangent).sum(), leaf)
     (slope,) = reduce([slope])
     return gain, slope / slope.norm(dim=1, keepdim=True).clamp_min(1e-30)

@@ -83,9 +83,17 @@ def _backward(
     curvatures = [z.new_zeros(z.shape[1], z.shape[1]) for z in hidden]
     gradients: list[Tensor] = []
     if hidden:
-        gradients += torch.autograd.grad(result, hidden, gradient, retain_graph=True)
+        gradients += _pull_back(result, hidden, gradient)
         for column in curvature_root(last, task).unbind(2):
-            parts = torch.autograd.grad(result, hidden, column, retain_graph=True)
+            parts = _pull_back(result, hidden, column)
             for total, j in zip(curvatures, parts, strict=True):
                 total.addmm_(j.T, j)
     return [*gradients, gradient], [*curvatures, output_curvature(last, task)]
+
+
+def _pull_back(
+    result: Tensor, hidden: list[Tensor], cotangent: Tensor
+) -> tuple[Tensor, ...]:
+    # A scalar, because torch imports sympy (seconds) for a given cotangent.
+    total = (result * cotangent).sum()
+    return torch.autograd.grad(total, hidden, retain_graph=True)
