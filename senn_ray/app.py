@@ -42,7 +42,7 @@ class JobResult:
     """0; 6 if some runs failed or diverged; 130 if interrupted."""
 
     def table(self, name: str) -> "pa.Table":
-        """Read a table: runs, steps, expansions, matches or sizes.
+        """Read a table: runs, steps, expansions, matches, sizes or scan.
 
         Args:
             name: The name of the table.
@@ -98,6 +98,33 @@ def compare(
             f"{list(config.model.hidden)}; type --model.hidden 2"
         )
     return _run("compare", config, out, observe=observe, executor=executor)
+
+
+def scan(
+    config: Config,
+    *,
+    out: Path | None = None,
+    observe: Observer | None = None,
+    executor: MakeExecutor | None = None,
+) -> JobResult:
+    """Grow networks on nested subsets of many sizes: width against examples.
+
+    Args:
+        config: The settings.
+        out: The run folder, new or empty (default: a new one under ``output.root``).
+        observe: Is shown every event while the job runs.
+        executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
+
+    Raises:
+        ConfigError: if the settings name one size for all runs.
+    """
+    if config.data.per_class != "all":
+        size = config.data.per_class
+        raise ConfigError(
+            f"scan chooses data.per_class itself, but it is {size}; type "
+            f"--scan.per-class {size},all, and leave data.per_class out"
+        )
+    return _run("scan", config, out, observe=observe, executor=executor)
 
 
 def report(folder: Path) -> Path:
@@ -186,6 +213,8 @@ def _run(
 
     folder = run_folder.choose(out, config, verb)
     raw = datasets.load(config.data)
+    if verb == "scan":
+        config = _with_sizes(config, raw)
     plan = Plan(verb=verb, config=config, checkpoints=folder / "checkpoints")
     arrays = (raw.train_x, raw.train_y, raw.test_x, raw.test_y)
     frozen = protocol.freeze(plan, data_sha256=run_folder.hash_arrays(*arrays))
@@ -194,6 +223,17 @@ def _run(
         ended = _coordinate(plan, folder, ready, observe or _ignore)
     summary = _finish(folder)
     return JobResult(folder=folder, summary=summary, exit_code=ended.exit_code)
+
+
+def _with_sizes(config: Config, raw: "RawData") -> Config:
+    """Settle which sizes a scan visits, before anything is written or started."""
+    from senn_ray.search.scan import choose_sizes
+    from senn_ray.training.splits import most_per_class
+
+    most = most_per_class(raw, config.data)
+    sizes = choose_sizes(config.scan.per_class, most)
+    settled = config.scan.model_copy(update={"per_class": sizes})
+    return config.model_copy(update={"scan": settled})
 
 
 def _coordinate(

@@ -150,7 +150,7 @@ class GrowthConfig(Section):
         default=50, ge=1, description="steps between the first growth checks"
     )
     check_spacing: float = Field(
-        default=0.15, ge=0, description="between later ones, over the steps so far"
+        default=0.25, ge=0, description="between later ones, over the steps so far"
     )
     max_additions: int = Field(
         default=16, ge=1, description="most additions in one check"
@@ -208,6 +208,32 @@ class CompareConfig(Section):
     )
 
 
+class ScanConfig(Section):
+    """Which sizes of the training set a scan visits."""
+
+    per_class: tuple[int | Literal["all"], ...] = Field(
+        default=(),
+        description="training examples per class, or 'all' (default: 10, 30, 100, "
+        "300, ... as far as the data set goes, and all)",
+    )
+    subset_seeds: int = Field(
+        default=3,
+        ge=1,
+        description="subsets of each size, counted up from data.subset_seed",
+    )
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> "ScanConfig":
+        for size in self.per_class:
+            if size != "all" and size < 1:
+                raise ValueError(
+                    f"scan.per_class needs numbers of at least 1, or 'all'; got {size}"
+                )
+            if self.per_class.count(size) > 1:
+                raise ValueError(f"scan.per_class names {size} more than once")
+        return self
+
+
 class ClusterConfig(Section):
     """Where runs are placed."""
 
@@ -244,5 +270,6 @@ class Config(Section):
     growth: GrowthConfig = GrowthConfig()
     baseline: BaselineConfig = BaselineConfig()
     compare: CompareConfig = CompareConfig()
+    scan: ScanConfig = ScanConfig()
     cluster: ClusterConfig = ClusterConfig()
     output: OutputConfig = OutputConfig()

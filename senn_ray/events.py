@@ -18,8 +18,18 @@ class JobStarted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JobResumed:
+    """A job goes on after its driver ended; its settings are those of the beginning."""
+
+    versions: dict[str, str]
+    where: str
+    resubmitted: tuple[str, ...]
+    """Runs that were in flight: they start again, with the same specification."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunSubmitted:
-    """A run was handed to the executor."""
+    """A run was handed to the executor; again, if the driver ended before it did."""
 
     spec: RunSpec
 
@@ -56,7 +66,7 @@ class TestOpened:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobEnded:
-    """A job is over; nothing follows."""
+    """A job is over; nothing follows, unless it is resumed."""
 
     state: str
     exit_code: int
@@ -64,6 +74,7 @@ class JobEnded:
 
 Event = (
     JobStarted
+    | JobResumed
     | RunSubmitted
     | RunProgressed
     | RunFinished

@@ -83,6 +83,7 @@ def build(settings: Settings) -> App:
     jobs: tuple[Callable[..., int], ...] = (
         verbs.grow,
         verbs.compare,
+        verbs.scan,
         verbs.report,
         verbs.submit,
         verbs.doctor,

@@ -88,6 +88,25 @@ def compare(
     return _do(app.compare, settings, folder, common)
 
 
+def scan(
+    *,
+    settings: AllSettings = DEFAULTS,
+    out: Path | None = None,
+    common: Common = NO_FLAGS,
+) -> int:
+    """Grow networks on subsets of many sizes: hidden units against examples.
+
+    Args:
+        settings: All settings.
+        out: Run folder; must be empty or new (default: below output.root).
+        common: Flags of every verb.
+    """
+    from senn_ray import app
+
+    folder = app.run_folder.choose(out, settings, "scan")
+    return _do(app.scan, settings, folder, common)
+
+
 def report(run: Path, /, *, common: Common = NO_FLAGS) -> int:
     """Rebuild the summary, tables and page of a run folder from its journal.
 

@@ -1,4 +1,4 @@
-"""The result on the console: a short block for grow, the verdict table for compare.
+"""The result on the console: a table of runs, of the verdict, or of sizes.
 
 Reads the contents of ``summary.json`` only, so ``report RUN`` shows the same.
 """
@@ -10,7 +10,14 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from senn_ray.report.words import UNKNOWN, duration, interval, number, widths
+from senn_ray.report.words import (
+    UNKNOWN,
+    duration,
+    interval,
+    number,
+    trend,
+    widths,
+)
 
 Summary = Mapping[str, Any]
 MOST_SHOWN = 10
@@ -27,11 +34,11 @@ def result(summary: Summary) -> list[RenderableType]:
     """Show what came out of a job.
 
     Args:
-        summary: Contents of ``summary.json`` of grow or compare.
+        summary: Contents of ``summary.json`` of grow, compare or scan.
     """
     if summary.get("verb") == "compare":
         return _compare(summary)
-    return _grow(summary)
+    return _scan(summary) if summary.get("verb") == "scan" else _grow(summary)
 
 
 def checks_table(checks: Iterable[tuple[str, bool, str]]) -> Table:
@@ -95,6 +102,26 @@ def _compare(summary: Summary) -> list[RenderableType]:
     if summary.get("verdict"):
         parts.append(Text(f"Verdict: {summary['verdict']}", style="bold"))
     parts += [Text(f"No verdict: {why}") for why in summary.get("withheld") or ()]
+    parts += [Text(f"Caveat: {caveat}") for caveat in summary.get("caveats") or ()]
+    return parts
+
+
+def _scan(summary: Summary) -> list[RenderableType]:
+    table = _table(
+        "per class", "hidden", "median", "max/min", "converged", "val loss",
+        "test accuracy",
+    )  # fmt: skip
+    for row in summary.get("by_size") or ():
+        table.add_row(
+            str(row["per_class"]),
+            " ".join(map(str, row["hidden"])),
+            widths(row["hidden_median"]),
+            number(row["spread"]),
+            f"{row['converged']}/{row['runs']}",
+            number(row["val_loss"]),
+            _share(row["test_accuracy"]),
+        )
+    parts: list[RenderableType] = [table, Text(trend(summary["fit"]), style="bold")]
     parts += [Text(f"Caveat: {caveat}") for caveat in summary.get("caveats") or ()]
     return parts
 

@@ -31,8 +31,8 @@ class Layer:
 class Capture:
     """A network on n examples."""
 
-    loss: float
-    """Mean loss over the examples."""
+    loss: Tensor
+    """Loss summed over the examples, a scalar."""
     layers: list[Layer]
     """The layers from ``first`` on."""
 
@@ -71,7 +71,27 @@ def capture(net: MLP, x: Tensor, y: Tensor, task: Task, *, first: int = 0) -> Ca
             strict=True,
         )
     ]
-    return Capture(loss(result.detach(), y, task).item(), layers)
+    return Capture(loss(result.detach(), y, task) * len(x), layers)
+
+
+def merge(parts: list[Capture]) -> Capture:
+    """Join captures of one network on different examples.
+
+    Args:
+        parts: Captures with the same layers.
+
+    Returns:
+        The capture of all examples, in the same order.
+    """
+    layers = [
+        Layer(
+            inputs=torch.cat([layer.inputs for layer in same]),
+            gradients=torch.cat([layer.gradients for layer in same]),
+            curvature=torch.stack([layer.curvature for layer in same]).sum(0),
+        )
+        for same in zip(*(part.layers for part in parts), strict=True)
+    ]
+    return Capture(torch.stack([part.loss for part in parts]).sum(), layers)
 
 
 def _backward(

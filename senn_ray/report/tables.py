@@ -122,12 +122,32 @@ SIZES = {
     "val_high": (REAL, "nats or squared error, 95 %"),
     "noninferior": (FLAG, "to the target, with the margin compare.epsilon"),
 }
+SCAN = {
+    "per_class": (TEXT, "training examples per class, or all"),
+    "subset_seed": (WHOLE, ""),
+    "seed": (WHOLE, ""),
+    "run_id": (TEXT, ""),
+    "n_train": (WHOLE, "examples"),
+    "examples_per_class": (REAL, "examples, mean over the classes"),
+    "hidden": (WIDTHS, "units"),
+    "hidden_total": (WHOLE, "units"),
+    "params": (WHOLE, "parameters"),
+    "val_loss": (REAL, "nats or squared error"),
+    "test_accuracy": (REAL, "share"),
+    "run_state": (TEXT, "complete, diverged or failed"),
+    "stop_reason": (TEXT, ""),
+    "converged": (FLAG, ""),
+    "steps": (WHOLE, "optimiser steps"),
+    "wall_s": (REAL, "seconds"),
+    "device_s": (REAL, "seconds x replicas"),
+}
 SCHEMAS = {
     "runs": RUNS,
     "steps": STEPS,
     "expansions": EXPANSIONS,
     "matches": MATCHES,
     "sizes": SIZES,
+    "scan": SCAN,
 }
 
 
@@ -146,6 +166,10 @@ def build(events: Sequence[Event], summary: dict[str, Any]) -> dict[str, pa.Tabl
         "expansions": [row for record in records for row in _expansions(record)],
         "matches": _matches(summary) if summary["verb"] == "compare" else [],
         "sizes": summary.get("sizes", []),
+        "scan": [
+            {**cell, "per_class": str(cell["per_class"])}
+            for cell in summary.get("cells", [])
+        ],
     }
     return {name: _table(name, rows[name]) for name in SCHEMAS}
 
@@ -171,7 +195,7 @@ def read(folder: Path, name: str) -> pa.Table:
 
     Args:
         folder: The run folder.
-        name: runs, steps, expansions, matches or sizes.
+        name: runs, steps, expansions, matches, sizes or scan.
 
     Raises:
         DataError: if there is no such table.

@@ -49,6 +49,23 @@ def interval(values: Mapping[str, Any] | None) -> str:
     return f"{_short(estimate)} [{_short(low)}, {top}]"
 
 
+def trend(fit: Mapping[str, Any]) -> str:
+    """Say in one sentence how hidden units follow from examples.
+
+    Args:
+        fit: ``fit`` of the summary of a scan.
+    """
+    if fit["slope"] is None:
+        return "No trend: too few sizes have converged."
+    power = fit["log_log"]
+    lines = [{**line, "estimate": line["slope"]} for line in (fit, power)]
+    ranks = "" if fit["spearman"] is None else f"; Spearman {fit['spearman']:.2f}"
+    return (
+        f"Hidden units per tenfold of examples: {interval(lines[0])}; exponent of a "
+        f"power law: {interval(lines[1])} (95 % over subset seeds){ranks}."
+    )
+
+
 def _short(value: float) -> str:
     """Write two significant digits, but never cut the units of large counts."""
     return f"{value:.0f}" if abs(value) >= WHOLE_FROM else f"{value:.2g}"

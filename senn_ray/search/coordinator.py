@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from senn_ray.errors import SennRayError
-from senn_ray.events import Event, JobEnded, JobStarted, RunSubmitted
+from senn_ray.events import Event, JobEnded, JobResumed, JobStarted, RunSubmitted
 from senn_ray.records import RunRecord
 from senn_ray.search.executor import Executor
 from senn_ray.search.machine import Ask, Note, Proposed, Start, State, Tell, step
@@ -30,17 +30,17 @@ class Studies(Protocol):
     """What proposes widths from earlier outcomes."""
 
     def ask(self, key: Key) -> int:
-        """Propose the width of a run."""
+        """Propose the width of a run; the same one, if it is asked again."""
         ...
 
     def tell(self, key: Key, record: RunRecord) -> None:
-        """Report the outcome of a run."""
+        """Report the outcome of a run; one that is known already is ignored."""
         ...
 
 
 def run_job(
     state: State,
-    started: JobStarted,
+    started: JobStarted | JobResumed,
     *,
     executor: Executor,
     journal: Log,
@@ -50,7 +50,8 @@ def run_job(
     """Run a job to its end; an interrupt ends it early, with what is finished kept.
 
     Args:
-        state: The plan and the number of runs to keep in flight.
+        state: The plan and the number of runs to keep in flight; of a job that is
+            resumed, what ``resume.restore`` gave.
         started: The first event.
         executor: Carries out runs.
         journal: Gets every event, before it is acted on.
@@ -83,7 +84,10 @@ def run_job(
 
 
 def _events(
-    state: State, started: JobStarted, executor: Executor, studies: Studies
+    state: State,
+    started: JobStarted | JobResumed,
+    executor: Executor,
+    studies: Studies,
 ) -> Iterator[Event]:
     """Yield each event of a job; it is acted on when the next one is asked for."""
     inbox: deque[Event | Proposed] = deque([started])

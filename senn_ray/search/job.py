@@ -5,9 +5,18 @@ from dataclasses import dataclass
 
 from senn_ray.config import Config
 from senn_ray.errors import DataError
-from senn_ray.events import Event, JobEnded, JobStarted, RunFinished, TargetLocked
+from senn_ray.events import (
+    Event,
+    JobEnded,
+    JobResumed,
+    JobStarted,
+    RunFinished,
+    TargetLocked,
+)
 from senn_ray.records import RunRecord
 from senn_ray.search.plan import SENN
+
+RUNNING = JobEnded(state="running", exit_code=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +59,12 @@ def gather(events: Sequence[Event]) -> Job:
         raise DataError("the journal is empty: the job ended before it began")
     records = [event.record for event in events if isinstance(event, RunFinished)]
     targets = [event for event in events if isinstance(event, TargetLocked)]
-    ended = [event for event in events if isinstance(event, JobEnded)]
+    ended = [event for event in events if isinstance(event, JobEnded | JobResumed)]
+    last = ended[-1] if ended else None
     return Job(
         started=started[0],
         config=Config.model_validate(started[0].config),
         records=tuple(sorted(records, key=lambda r: (r.arm, r.study, r.trial))),
         target=targets[0] if targets else None,
-        ended=ended[-1] if ended else JobEnded(state="running", exit_code=0),
+        ended=last if isinstance(last, JobEnded) else RUNNING,
     )

@@ -29,8 +29,22 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {
 class Journal:
     """Append events to a file; each one is on the disk when ``append`` returns."""
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        guard: Callable[[], None] | None = None,
+    ) -> None:
+        """Open a journal, or begin one.
+
+        Args:
+            path: The file; a torn last line is cut off.
+            clock: Tells the time.
+            guard: Is called before every write; raises if it must not happen.
+        """
         self._clock = clock
+        self._guard = guard
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         _drop_torn_line(self._file)
 
@@ -38,6 +52,8 @@ class Journal:
         """Write one event and force it to the disk. Signs of life are skipped."""
         if isinstance(event, RunProgressed):
             return
+        if self._guard is not None:
+            self._guard()
         _write_all(self._file, _encode(event, self._clock()))
         os.fsync(self._file)
 
@@ -50,6 +66,15 @@ class Journal:
 
 def read(path: Path) -> list[Event]:
     """Read all events of a journal; a torn last line is left out.
+
+    Args:
+        path: The journal, or the run folder it lies in.
+    """
+    return [event for _, event in read_timed(path)]
+
+
+def read_timed(path: Path) -> list[tuple[float, Event]]:
+    """Read all events of a journal, each with its time in seconds since 1970 (UTC).
 
     Args:
         path: The journal, or the run folder it lies in.
@@ -73,10 +98,11 @@ def _encode(event: Event, utc_s: float) -> bytes:
     return line.encode() + b"\n"
 
 
-def _decode(line: bytes, *, path: Path, number: int) -> Event:
+def _decode(line: bytes, *, path: Path, number: int) -> tuple[float, Event]:
     try:
         values = json.loads(line)
-        return _ADAPTERS[values["event"]].validate_python(values["data"])
+        event = _ADAPTERS[values["event"]].validate_python(values["data"])
+        return float(values["utc_s"]), event
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise DataError(
             f"{path}:{number}: damaged journal line ({type(error).__name__}); "

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from senn_ray.events import (
     Event,
     JobEnded,
+    JobResumed,
     JobStarted,
     RunFinished,
     TargetLocked,
@@ -33,6 +34,7 @@ from senn_ray.search.plan import (
     fixed_spec,
     grow_spec,
     key_of,
+    senn_keys,
 )
 from senn_ray.search.targets import lock
 
@@ -96,6 +98,8 @@ class State:
     finished: Mapping[Key, RunRecord] = field(default_factory=dict)
     target: TargetLocked | None = None
     opened: frozenset[str] = frozenset()
+    lost: tuple[RunSpec, ...] = ()
+    """Runs that were in flight when the driver of a resumed job ended."""
 
 
 def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
@@ -103,8 +107,8 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
 
     Args:
         state: What is known.
-        event: The beginning of the job, a finished run, or a proposed width; other
-            events change nothing.
+        event: The beginning of the job or of its continuation, a finished run, or a
+            proposed width; other events change nothing.
 
     Returns:
         What is known then, and what to do, in order.
@@ -112,6 +116,8 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
     match event:
         case JobStarted():
             return _advance(state)
+        case JobResumed():
+            return _resume(state)
         case Proposed(key=key, width=width):
             return state, [Start(spec=fixed_spec(state.plan, key, width))]
         case RunFinished(record=record):
@@ -122,6 +128,22 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
             return state, (told if key.arm == ASKING else []) + commands
         case _:
             return state, []
+
+
+def _resume(state: State) -> tuple[State, list[Command]]:
+    """Repeat what the journal cannot tell was done, and go on.
+
+    Studies are told all outcomes again (they ignore what they know), because the
+    driver may have ended between writing an outcome and telling it.
+    """
+    told = sorted(
+        (key for key in state.finished if key.arm == ASKING),
+        key=lambda key: (key.study, key.trial),
+    )
+    tells: list[Command] = [Tell(key=key, record=state.finished[key]) for key in told]
+    starts = [Start(spec=spec) for spec in state.lost]
+    state, commands = _advance(dataclasses.replace(state, lost=()))
+    return state, [*tells, *starts, *commands]
 
 
 def _advance(state: State) -> tuple[State, list[Command]]:
@@ -163,9 +185,9 @@ def _open_tests(
 
 def _all_wanted(state: State) -> list[tuple[Key, Want]]:
     """List all runs that are justified by what has finished, most urgent first."""
-    seeds = range(state.plan.config.compare.seeds)
-    wants = _keyed(SENN, [Want(study=0, trial=trial) for trial in seeds])
-    if state.plan.verb == "grow" or _is_hopeless(state):
+    keys = senn_keys(state.plan)
+    wants = [(key, Want(study=key.study, trial=key.trial)) for key in keys]
+    if state.plan.verb != "compare" or _is_hopeless(state):
         return wants
     for arm, wanted in ARMS.items():
         if arm in state.plan.config.baseline.arms:
@@ -201,6 +223,6 @@ def _start(plan: Plan, key: Key, want: Want) -> Command:
 def _ended(state: State) -> JobEnded:
     if all(record.state == "complete" for record in state.finished.values()):
         return JobEnded(state="complete", exit_code=0)
-    useful = state.plan.verb == "grow" or state.target is not None
+    useful = state.plan.verb != "compare" or state.target is not None
     some = any(record.state == "complete" for record in state.finished.values())
     return JobEnded(state="complete" if useful and some else "failed", exit_code=6)

@@ -5,17 +5,18 @@ construction: their specifications differ in the start widths, in whether growth
 switched on, and in the seed.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from senn_ray.config import Config
+from senn_ray.config import Config, DataConfig
 from senn_ray.records import Kind, RunRecord, RunSpec
 from senn_ray.seeds import derive
 
 SENN = "senn"
 CONFIRM = "confirm"
-Verb = Literal["grow", "compare"]
+Verb = Literal["grow", "compare", "scan"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,11 +61,32 @@ class Plan:
         return self.config.model.max_hidden
 
 
+def senn_keys(plan: Plan) -> list[Key]:
+    """List the self-expanding runs of a job, most urgent first.
+
+    The runs of a scan are its cells: the number of examples per class takes the place
+    of the study (0 for all of them), and the trial counts the subset seeds. The largest
+    cells come first, so that the last ones to end are short.
+
+    Args:
+        plan: The plan of the job.
+    """
+    if plan.verb != "scan":
+        seeds = range(plan.config.compare.seeds)
+        return [Key(arm=SENN, study=0, trial=trial) for trial in seeds]
+    sizes = [0 if size == "all" else size for size in plan.config.scan.per_class]
+    return [
+        Key(arm=SENN, study=size, trial=trial)
+        for size in sorted(sizes, key=lambda size: size or math.inf, reverse=True)
+        for trial in range(plan.config.scan.subset_seeds)
+    ]
+
+
 def seed_of(plan: Plan, key: Key) -> int:
     """Return the seed of a run.
 
     The runs of ``grow`` count up from the root seed, so that any one of them can be
-    repeated alone by its seed; those of ``compare`` follow from the root seed and
+    repeated alone by its seed; those of other verbs follow from the root seed and
     their place, so that comparisons with other root seeds share no run.
 
     Args:
@@ -76,9 +98,9 @@ def seed_of(plan: Plan, key: Key) -> int:
     return derive(plan.config.seed, key.arm, key.study, key.trial)
 
 
-def key_of(record: RunRecord) -> Key:
-    """Tell which run of the job a record belongs to."""
-    return Key(arm=record.arm, study=record.study, trial=record.trial)
+def key_of(run: RunRecord | RunSpec) -> Key:
+    """Tell which run of the job a record or a specification belongs to."""
+    return Key(arm=run.arm, study=run.study, trial=run.trial)
 
 
 def grow_spec(plan: Plan, key: Key) -> RunSpec:
@@ -112,6 +134,23 @@ def fixed_spec(plan: Plan, key: Key, width: int) -> RunSpec:
     return _spec(plan, key, kind="fixed", width=width, evaluate_test=key.arm == CONFIRM)
 
 
+def data_of(plan: Plan, key: Key) -> DataConfig:
+    """Return the data settings of a run; the cells of a scan differ in their subset.
+
+    Args:
+        plan: The plan of the job.
+        key: Which run.
+    """
+    data = plan.config.data
+    if plan.verb != "scan":
+        return data
+    subset = {
+        "per_class": key.study or "all",
+        "subset_seed": data.subset_seed + key.trial,
+    }
+    return data.model_copy(update=subset)
+
+
 def _spec(
     plan: Plan,
     key: Key,
@@ -130,7 +169,7 @@ def _spec(
         arm=key.arm,
         kind=kind,
         seed=seed_of(plan, key),
-        data=config.data,
+        data=data_of(plan, key),
         model=model,
         train=config.train,
         growth=growth,

@@ -6,7 +6,7 @@ import json
 import platform
 from typing import Any
 
-from senn_ray.search.plan import SENN, Key, Plan, seed_of
+from senn_ray.search.plan import Plan, seed_of, senn_keys
 
 SCHEMA_VERSION = 1
 CURRENCIES = ("runs", "steps", "sample_visits", "flops", "device_s")
@@ -46,20 +46,19 @@ def freeze(plan: Plan, *, data_sha256: str) -> dict[str, Any]:
         JSON values; ``protocol_id`` is a hash of all others.
     """
     config = plan.config.model_dump(mode="json")
-    seeds = range(plan.config.compare.seeds)
-    keys = [Key(arm=SENN, study=0, trial=trial) for trial in seeds]
     values = {
         "schema_version": SCHEMA_VERSION,
         "verb": plan.verb,
         "rules": RULES,
         "currencies": list(CURRENCIES),
         "widths": {"low": plan.lowest, "high": plan.highest},
-        "senn_seeds": [seed_of(plan, key) for key in keys],
+        "senn_seeds": [seed_of(plan, key) for key in senn_keys(plan)],
         "data": {**config["data"], "sha256": data_sha256},
         "train": config["train"],
         "growth": config["growth"],
         "baseline": config["baseline"],
         "compare": config["compare"],
+        "scan": config["scan"],
         "config_sha256": _hash(config),
         "versions": versions(),
     }

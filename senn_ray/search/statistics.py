@@ -199,6 +199,37 @@ def mean_upper(values: Sequence[float]) -> float:
     return float(np.mean(values)) + _mean_margin(values, CONFIDENCE)
 
 
+def jackknife_interval(
+    estimate: float, left_out: Sequence[float]
+) -> tuple[float, float]:
+    """Return the two-sided 95 % interval of an estimate from n groups of data.
+
+    The spread is that of the estimates without one group each, with Student's t of
+    n - 1 degrees of freedom; for a mean of n numbers it is ``mean_interval``.
+
+    Args:
+        estimate: From all groups.
+        left_out: Without each of the n groups in turn; n is at least two.
+    """
+    n = len(left_out)
+    spread = math.sqrt((n - 1) / n * float(np.sum((left_out - np.mean(left_out)) ** 2)))
+    margin = float(stats.t.ppf(1 - (1 - CONFIDENCE) / 2, n - 1)) * spread
+    return estimate - margin, estimate + margin
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Return Spearman's correlation, or nothing if one side never changes.
+
+    Args:
+        x: At least two numbers.
+        y: As many.
+    """
+    if len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    ranks = (stats.rankdata(side) for side in (x, y))
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
 def _mean_margin(values: Sequence[float], level: float) -> float:
     spread = float(np.std(values, ddof=1))
     return float(stats.t.ppf(level, len(values) - 1)) * spread / math.sqrt(len(values))

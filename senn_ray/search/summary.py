@@ -14,7 +14,8 @@ With several seeds the values at the top are medians (low medians for widths and
 counts), ``stop_reason`` is "mixed" unless all agree, ``run_id`` is null and
 ``expansions`` is empty.
 
-``compare``: see ``senn_ray/search/comparison.py``.
+``compare``: see ``senn_ray/search/comparison.py``; ``scan``: see
+``senn_ray/search/scan.py``.
 """
 
 import dataclasses
@@ -27,6 +28,7 @@ from senn_ray.events import Event
 from senn_ray.records import RunRecord
 from senn_ray.search.comparison import compare_summary
 from senn_ray.search.job import Job, gather
+from senn_ray.search.scan import scan_summary
 
 SHARED = ("dataset", "per_class", "workers", "hidden_start", "stop_reason")
 COUNTS = ("params", "n_train", "steps", "sample_visits", "checks")
@@ -54,8 +56,8 @@ def summarise(events: Sequence[Event]) -> dict[str, Any]:
         Strict JSON values: no NaN, no infinity.
     """
     job = gather(events)
-    make = compare_summary if job.started.verb == "compare" else grow_summary
-    return finite(make(job))
+    makers = {"compare": compare_summary, "scan": scan_summary}
+    return finite(makers.get(job.started.verb, grow_summary)(job))
 
 
 def grow_summary(job: Job) -> dict[str, Any]:

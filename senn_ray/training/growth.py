@@ -21,7 +21,7 @@ from senn_ray.maths.proposals import (
     whiten,
 )
 from senn_ray.maths.score import Site, extend_site, measure_site, score_gain
-from senn_ray.nets.capture import Layer, capture
+from senn_ray.nets.capture import Layer, capture, merge
 from senn_ray.nets.surgery import Widen, widen
 from senn_ray.records import Expansion
 from senn_ray.training.ledger import FORWARD
@@ -30,6 +30,17 @@ from senn_ray.training.replica import Replica
 INPUT_DAMPING = 1e-3
 """Damping of A; activations are of order 1."""
 WHITENING_SHRINKAGE = 0.1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the candidates of a site look at, on both halves of a decision."""
+
+    whitening: Whitening
+    coordinates: Tensor
+    """[n, r], the search half first."""
+    split: int
+    """This replica's examples in the search half."""
 
 
 @dataclass
@@ -98,7 +109,7 @@ class Grower:
 
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
-        self._input_whitening: Whitening | None = None
+        self._whitening: Whitening | None = None
 
     @torch.no_grad()
     def check(self, step: int) -> Check:
@@ -165,36 +176,55 @@ class Grower:
         )
 
     def _measure(self, step: int) -> tuple[float, list[Pool]]:
+        """Return the loss on fresh decision examples, and every site's candidates."""
         replica = self.replica
-        count = len(replica.train)
-        chosen = torch.randperm(count, generator=replica.generator("decision", step))
-        chosen = chosen[: replica.spec.growth.decision_examples]
+        order = torch.randperm(
+            len(replica.train), generator=replica.generator("decision", step)
+        )
+        chosen = order[: replica.spec.growth.decision_examples]
         halves = [replica.shard(half) for half in chosen.tensor_split(2)]
-        x, y = replica.train.batch(torch.cat(halves))
-        captured = capture(replica.net, x, y, replica.task, first=1)
+        whitening = self._input_whitening(halves[0])
+        parts, coordinates = [], []
+        for x, y in replica.batches(torch.cat(halves)):
+            parts.append(capture(replica.net, x, y, replica.task, first=1))
+            coordinates.append(whitening.coordinates(x))
+        captured = merge(parts)
         replica.ledger.visit(len(chosen), replica.num_params, FORWARD)
-        split = len(halves[0])
-        # A site grows in the layer before its target: from these features.
-        features = [x, *(layer.inputs[:, :-1] for layer in captured.layers[:-1])]
-        sums = replica.reduce([x.new_tensor([captured.loss * len(x), len(x)])])
-        total, weight = sums[0].tolist()
+        (total,) = replica.reduce([captured.loss[None]])
+        inputs = Inputs(whitening, torch.cat(coordinates), len(halves[0]))
         generator = replica.generator("candidates", step)
-        pools = [
-            self._search(site, features[site], target, split, generator)
-            for site, target in enumerate(captured.layers)
-        ]
-        return total / weight, pools
+        pools = []
+        for site, target in enumerate(captured.layers):
+            pools.append(self._search(site, inputs, target, generator))
+            inputs = self._hidden_inputs(target, inputs.split)
+        return total.item() / len(chosen), pools
+
+    def _input_whitening(self, search: Tensor) -> Whitening:
+        """Whiten the network's inputs, once: they do not change."""
+        if self._whitening is None:
+            x, _ = self.replica.train.batch(search)
+            self._whitening = self._whiten(x)
+        return self._whitening
+
+    def _hidden_inputs(self, layer: Layer, split: int) -> Inputs:
+        """Whiten a hidden layer as it is now: the inputs of the next site."""
+        features = layer.inputs[:, :-1]
+        whitening = self._whiten(features[:split])
+        return Inputs(whitening, whitening.coordinates(features), split)
+
+    def _whiten(self, features: Tensor) -> Whitening:
+        return whiten(
+            features,
+            rank=self.replica.spec.growth.rank,
+            shrinkage=WHITENING_SHRINKAGE,
+            reduce=self.replica.reduce,
+        )
 
     def _search(
-        self,
-        index: int,
-        features: Tensor,
-        target: Layer,
-        split: int,
-        generator: torch.Generator,
+        self, index: int, inputs: Inputs, target: Layer, generator: torch.Generator
     ) -> Pool:
         """Measure one site on both halves and optimise its candidates on the first."""
-        replica, growth = self.replica, self.replica.spec.growth
+        growth, reduce = self.replica.spec.growth, self.replica.reduce
         chol_G = self._curvature(target)
         search, heldout = (
             measure_site(
@@ -202,37 +232,36 @@ class Grower:
                 target.gradients[half],
                 chol_G,
                 damping=INPUT_DAMPING,
-                reduce=replica.reduce,
+                reduce=reduce,
             )
-            for half in (slice(None, split), slice(split, None))
+            for half in (slice(None, inputs.split), slice(inputs.split, None))
         )
-        whitening = self._whitening(index, features[:split])
-        coordinates = whitening.coordinates(features)
-        nonlinearity = replica.net.nonlinearity
+        own = inputs.coordinates[: inputs.split]
+        nonlinearity = self.replica.net.nonlinearity
         candidates = initial_candidates(
             search,
-            coordinates[:split],
-            whitening,
+            own,
+            inputs.whitening,
             count=growth.candidates,
             generator=generator,
-            reduce=replica.reduce,
+            reduce=reduce,
         )
         candidates, _ = ascend(
             search,
             candidates,
-            coordinates[:split],
+            own,
             nonlinearity,
             steps=growth.ascent_steps,
-            reduce=replica.reduce,
+            reduce=reduce,
         )
-        values = activations(candidates, coordinates, nonlinearity)
+        values = activations(candidates, inputs.coordinates, nonlinearity)
         return Pool(
             index=index,
             search=search,
             heldout=heldout,
-            fan_in=whitening.fan_in(candidates),
-            search_activations=values[:split],
-            heldout_activations=values[split:],
+            fan_in=inputs.whitening.fan_in(candidates),
+            search_activations=values[: inputs.split],
+            heldout_activations=values[inputs.split :],
         )
 
     def _curvature(self, target: Layer) -> Tensor:
@@ -251,20 +280,6 @@ class Grower:
         weight = sums[1]
         damping = self.replica.spec.growth.damping * (sums[0] / weight).sqrt()
         return damped_cholesky(G / weight, damping + torch.finfo(G.dtype).eps)
-
-    def _whitening(self, site: int, features: Tensor) -> Whitening:
-        if site == 0 and self._input_whitening is not None:
-            return self._input_whitening
-        result = whiten(
-            features,
-            rank=self.replica.spec.growth.rank,
-            shrinkage=WHITENING_SHRINKAGE,
-            reduce=self.replica.reduce,
-        )
-        if site == 0:
-            # The network's inputs do not change, so neither does their whitening.
-            self._input_whitening = result
-        return result
 
     def _propose(self, pools: list[Pool]) -> Proposal:
         """Choose the best candidate by score gain, and judge it on held-out examples."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from senn_ray.maths.removal import removal_cost
-from senn_ray.nets.capture import Layer, capture
+from senn_ray.nets.capture import Layer, capture, merge
 from senn_ray.nets.surgery import Prune, prune
 from senn_ray.records import Expansion
 from senn_ray.training.growth import INPUT_DAMPING
@@ -47,16 +47,15 @@ def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Exp
     growth, count = replica.spec.growth, len(replica.train)
     order = torch.randperm(count, generator=replica.generator("pruning", step))
     chosen = order[: growth.decision_examples]
-    x, y = replica.train.batch(replica.shard(chosen))
     events: list[Expansion] = []
-    loss, layers = _measure(replica, x, y)
+    loss, layers = _measure(replica, chosen)
     while True:
         removal = _cheapest(replica, layers, len(chosen), born_before)
         if removal.cost > growth.removal_threshold:
             return events
         weights, before = list(replica.net.weights), replica.hidden
         prune(replica.net, removal.change, removal.A)
-        after, layers = _measure(replica, x, y)
+        after, layers = _measure(replica, chosen)
         if after - loss > 2 * growth.removal_threshold:
             replica.net.weights = nn.ParameterList(weights)
             return events
@@ -68,13 +67,15 @@ def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Exp
         loss = after
 
 
-def _measure(replica: Replica, x: Tensor, y: Tensor) -> tuple[float, list[Layer]]:
+def _measure(replica: Replica, chosen: Tensor) -> tuple[float, list[Layer]]:
     """Return the mean loss, and the layers that hidden neurons feed."""
-    captured = capture(replica.net, x, y, replica.task, first=1)
-    sums = replica.reduce([x.new_tensor([captured.loss * len(x), len(x)])])
-    total, weight = sums[0].tolist()
-    replica.ledger.visit(int(weight), replica.num_params, FORWARD)
-    return total / weight, captured.layers
+    captured = merge([
+        capture(replica.net, x, y, replica.task, first=1)
+        for x, y in replica.batches(replica.shard(chosen))
+    ])
+    (total,) = replica.reduce([captured.loss[None]])
+    replica.ledger.visit(len(chosen), replica.num_params, FORWARD)
+    return total.item() / len(chosen), captured.layers
 
 
 def _cheapest(

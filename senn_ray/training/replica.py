@@ -1,5 +1,6 @@
 """A replica: the network of a run and everything that trains it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,8 @@ from senn_ray.training.ledger import Ledger
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
 from senn_ray.training.reducer import Reducer, sum_all
+
+BATCH = 4096
 
 
 @dataclass
@@ -50,6 +53,14 @@ class Replica:
     def generator(self, *stream: object) -> torch.Generator:
         """Start a named stream of random numbers, the same on all replicas."""
         return torch.Generator().manual_seed(derive(self.spec.seed, *stream))
+
+    def batches(self, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield training examples in order, a few thousand at a time.
+
+        Larger pieces cost more: their memory goes back to the system every time.
+        """
+        for part in indices.split(BATCH):
+            yield self.train.batch(part)
 
     def shard(self, indices: Tensor) -> Tensor:
         """Take this replica's part of some indices that all replicas agree on."""

@@ -58,6 +58,17 @@ def split(raw: RawData, config: DataConfig) -> Split:
     return Split(train=np.sort(np.concatenate(train)), val=np.sort(np.concatenate(val)))
 
 
+def most_per_class(raw: RawData, config: DataConfig) -> int:
+    """Return the most training examples per class that every class can give.
+
+    Args:
+        raw: The data set.
+        config: Settings that fix the size of the validation part.
+    """
+    held_out = config.val_per_class or raw.default_val_per_class
+    return min(len(members) for _, members in _classes(raw)) - held_out
+
+
 def arranged(raw: RawData, config: DataConfig) -> RawData:
     """Shuffle the training part by a fixed seed, with the validation examples last.
 

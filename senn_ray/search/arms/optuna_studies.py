@@ -5,6 +5,10 @@ process is the only writer. The sampler of a proposal is seeded by the study and
 number of the trial: a proposal is a function of the study's results alone, so a study
 that was closed and opened again goes on as if nothing had happened. (A sampler seeded
 once would repeat itself.)
+
+The driver may have been killed between any two writes. So asking for a trial that is
+open already gives the proposal that was or would have been made, telling twice is
+telling once, and a study whose file is gone is built again from what it is told.
 """
 
 import math
@@ -30,22 +34,17 @@ class OptunaStudies:
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan = plan
         self._folder = folder
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        folder.mkdir(parents=True, exist_ok=True)
+        _repair(folder)
 
     def ask(self, key: Key) -> int:
-        """Let a study propose the width of its next trial.
+        """Let a study propose the width of its next trial, or of the one still open.
 
         Args:
             key: The study, and the number of the trial.
-
-        Raises:
-            RuntimeError: if the study is at another trial.
         """
-        trial = self._open(key).ask()
-        if trial.number != key.trial:
-            raise RuntimeError(f"study {key.study} is at {trial.number}, not {key}")
-        return trial.suggest_int(
-            name=PARAMETER, low=self._plan.lowest, high=self._plan.highest, log=True
-        )
+        return self._suggest(key, *self._open(key))
 
     def tell(self, key: Key, record: RunRecord) -> None:
         """Report a trial: validation loss and log parameters, or a failure.
@@ -54,7 +53,12 @@ class OptunaStudies:
             key: The study, and the number of the trial.
             record: The outcome; one without a finite loss is a failed trial.
         """
-        study, loss = self._open(key), score(record)
+        study, storage = self._open(key)
+        loss = score(record)
+        if len(study.trials) == key.trial:
+            self._suggest(key, study, storage)
+        if study.trials[key.trial].state.is_finished():
+            return
         if math.isfinite(loss) and record.params > 0:
             values = [loss, math.log(record.params)]
             study.tell(
@@ -63,18 +67,32 @@ class OptunaStudies:
         else:
             study.tell(trial=key.trial, state=optuna.trial.TrialState.FAIL)
 
-    def _open(self, key: Key) -> optuna.Study:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._folder.mkdir(parents=True, exist_ok=True)
+    def _suggest(self, key: Key, study: optuna.Study, storage: JournalStorage) -> int:
+        known = len(study.trials)
+        if known == key.trial:
+            trial = study.ask()
+        elif known == key.trial + 1:
+            place = storage.get_study_id_from_name(study.study_name)
+            number = storage.get_trial_id_from_study_id_trial_number(place, key.trial)
+            trial = optuna.Trial(study, number)
+        else:
+            raise RuntimeError(f"study {key.study} is at trial {known}, not {key}")
+        return trial.suggest_int(
+            name=PARAMETER, low=self._plan.lowest, high=self._plan.highest, log=True
+        )
+
+    def _open(self, key: Key) -> tuple[optuna.Study, JournalStorage]:
         path = str(self._folder / f"{key.arm}-{key.study}.log")
         backend = JournalFileBackend(path, lock_obj=JournalFileOpenLock(path))
-        return optuna.create_study(
-            storage=JournalStorage(backend),
+        storage = JournalStorage(backend)
+        study = optuna.create_study(
+            storage=storage,
             study_name=f"{key.arm}-{key.study}",
             directions=["minimize", "minimize"],
             sampler=self._sampler(key),
             load_if_exists=True,
         )
+        return study, storage
 
     def _sampler(self, key: Key) -> optuna.samplers.TPESampler:
         seed = derive(self._plan.config.seed, "optuna", key.study, key.trial)
@@ -85,3 +103,14 @@ class OptunaStudies:
             multivariate=True,
             constant_liar=False,
         )
+
+
+def _repair(folder: Path) -> None:
+    """Remove what a killed writer left: locks, and lines that were cut short."""
+    for lock in folder.glob("*.log.lock*"):
+        lock.unlink(missing_ok=True)
+    for file in folder.glob("*.log"):
+        text = file.read_bytes()
+        if text and not text.endswith(b"\n"):
+            with file.open("r+b") as log:
+                log.truncate(text.rfind(b"\n") + 1)
