@@ -24,7 +24,7 @@ from senn_ray.maths.score import Site, extend_site, measure_site, score_gain
 from senn_ray.nets.capture import Layer, capture, merge
 from senn_ray.nets.surgery import Widen, widen
 from senn_ray.records import Expansion
-from senn_ray.training.ledger import FORWARD
+from senn_ray.training.ledger import FORWARD, decision_flops, moment_flops
 from senn_ray.training.replica import Replica
 
 INPUT_DAMPING = 1e-3
@@ -204,6 +204,8 @@ class Grower:
         if self._whitening is None:
             x, _ = self.replica.train.batch(search)
             self._whitening = self._whiten(x)
+            examples = len(x) * self.replica.reducer.size
+            self.replica.ledger.count(moment_flops(examples, x.shape[1]))
         return self._whitening
 
     def _hidden_inputs(self, layer: Layer, split: int) -> Inputs:
@@ -237,6 +239,15 @@ class Grower:
             for half in (slice(None, inputs.split), slice(inputs.split, None))
         )
         own = inputs.coordinates[: inputs.split]
+        self.replica.ledger.count(
+            decision_flops(
+                examples=round(search.weight + heldout.weight),
+                inputs=len(inputs.whitening.mean),
+                rank=own.shape[1],
+                site=(search.dW.shape[1], search.dW.shape[0]),
+                searches=growth.candidates * (growth.ascent_steps + 1),
+            )
+        )
         nonlinearity = self.replica.net.nonlinearity
         candidates = initial_candidates(
             search,

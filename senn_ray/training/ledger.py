@@ -14,6 +14,35 @@ from senn_ray.records import Cost
 FORWARD, TRAINING = 2, 6
 
 
+def decision_flops(
+    *, examples: int, inputs: int, rank: int, site: tuple[int, int], searches: int
+) -> float:
+    """Count the work of one site's candidates beyond the pass through the network.
+
+    Args:
+        examples: Decision examples; half of them are searched on.
+        inputs: Features that are mapped to ``rank`` coordinates.
+        rank: Coordinates of a candidate.
+        site: n_in and n_out of the layer that the neurons feed.
+        searches: Candidates times gradient evaluations.
+
+    Returns:
+        Multiply-adds, counted twice: coordinates, moments and factors of the site, and
+        per search and example the pre-activation with its backward pass, the
+        projection on the present inputs and back, and the residual gradient twice.
+    """
+    n_in, n_out = site
+    coordinates = 2.0 * examples * inputs * rank
+    moments = 2.0 * examples * (n_in**2 + 2 * n_in * n_out) + n_in**3 + n_out**3
+    search = 6.0 * rank + 4.0 * n_in + 4.0 * n_out
+    return coordinates + moments + searches * search * examples / 2
+
+
+def moment_flops(examples: int, size: int) -> float:
+    """Count one second moment [size, size] over examples, and one factorisation."""
+    return 2.0 * examples * size**2 + 2.0 * size**3
+
+
 class Ledger:
     """Add up what a run uses, over the whole gang."""
 
@@ -35,6 +64,10 @@ class Ledger:
         """
         self.sample_visits += examples
         self.flops += float(flops_per_param) * params * examples
+
+    def count(self, flops: float) -> None:
+        """Count other work, such as moments and factorisations."""
+        self.flops += flops
 
     @contextmanager
     def growing(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from senn_ray.maths.losses import loss
 from senn_ray.records import Evaluation, Expansion, Progress, StopReason
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.growth import Grower
-from senn_ray.training.ledger import TRAINING
+from senn_ray.training.ledger import TRAINING, moment_flops
 from senn_ray.training.natural import Natural
 from senn_ray.training.pruning import prune_cheapest
 from senn_ray.training.replica import Replica
@@ -100,6 +100,8 @@ def train_step(replica: Replica, step: int, lr: float) -> float:
         replica.net, x, y, size
     ):
         replica.ledger.visit(size, replica.num_params, TRAINING)
+        for n_out, n_in in replica.net.architecture().shapes():
+            replica.ledger.count(moment_flops(size, n_in) + moment_flops(size, n_out))
     total = loss(replica.net(x), y, replica.task) * len(x)
     gradients = torch.autograd.grad(total, list(replica.net.weights))
     *sums, total = replica.reduce([*gradients, total.detach()[None]])

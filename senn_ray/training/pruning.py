@@ -10,7 +10,7 @@ from senn_ray.nets.capture import Layer, capture, merge
 from senn_ray.nets.surgery import Prune, prune
 from senn_ray.records import Expansion
 from senn_ray.training.growth import INPUT_DAMPING
-from senn_ray.training.ledger import FORWARD
+from senn_ray.training.ledger import FORWARD, moment_flops
 from senn_ray.training.replica import Replica
 
 OUTPUT_DAMPING = 1e-3
@@ -85,6 +85,7 @@ def _cheapest(
     removals = []
     for site, layer in enumerate(layers):
         A, G = replica.reduce([layer.inputs.T @ layer.inputs, layer.curvature])
+        replica.ledger.count(moment_flops(count, len(A)))
         A, G = _damped(A / count, INPUT_DAMPING), _damped(G / count, OUTPUT_DAMPING)
         cost = removal_cost(replica.net.weights[site + 1].detach(), A, G)[:-1]
         births = replica.births[site]
