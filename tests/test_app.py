@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from senn_ray import app
 from senn_ray.config import ClusterConfig, Config
@@ -161,3 +162,36 @@ def test_doctor_tells_what_is_wrong_and_goes_on(
         ("cluster", True),
     ]
     assert "cannot write" in found[1][2]
+
+
+def test_a_scan_grows_on_nested_subsets_of_the_data(tmp_path: Path) -> None:
+    config = settings(
+        data={"val_per_class": 10}, scan={"per_class": ["all", 20], "subset_seeds": 2}
+    )
+    result = app.scan(config, out=tmp_path / "a", executor=app.in_process)
+    assert result.exit_code == 0
+    cells = [(c["per_class"], c["subset_seed"]) for c in result.summary["cells"]]
+    assert cells == [(20, 0), (20, 1), ("all", 0), ("all", 1)]
+    assert [c["n_train"] for c in result.summary["cells"][:2]] == [200, 200]
+    table = result.table("scan")
+    assert table["per_class"].to_pylist() == ["20", "20", "all", "all"]
+    assert result.table("runs").num_rows == 4
+    protocol = json.loads((result.folder / "protocol.json").read_text())
+    assert protocol["scan"] == {"per_class": [20, "all"], "subset_seeds": 2}
+    assert len(set(protocol["senn_seeds"])) == 4
+    kept = Config.model_validate(
+        yaml.safe_load((result.folder / "config.yaml").read_text())
+    )
+    assert kept.scan.per_class == (20, "all")
+
+
+def test_a_scan_that_asks_for_too_much_leaves_no_folder_behind(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"scan.per_class=9999: .* use at most \d+"):
+        app.scan(
+            settings(data={}, scan={"per_class": [9999]}),
+            out=tmp_path / "a",
+            executor=app.in_process,
+        )
+    with pytest.raises(ConfigError, match=r"--scan\.per-class 20,all"):
+        app.scan(settings(), out=tmp_path / "a", executor=app.in_process)
+    assert not (tmp_path / "a").exists()

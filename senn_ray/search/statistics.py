@@ -212,7 +212,7 @@ def jackknife_interval(
         left_out: Without each of the n groups in turn; n is at least two.
     """
     n = len(left_out)
-    spread = math.sqrt((n - 1) / n * float(np.sum((left_out - np.mean(left_out)) ** 2)))
+    spread = math.sqrt((n - 1) * float(np.var(left_out)))
     margin = float(stats.t.ppf(1 - (1 - CONFIDENCE) / 2, n - 1)) * spread
     return estimate - margin, estimate + margin
 
