@@ -7,6 +7,7 @@ kind of plan: arms, targets and plans that are added later are resumed as well.
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from senn_ray.events import (
     Event,
@@ -71,9 +72,5 @@ def _moved(plan: Plan, spec: RunSpec) -> RunSpec:
     """Keep the network of a run where the run folder is now."""
     if spec.checkpoint is None or plan.checkpoints is None:
         return spec
-    path = (
-        plan.checkpoints
-        / spec.run_id
-        / spec.checkpoint.replace("\\", "/").rpartition("/")[2]
-    )
+    path = plan.checkpoints / spec.run_id / Path(spec.checkpoint).name
     return dataclasses.replace(spec, checkpoint=str(path))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import optuna
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.storages import JournalStorage
@@ -171,3 +172,57 @@ def test_a_study_minimises_loss_and_log_parameters(tmp_path: Path) -> None:
     record = fake_run(fixed_spec(PLAN, Key(arm="tpe_pareto", study=0, trial=0), width))
     assert trial.values == [record.val_loss, math.log(record.params)]
     assert [d.name for d in load(tmp_path).directions] == ["MINIMIZE", "MINIMIZE"]
+
+
+def test_asking_again_gives_the_same_proposal_and_no_other_trial(
+    tmp_path: Path,
+) -> None:
+    drive(tmp_path, range(5))
+    key = Key(arm="tpe_pareto", study=0, trial=5)
+    widths = {OptunaStudies(PLAN, tmp_path).ask(key) for _ in range(3)}
+    assert len(widths) == 1
+    assert len(load(tmp_path).trials) == 6
+
+
+def test_a_trial_that_was_opened_but_got_no_width_gets_the_one_it_would_have_got(
+    tmp_path: Path,
+) -> None:
+    widths = drive(tmp_path / "whole", range(6))
+    drive(tmp_path / "killed", range(5))
+    load(tmp_path / "killed").ask()
+    assert drive(tmp_path / "killed", range(5, 6)) == widths[5:]
+    assert [t.state.name for t in load(tmp_path / "killed").trials] == ["COMPLETE"] * 6
+
+
+def test_telling_twice_is_telling_once(tmp_path: Path) -> None:
+    (width,) = drive(tmp_path, range(1))
+    key = Key(arm="tpe_pareto", study=0, trial=0)
+    OptunaStudies(PLAN, tmp_path).tell(key, fake_run(fixed_spec(PLAN, key, width)))
+    assert len(load(tmp_path).trials) == 1
+
+
+def test_a_study_whose_file_is_gone_is_built_again_from_what_it_is_told(
+    tmp_path: Path,
+) -> None:
+    widths = drive(tmp_path / "whole", range(6))
+    studies = OptunaStudies(PLAN, tmp_path / "again")
+    for trial, width in enumerate(widths[:5]):
+        key = Key(arm="tpe_pareto", study=0, trial=trial)
+        studies.tell(key, fake_run(fixed_spec(PLAN, key, width)))
+    assert drive(tmp_path / "again", range(5, 6)) == widths[5:]
+
+
+def test_what_a_killed_writer_left_is_repaired(tmp_path: Path) -> None:
+    widths = drive(tmp_path / "whole", range(4))
+    drive(tmp_path, range(3))
+    file = tmp_path / "tpe_pareto-0.log"
+    (tmp_path / "tpe_pareto-0.log.lock").touch()
+    with file.open("a") as log:
+        log.write('{"op_code": 4, "work')
+    assert drive(tmp_path, range(3, 4)) == widths[3:]
+
+
+def test_a_study_that_is_ahead_of_the_job_is_refused(tmp_path: Path) -> None:
+    drive(tmp_path, range(3))
+    with pytest.raises(RuntimeError, match="at trial 3"):
+        OptunaStudies(PLAN, tmp_path).ask(Key(arm="tpe_pareto", study=0, trial=0))

@@ -1,0 +1,250 @@
+"""A job that is killed anywhere and resumed ends as if nothing had happened."""
+
+import contextlib
+import dataclasses
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from senn_ray.config import Config
+from senn_ray.events import (
+    Event,
+    JobEnded,
+    JobResumed,
+    JobStarted,
+    RunFinished,
+    RunSubmitted,
+)
+from senn_ray.records import RunRecord, RunSpec
+from senn_ray.search.arms.optuna_studies import OptunaStudies
+from senn_ray.search.coordinator import Studies, run_job
+from senn_ray.search.job import gather
+from senn_ray.search.machine import State
+from senn_ray.search.plan import Key, Plan, Verb
+from senn_ray.search.resume import outcome, restore
+from senn_ray.search.summary import summarise
+from tests.search.fakes import (
+    MemoryJournal,
+    ShuffledExecutor,
+    fake_run,
+    make_config,
+    started,
+)
+
+CONFIG = make_config()
+SMALL = make_config(arms=("tpe_pareto",), studies=2, trials_per_study=4)
+
+
+class Killed(BaseException):
+    """The driver is gone: no handler may run, as with SIGKILL."""
+
+
+class MortalJournal(MemoryJournal):
+    """A journal whose writer dies before or after writing event number ``last``."""
+
+    def __init__(self, events: Sequence[Event], last: int, *, before: bool) -> None:
+        super().__init__()
+        self.events = [*events]
+        self.last = last
+        self.before = before
+
+    def append(self, event: Event) -> None:
+        if len(self.events) >= self.last and self.before:
+            raise Killed
+        super().append(event)
+        if len(self.events) >= self.last:
+            raise Killed
+
+
+class LastingStudies:
+    """Propose widths by halves; like the real ones, they live on the disk."""
+
+    def __init__(self) -> None:
+        self.told: dict[Key, RunRecord] = {}
+
+    def ask(self, key: Key) -> int:
+        before = [k for k in self.told if k.study == key.study]
+        assert len(before) == key.trial, "every earlier outcome was told"
+        return max(2, 128 >> key.trial)
+
+    def tell(self, key: Key, record: RunRecord) -> None:
+        assert self.told.setdefault(key, record) == record
+
+
+def go_on(
+    journal: MemoryJournal,
+    studies: Studies,
+    *,
+    config: Config = CONFIG,
+    verb: Verb = "compare",
+    capacity: int = 3,
+    choose: Callable[[int], int] = lambda _: 0,
+    run: Callable[[RunSpec], RunRecord] = fake_run,
+) -> JobEnded:
+    """Start a job, or resume it if its journal has begun, as ``app`` does."""
+    plan = Plan(verb=verb, config=config, checkpoints=Path("/there/checkpoints"))
+    first: JobStarted | JobResumed = started(config, verb)
+    state = State(plan=plan, capacity=capacity)
+    if journal.events:
+        state = restore(plan, journal.events, capacity=capacity)
+        lost = tuple(spec.run_id for spec in state.lost)
+        first = JobResumed(versions={}, where="a test", resubmitted=lost)
+    return run_job(
+        state,
+        first,
+        executor=ShuffledExecutor(capacity, choose, run),
+        journal=journal,
+        studies=studies,
+        observe=lambda _: None,
+    )
+
+
+def killed(
+    events: Sequence[Event], last: int, studies: Studies, *, before: bool, **how: object
+) -> list[Event]:
+    """Run until the kill (or the end) and return what the journal has."""
+    journal = MortalJournal(events, last, before=before)
+    with contextlib.suppress(Killed):
+        go_on(journal, studies, **how)  # pyright: ignore[reportArgumentType]
+    return journal.events
+
+
+def whole(config: Config = CONFIG, verb: Verb = "compare") -> list[Event]:
+    journal = MemoryJournal()
+    go_on(journal, LastingStudies(), config=config, verb=verb)
+    return journal.events
+
+
+def specs(events: Sequence[Event]) -> dict[str, RunSpec]:
+    found: dict[str, RunSpec] = {}
+    for event in events:
+        if isinstance(event, RunSubmitted):
+            spec = found.setdefault(event.spec.run_id, event.spec)
+            assert spec == event.spec, "a run that starts again is the same run"
+    return found
+
+
+def check(events: Sequence[Event], undisturbed: Sequence[Event]) -> None:
+    records = [e.record.run_id for e in events if isinstance(e, RunFinished)]
+    assert max(Counter(records).values()) == 1, "no finished run is repeated"
+    assert specs(events) == specs(undisturbed)
+    # Summary and tables are functions of this alone.
+    assert gather(events) == gather(undisturbed)
+
+
+UNDISTURBED = {verb: whole(verb=verb) for verb in ("grow", "compare")}
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("verb", ["grow", "compare"])
+def test_killed_at_any_event_and_resumed_is_as_undisturbed(
+    verb: Verb, before: bool
+) -> None:
+    undisturbed = UNDISTURBED[verb]
+    for last in range(1, len(undisturbed) + 1):
+        studies = LastingStudies()
+        events = killed([], last, studies, before=before, verb=verb)
+        if outcome(events) is None:
+            journal = MemoryJournal()
+            journal.events = events
+            go_on(journal, studies, verb=verb)
+        check(events, undisturbed)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_kills_again_and_again_in_any_order_and_on_any_cluster(seed: int) -> None:
+    chance = random.Random(seed)
+    studies, events = LastingStudies(), list[Event]()
+    while outcome(events) is None:
+        events = killed(
+            events,
+            len(events) + chance.randint(1, 60),
+            studies,
+            before=chance.random() < 0.5,
+            capacity=chance.randint(1, 9),
+            choose=chance.randrange,
+        )
+    check(events, UNDISTURBED["compare"])
+
+
+def test_real_studies_go_on_identically_wherever_the_driver_was_killed(
+    tmp_path: Path,
+) -> None:
+    plan = Plan(verb="compare", config=SMALL)
+    journal = MemoryJournal()
+    go_on(journal, OptunaStudies(plan, tmp_path / "whole"), config=SMALL)
+    undisturbed = journal.events
+    for last in range(8, len(undisturbed), 3):
+        folder = tmp_path / str(last)
+        before = last % 2 == 0
+        events = killed(
+            [], last, OptunaStudies(plan, folder), before=before, config=SMALL
+        )
+        journal = MemoryJournal()
+        journal.events = events
+        go_on(journal, OptunaStudies(plan, folder), config=SMALL)
+        check(events, undisturbed)
+
+
+def test_an_interrupted_job_goes_on_and_is_then_complete() -> None:
+    calls = iter(range(100))
+
+    def run(spec: RunSpec) -> RunRecord:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return fake_run(spec)
+
+    journal = MemoryJournal()
+    go_on(journal, studies := LastingStudies(), run=run)
+    assert outcome(journal.events) is None
+    assert summarise(journal.events)["state"] == "interrupted"
+    seen = len(journal.events)
+    go_on(journal, studies)
+    assert summarise(journal.events[: seen + 2])["state"] == "running"
+    check(journal.events, UNDISTURBED["compare"])
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "over"),
+    [
+        ("complete", 0, True),
+        ("complete", 6, True),
+        ("failed", 6, True),
+        ("failed", 3, False),
+        ("failed", 1, False),
+        ("interrupted", 130, False),
+    ],
+)
+def test_a_job_is_over_unless_its_machinery_failed(
+    state: str, code: int, over: bool
+) -> None:
+    ended = JobEnded(state=state, exit_code=code)
+    assert outcome([ended]) == (ended if over else None)
+    resumed = JobResumed(versions={}, where="", resubmitted=())
+    assert outcome([ended, resumed]) is None
+
+
+def test_a_run_that_was_lost_keeps_its_network_where_the_folder_is_now() -> None:
+    plan = Plan(verb="grow", config=CONFIG, checkpoints=Path("/old/checkpoints"))
+    journal = MortalJournal([], 4, before=False)
+    with pytest.raises(Killed):
+        run_job(
+            State(plan=plan, capacity=3),
+            started(CONFIG, "grow"),
+            executor=ShuffledExecutor(3, lambda _: 0),
+            journal=journal,
+            studies=LastingStudies(),
+            observe=lambda _: None,
+        )
+    moved = dataclasses.replace(plan, checkpoints=Path("/new/checkpoints"))
+    lost = restore(moved, journal.events, capacity=3).lost
+    assert [spec.checkpoint for spec in lost] == [
+        f"/new/checkpoints/senn-0-00{trial}/final.pt" for trial in range(len(lost))
+    ]
+    assert len(lost) == 2
