@@ -96,8 +96,10 @@ def _finished(record: RunRecord) -> str:
         return f"✗ {name} {record.state} after {cost}, counted{reason}"
     accuracy = record.val_accuracy
     score = f" accuracy {accuracy:.1%}" if accuracy is not None else ""
+    data = f" on {record.n_train} examples" if record.kind == "grow" else ""
     return (
-        f"✓ {name} hidden {widths(record.hidden)} val {number(record.val_loss)}{score} "
+        f"✓ {name} hidden {widths(record.hidden)}{data} "
+        f"val {number(record.val_loss)}{score} "
         f"{cost} ({record.stop_reason})"
     )
 

@@ -1,7 +1,8 @@
 """From matplotlib to inline SVG that follows the page: its colours, its font, its size.
 
 Figures are drawn in stand-in colours, which become CSS variables; so one drawing serves
-light and dark pages. Identifiers get the name of the figure in front, because all
+light and dark pages. A figure that is also wanted as a file is drawn a second time, in
+the colours of the light page. Identifiers get the name of the figure in front, because all
 figures share one page.
 """
 
@@ -10,7 +11,7 @@ import html
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -39,18 +40,10 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 9,
     "axes.titlesize": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
     "axes.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
     "axes.grid": True,
-    "grid.color": GRID,
     "grid.linewidth": 0.6,
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
@@ -58,6 +51,25 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": 8,
 }
 WIDTH_IN = 6.4
+PNG_DPI = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paint:
+    """The colours of a figure."""
+
+    ink: str
+    muted: str
+    grid: str
+    paper: str
+    senn: str
+
+
+STAND_IN = Paint(ink=INK, muted=MUTED, grid=GRID, paper=PAPER, senn=ARMS["senn"][0])
+# Those of the light page, as ``page.css`` has them.
+LIGHT = Paint(
+    ink="#1d2326", muted="#5b656b", grid="#d8dcd8", paper="#fdfdfb", senn="#b3400d"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,11 +82,18 @@ class Figure:
     svg: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    png: bytes | None = None
+    """The same as a picture, for figures that are wanted outside the page."""
 
 
 @contextlib.contextmanager
 def canvas(
-    name: str, *, height_in: float, heights: Sequence[float] = (1,), columns: int = 1
+    name: str,
+    *,
+    height_in: float,
+    heights: Sequence[float] = (1,),
+    columns: int = 1,
+    paint: Paint = STAND_IN,
 ) -> Iterator[tuple[Canvas, list[Axes]]]:
     """Prepare a figure in the style of the page.
 
@@ -83,11 +102,12 @@ def canvas(
         height_in: Height in inches at a width of 6.4.
         heights: Relative heights of panels that share their horizontal axis.
         columns: Panels side by side.
+        paint: Colours; the stand-ins for what becomes part of the page.
 
     Yields:
         The figure and its panels.
     """
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context({**_STYLE, **_coloured(paint), "svg.hashsalt": name}):
         drawn = Canvas(figsize=(WIDTH_IN, height_in), layout="constrained")
         panels = drawn.subplots(
             len(heights),
@@ -97,6 +117,16 @@ def canvas(
             gridspec_kw={"height_ratios": list(heights)},
         )
         yield drawn, list(panels.flat)
+
+
+def _coloured(paint: Paint) -> dict[Any, Any]:
+    inked = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
+    muted = ("axes.edgecolor", "xtick.color", "ytick.color")
+    return {
+        **dict.fromkeys(inked, paint.ink),
+        **dict.fromkeys(muted, paint.muted),
+        "grid.color": paint.grid,
+    }
 
 
 def log_scale(panel: Axes, side: Literal["x", "y"], values: Sequence[float]) -> None:
@@ -144,3 +174,31 @@ def to_svg(drawn: Canvas, *, name: str, title: str, description: str) -> str:
         f'<title id="{name}-title">{html.escape(title)}</title>'
         f'<desc id="{name}-desc">{html.escape(description)}</desc>{body}'
     )
+
+
+def to_png(drawn: Canvas, paint: Paint) -> bytes:
+    """Turn a figure into a picture.
+
+    Args:
+        drawn: The figure, drawn in these colours.
+        paint: The colours, of which the paper is the background.
+    """
+    buffer = io.BytesIO()
+    # Without the version of matplotlib, equal data give equal files.
+    nothing = {"Software": None}
+    drawn.savefig(
+        buffer, format="png", dpi=PNG_DPI, facecolor=paint.paper, metadata=nothing
+    )
+    return buffer.getvalue()
+
+
+def standalone(svg: str) -> str:
+    """Turn an ``<svg>`` element of the page into a file, in the light colours.
+
+    Args:
+        svg: What ``to_svg`` gave.
+    """
+    for field in fields(Paint):
+        variable = COLOURS[getattr(STAND_IN, field.name)]
+        svg = svg.replace(f"var({variable})", getattr(LIGHT, field.name))
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{svg}\n'

@@ -49,7 +49,7 @@ def write(folder: Path) -> Path:
     target = folder / FOLDER
     (target / "figures").mkdir(parents=True, exist_ok=True)
     for figure in [*growth, *overall]:
-        _replace(target / "figures" / f"{figure.name}.csv", _as_csv(figure))
+        _write_figure(target / "figures", figure)
     page = _fill_in(
         folder=folder.absolute().name,
         notice=_UNFINISHED.get(summary["state"]),
@@ -67,7 +67,7 @@ def write(folder: Path) -> Path:
             manifest=_load(folder, "manifest.json"),
         ),
     )
-    _replace(target / "index.html", page)
+    _replace(target / "index.html", page.encode())
     return target / "index.html"
 
 
@@ -75,16 +75,34 @@ def _draw(
     records: Sequence[RunRecord], summary: Mapping[str, Any]
 ) -> tuple[list["Figure"], list["Figure"]]:
     """Draw the figures of single runs, and those of the job."""
-    from senn_ray.report import compare_figures, growth_figures
+    from senn_ray.report import compare_figures, growth_figures, scan_figure
 
     grown = [r for r in records if r.kind == "grow"]
+    is_scan = summary["verb"] == "scan"
     candidates = [
-        compare_figures.size_against_loss(records, summary),
+        scan_figure.width_against_examples(summary)
+        if is_scan
+        else compare_figures.size_against_loss(records, summary),
         compare_figures.best_so_far(summary) if "curves" in summary else None,
         growth_figures.promises(grown),
     ]
-    growth = [growth_figures.growth_trace(r) for r in grown if r.evaluations]
+    traced = _one_per_size(grown) if is_scan else grown
+    growth = [growth_figures.growth_trace(r) for r in traced if r.evaluations]
     return growth, [figure for figure in candidates if figure]
+
+
+def _one_per_size(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Choose the first cell of each size: traces of all would make a heavy page."""
+    return list({r.per_class: r for r in reversed(records)}.values())[::-1]
+
+
+def _write_figure(folder: Path, figure: "Figure") -> None:
+    from senn_ray.report.drawing import standalone
+
+    _replace(folder / f"{figure.name}.csv", _as_csv(figure).encode())
+    if figure.png:
+        _replace(folder / f"{figure.name}.png", figure.png)
+        _replace(folder / f"{figure.name}.svg", standalone(figure.svg).encode())
 
 
 def _fill_in(**content: Any) -> str:
@@ -123,8 +141,8 @@ def _as_csv(figure: "Figure") -> str:
     return text.getvalue()
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, contents: bytes) -> None:
     """Write a file in one step: readers see the old one or the new one."""
     fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text, encoding="utf-8")
+    fresh.write_bytes(contents)
     fresh.replace(path)

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from senn_ray.records import RunRecord
-from senn_ray.report.words import UNKNOWN, duration, interval, number, widths
+from senn_ray.report.words import (
+    UNKNOWN,
+    duration,
+    interval,
+    number,
+    trend,
+    widths,
+)
 
 Summary = Mapping[str, Any]
 TARGETS = {
@@ -36,6 +43,8 @@ def headline(summary: Summary) -> list[str]:
     Args:
         summary: Contents of ``summary.json``.
     """
+    if summary["verb"] == "scan":
+        return _scanned(summary)
     if summary["verb"] != "compare":
         return [_found(summary)]
     said = [summary["verdict"]] if summary.get("verdict") else []
@@ -47,11 +56,13 @@ def headline(summary: Summary) -> list[str]:
 
 
 def verdict_tables(summary: Summary) -> list[Table]:
-    """Lay out who reached which target, and at what price.
+    """Lay out who reached which target, and at what price; or the sizes of a scan.
 
     Args:
-        summary: Contents of ``summary.json``; other verbs than compare have none.
+        summary: Contents of ``summary.json``; ``grow`` has no such tables.
     """
+    if summary["verb"] == "scan":
+        return [_scan_table(summary)] if summary["by_size"] else []
     arms = summary.get("arms") or {}
     tables = [_target_table(summary, name) for name in arms if arms[name]]
     sizes = {k: v for k, v in (summary.get("size") or {}).items() if v}
@@ -105,7 +116,7 @@ def facts(
     rules = protocol.get("rules") or {}
     pairs = {
         "data set": summary["dataset"],
-        "examples per class": str(summary.get("per_class", UNKNOWN)),
+        "examples per class": _listed(summary.get("per_class", UNKNOWN)),
         "root seed": str(summary["seed"]),
         "carried out on": where,
         "devices": ", ".join(sorted({r.device_name for r in records if r.device_name})),
@@ -132,6 +143,54 @@ def _found(summary: Summary) -> str:
         f"accuracy {share}, test loss {number(loss)}. Growth ended: "
         f"{summary.get('stop_reason')}."
     )
+
+
+def _scanned(summary: Summary) -> list[str]:
+    rows = [row for row in summary["by_size"] if row["hidden_median"] is not None]
+    if not rows:
+        return [f"None of {len(summary['cells'])} finished runs has converged."]
+    first, last = rows[0], rows[-1]
+    return [
+        f"With {first['per_class']} training examples per class, networks grow to "
+        f"{first['hidden_median']:g} hidden units; with {last['per_class']}, to "
+        f"{last['hidden_median']:g} (medians).",
+        trend(summary["fit"]),
+    ]
+
+
+def _scan_table(summary: Summary) -> Table:
+    ended: dict[Any, list[str]] = {}
+    for cell in summary["cells"]:
+        mark = "" if cell["converged"] else "*"
+        ended.setdefault(cell["per_class"], []).append(f"{cell['hidden_total']}{mark}")
+    return Table(
+        title="Hidden units by training examples per class",
+        columns=(
+            "examples per class",
+            "hidden units",
+            "median",
+            "max / min",
+            "converged",
+            "validation loss",
+            "test accuracy",
+        ),
+        rows=tuple(
+            (
+                str(row["per_class"]),
+                " ".join(ended[row["per_class"]]),
+                widths(row["hidden_median"]),
+                number(row["spread"]),
+                f"{row['converged']} of {row['runs']}",
+                number(row["val_loss"]),
+                _share(row["test_accuracy"]),
+            )
+            for row in summary["by_size"]
+        ),
+    )
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _target_table(summary: Summary, name: str) -> Table:

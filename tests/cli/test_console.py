@@ -230,3 +230,53 @@ def test_failed_seeds_are_named():
     text = render({"verb": "grow", "runs": runs, "caveats": ["1 of 2 runs diverged"]})
     assert "Seed 1 diverged: loss is nan" in text
     assert "Caveat: 1 of 2 runs diverged" in text
+
+
+SCANNED = {
+    "verb": "scan",
+    "by_size": [
+        {
+            "per_class": 10,
+            "hidden": [9, 6, 1024],
+            "hidden_median": 7.5,
+            "spread": 1.5,
+            "converged": 2,
+            "runs": 3,
+            "val_loss": 1.59,
+            "test_accuracy": 0.59,
+        },
+        {
+            "per_class": "all",
+            "hidden": [15],
+            "hidden_median": None,
+            "spread": None,
+            "converged": 0,
+            "runs": 1,
+            "val_loss": None,
+            "test_accuracy": None,
+        },
+    ],
+    "fit": {
+        "slope": 5.7,
+        "low": 1.1,
+        "high": 10.4,
+        "spearman": 0.97,
+        "log_log": {"slope": 0.24, "low": None, "high": None},
+    },
+    "caveats": ["2 of 4 cells hit the cap"],
+}
+
+
+def test_a_scan_is_a_table_of_sizes_and_a_trend():
+    lines = render(SCANNED).splitlines()
+    rows = [line.split() for line in lines]
+    assert ["10", "9", "6", "1024", "7.5", "1.5", "2/3", "1.59", "59.00%"] in rows
+    assert ["all", "15", "–", "–", "0/1", "–", "–"] in rows
+    assert any("tenfold of examples: 5.7 [1.1, 10]" in line for line in lines)
+    assert "Caveat: 2 of 4 cells hit the cap" in lines
+
+
+def test_a_scan_without_a_fit_says_so():
+    unknown = {"slope": None, "low": None, "high": None}
+    fit = unknown | {"spearman": None, "log_log": unknown}
+    assert "No trend" in render(SCANNED | {"fit": fit})

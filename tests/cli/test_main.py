@@ -52,7 +52,7 @@ class Job:
 def job(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     double = Job()
-    for verb in ("grow", "compare", "submit"):
+    for verb in ("grow", "compare", "scan", "submit"):
         monkeypatch.setattr(app, verb, double)
     return double
 
@@ -130,6 +130,14 @@ def test_a_folder_with_files_is_refused_before_work(job, capsys, tmp_path):
     assert run(["compare", "--out", "old"]) == 2
     assert "old" in capsys.readouterr().err
     assert job.calls == []
+
+
+def test_a_scan_gets_its_sizes(job, capsys):
+    job.exit_code = 6
+    assert run(["scan", "--scan.per-class", "10,all", "--json"]) == 6
+    assert json.loads(capsys.readouterr().out) == SUMMARY
+    ((config,), _) = job.calls[0]
+    assert config.scan.per_class == (10, "all")
 
 
 def test_submit_passes_the_verb_on_unread(job, monkeypatch):

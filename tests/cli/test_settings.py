@@ -102,6 +102,13 @@ def test_hyphens_and_underscores_are_the_same(capsys, flag):
     assert shown(capsys, flag, "3").data.per_class == 3
 
 
+def test_lists_may_mix_numbers_and_words(capsys, tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("scan: {per_class: [10, all]}\n")
+    for words in (["--scan.per-class", "10,all"], ["-c", path]):
+        assert shown(capsys, *words).scan.per_class == (10, "all")
+
+
 def test_every_key_can_be_set_by_flag_and_by_file(capsys, tmp_path):
     values = Config().model_dump(mode="json")
     path = tmp_path / "all.json"
@@ -134,6 +141,10 @@ BAD_FLAGS = [
     (["--model.hidden"], "--model.hidden requires an argument"),
     (["--model.max-hidden", "1"], "model.hidden [2] exceeds model.max_hidden 1"),
     (["--baseline.arms", "foo"], "baseline.arms[0] = foo: should be 'random'"),
+    (["--scan.per-class", "10,0"], "scan.per_class needs numbers of at least 1"),
+    (["--scan.per-class", "10,x"], "scan.per_class[1] = x: should be a valid integer"),
+    (["--scan.per-class", "10,all,10"], "scan.per_class names 10 more than once"),
+    (["--scan.subset-seeds", "0"], "scan.subset_seeds = 0: should be greater than or"),
     (["--growth.enabled", "maybe"], 'unable to convert "maybe" into bool'),
     (["--growth.removal-threshold", "0.5"], "must be below growth.absolute_threshold"),
     (["-c", "nowhere.yaml"], "--config nowhere.yaml cannot be read: No such file"),

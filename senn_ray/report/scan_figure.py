@@ -1,0 +1,151 @@
+"""The figure of a scan: found width, and test accuracy, against examples per class."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
+
+from senn_ray.report.drawing import (
+    LIGHT,
+    STAND_IN,
+    Figure,
+    Paint,
+    canvas,
+    to_png,
+    to_svg,
+)
+from senn_ray.report.words import trend
+
+NAME, TITLE = "scan", "Hidden units against training examples per class"
+DODGE, DODGES = 1.03, 3
+COLUMNS = (
+    "per_class",
+    "subset_seed",
+    "n_train",
+    "examples_per_class",
+    "hidden_total",
+    "val_loss",
+    "test_accuracy",
+    "stop_reason",
+    "converged",
+)
+Rows = Sequence[Mapping[str, Any]]
+
+
+def width_against_examples(summary: Mapping[str, Any]) -> Figure | None:
+    """Draw the cells of a scan: seeds as points, hollow where not converged.
+
+    Args:
+        summary: Contents of ``summary.json`` of a scan.
+
+    Returns:
+        The figure; nothing if no cell has a place on the axis of examples.
+    """
+    cells = [c for c in summary["cells"] if c["examples_per_class"]]
+    if not cells:
+        return None
+    sizes = [row for row in summary["by_size"] if row["examples_per_class"]]
+    hollow = sum(not cell["converged"] for cell in cells)
+    open_ones = {0: "all did", 1: "1 hollow one did not"}.get(
+        hollow, f"{hollow} hollow ones did not"
+    )
+    description = (
+        f"{len(cells)} self-expanding runs on nested subsets of {summary['dataset']}, "
+        "one point each; the lines join the medians of each size (widths: of "
+        f"converged runs). Points of one size are set a little apart. Filled points "
+        f"converged, {open_ones}. {trend(summary['fit'])}"
+    )
+    with _drawn(cells, sizes, STAND_IN) as drawn:
+        svg = to_svg(drawn, name=NAME, title=TITLE, description=description)
+    with _drawn(cells, sizes, LIGHT) as drawn:
+        png = to_png(drawn, LIGHT)
+    return Figure(
+        name=NAME,
+        title=TITLE,
+        caption=description,
+        svg=svg,
+        columns=COLUMNS,
+        rows=tuple(tuple(cell[name] for name in COLUMNS) for cell in summary["cells"]),
+        png=png,
+    )
+
+
+@contextlib.contextmanager
+def _drawn(cells: Rows, sizes: Rows, paint: Paint) -> Iterator[Canvas]:
+    measured = any(cell["test_accuracy"] is not None for cell in cells)
+    heights = (3, 2) if measured else (1,)
+    with canvas(NAME, height_in=4.8, heights=heights, paint=paint) as (drawn, panels):
+        _draw(panels[0], cells, "hidden_total", paint)
+        _join(panels[0], sizes, "hidden_median", paint)
+        panels[0].set_ylabel("hidden units")
+        panels[0].set_ylim(bottom=0)
+        panels[0].yaxis.set_major_locator(MaxNLocator(integer=True))
+        if measured:
+            _draw(panels[1], cells, "test_accuracy", paint)
+            _join(panels[1], sizes, "test_accuracy", paint)
+            panels[1].set_ylabel("test accuracy")
+            panels[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        _label_sizes(panels[-1], sizes)
+        drawn.legend(
+            *panels[0].get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=3,
+        )
+        yield drawn
+
+
+def _draw(panel: Axes, cells: Rows, what: str, paint: Paint) -> None:
+    kinds = {
+        "converged run": (True, paint.senn),
+        "run that did not converge": (False, "none"),
+    }
+    first = min(cell["subset_seed"] for cell in cells)
+    for label, (converged, fill) in kinds.items():
+        own = [c for c in cells if c["converged"] == converged and c[what] is not None]
+        if own:
+            panel.scatter(
+                [_place(cell, first) for cell in own],
+                [cell[what] for cell in own],
+                s=26,
+                facecolors=fill,
+                edgecolors=paint.senn,
+                linewidths=1.1,
+                alpha=0.85,
+                label=label,
+                zorder=3,
+            )
+
+
+def _place(cell: Mapping[str, Any], first: int) -> float:
+    """Set the subset seeds a little apart, so that equal widths can be seen."""
+    turn = (cell["subset_seed"] - first) % DODGES - (DODGES - 1) / 2
+    return cell["examples_per_class"] * DODGE**turn
+
+
+def _join(panel: Axes, sizes: Rows, what: str, paint: Paint) -> None:
+    known = [row for row in sizes if row[what] is not None]
+    panel.plot(
+        [row["examples_per_class"] for row in known],
+        [row[what] for row in known],
+        color=paint.ink,
+        linewidth=1.2,
+        label="median",
+        zorder=2,
+    )
+
+
+def _label_sizes(panel: Axes, sizes: Rows) -> None:
+    """Name the sizes that were visited; "all" a line lower, where nothing is near."""
+    panel.set_xscale("log")
+    names = {
+        row["examples_per_class"]: "\nall"
+        if row["per_class"] == "all"
+        else f"{row['per_class']:,}"
+        for row in sizes
+    }
+    panel.set_xticks(list(names), labels=list(names.values()))
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.set_xlabel("training examples per class")
