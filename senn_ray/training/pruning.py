@@ -9,8 +9,8 @@ from senn_ray.maths.removal import removal_cost
 from senn_ray.nets.capture import Layer, capture, merge
 from senn_ray.nets.surgery import Prune, prune
 from senn_ray.records import Expansion
-from senn_ray.training.growth import INPUT_DAMPING
 from senn_ray.training.ledger import FORWARD, moment_flops
+from senn_ray.training.pools import INPUT_DAMPING
 from senn_ray.training.replica import Replica
 
 OUTPUT_DAMPING = 1e-3
