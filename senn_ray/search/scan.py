@@ -8,11 +8,13 @@
            converged, steps, wall_s, device_s, error}]
     by_size[{per_class, examples_per_class, n_train, runs, converged, hidden[],
              hidden_median, hidden_min, hidden_max, spread, val_loss, test_accuracy}]
-    fit{slope, low, high, spearman, cells, excluded, log_log{slope, low, high}}
+    fit{slope, low, high, straight_p, spearman, cells, excluded,
+        log_log{slope, low, high, straight_p}}
     oracle[]   caveats[]
 
 ``fit.slope`` is in hidden units per tenfold of examples; ``fit.log_log.slope`` is the
-exponent of a power law. Only converged cells are fitted: a width that a cap or a budget
+exponent of a power law; ``straight_p`` is the p-value of
+a straight line (lack of fit). Only converged cells are fitted: a width that a cap or a budget
 has chosen says nothing of the data.
 """
 
@@ -28,6 +30,7 @@ from senn_ray.search.trend import Point, log_log_trend, trend
 Size = int | Literal["all"]
 Cells = Sequence[dict[str, Any]]
 LEAST_SIZES = 3
+BENT = 0.05
 FEW_SUBSETS = 3
 _LEFT_OUT = {
     "cap_hit": "hit the cap model.max_hidden; raise it",
@@ -125,7 +128,7 @@ def scan_fit(cells: Cells) -> dict[str, Any]:
         if cell["converged"] and cell["examples_per_class"]
     ]
     counts = {"cells": len(points), "excluded": len(cells) - len(points)}
-    unknown = dict.fromkeys(("slope", "low", "high"))
+    unknown = dict.fromkeys(("slope", "low", "high", "straight_p"))
     if len({point.examples for point in points}) < LEAST_SIZES:
         return {**unknown, "spearman": None, **counts, "log_log": unknown}
     return {**trend(points), **counts, "log_log": log_log_trend(points)}
@@ -190,6 +193,7 @@ def _caveats(job: Job, cells: Cells, fit: dict[str, Any]) -> list[str]:
         said.append(f"{missing} cells are not finished")
     if fit["slope"] is None:
         said.append(f"no fit: it takes converged cells of {LEAST_SIZES} sizes")
+    said += _bends(fit)
     if scan.subset_seeds < FEW_SUBSETS:
         said.append(
             f"{scan.subset_seeds} subset seeds give no useful interval; raise "
@@ -205,3 +209,13 @@ def _caveats(job: Job, cells: Cells, fit: dict[str, Any]) -> list[str]:
         "longer training"
     )
     return said
+
+
+def _bends(fit: dict[str, Any]) -> list[str]:
+    lines = {"width against log examples": fit, "a power law": fit["log_log"]}
+    return [
+        f"{name} is not a straight line here (lack of fit, p = {p:.1g}): its slope is "
+        "a mean over the scan, not a law"
+        for name, line in lines.items()
+        if (p := line["straight_p"]) is not None and p < BENT
+    ]

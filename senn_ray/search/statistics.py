@@ -217,6 +217,28 @@ def jackknife_interval(
     return estimate - margin, estimate + margin
 
 
+def lack_of_fit(x: Floats, y: Floats, fitted: Floats) -> float | None:
+    """Test whether repeated points lie about a fitted line (F test of lack of fit).
+
+    Args:
+        x: Places, some of them repeated, at least three different ones.
+        y: Values.
+        fitted: The line's value at each place.
+
+    Returns:
+        The probability of so bent a trend if the truth is a line; nothing where
+        repetitions do not show how much values scatter.
+    """
+    places, group = np.unique(x, return_inverse=True)
+    means = np.bincount(group, y) / np.bincount(group)
+    scatter = float(np.sum((y - means[group]) ** 2))
+    bend = float(np.sum((means[group] - fitted) ** 2))
+    free, bends = len(x) - len(places), len(places) - 2
+    if free < 1 or bends < 1 or scatter <= 0:
+        return None
+    return float(stats.f.sf((bend / bends) / (scatter / free), bends, free))
+
+
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
     """Return Spearman's correlation, or nothing if one side never changes.
 

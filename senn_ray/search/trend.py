@@ -13,7 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from senn_ray.search.statistics import Floats, jackknife_interval, rank_correlation
+from senn_ray.search.statistics import (
+    Floats,
+    jackknife_interval,
+    lack_of_fit,
+    rank_correlation,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +41,8 @@ def trend(points: Sequence[Point]) -> dict[str, Any]:
 
     Returns:
         ``slope`` in units per tenfold of examples, its 95 % interval ``low`` and
-        ``high`` (null if the points do not give one), and ``spearman``, the rank
+        ``high`` (null if the points do not give one), ``straight_p``, the p-value of a
+        straight line (null without repetitions), and ``spearman``, the rank
         correlation (null if all widths are equal).
     """
     examples, widths = [p.examples for p in points], [p.width for p in points]
@@ -53,7 +59,8 @@ def log_log_trend(points: Sequence[Point]) -> dict[str, Any]:
         points: Converged cells of at least two sizes.
 
     Returns:
-        ``slope``, the exponent, and its 95 % interval ``low`` and ``high``.
+        ``slope``, the exponent, its 95 % interval ``low`` and ``high``, and
+        ``straight_p``.
     """
     return _fit(points, lambda p: float(np.log10(p.width)))
 
@@ -63,11 +70,13 @@ def _fit(points: Sequence[Point], height: Callable[[Point], float]) -> dict[str,
     y = np.array([height(point) for point in points], dtype=float)
     subsets = np.array([point.subset for point in points])
     slope = _slope(x, y)
+    straight = lack_of_fit(x, y, y.mean() + slope * (x - x.mean()))
+    found = {"slope": slope, "straight_p": straight}
     without = [subsets != subset for subset in np.unique(subsets)]
     if len(without) < 2 or any(len(np.unique(x[kept])) < 2 for kept in without):
-        return {"slope": slope, "low": None, "high": None}
+        return {**found, "low": None, "high": None}
     low, high = jackknife_interval(slope, [_slope(x[k], y[k]) for k in without])
-    return {"slope": slope, "low": low, "high": high}
+    return {**found, "low": low, "high": high}
 
 
 def _slope(x: Floats, y: Floats) -> float:

@@ -230,3 +230,13 @@ def test_sizes_go_as_far_as_the_data(asked: Any, most: int, sizes: Any) -> None:
 def test_more_than_there_is_is_an_error_with_the_greatest_number() -> None:
     with pytest.raises(DataError, match=r"scan.per_class=41: .* at most 40"):
         choose_sizes((10, 41), 40)
+
+
+def test_a_bent_trend_is_a_caveat() -> None:
+    def run(spec: RunSpec) -> RunRecord:
+        per_class = ALL if spec.data.per_class == "all" else spec.data.per_class
+        return cell_run(spec, hidden=(round(4 * per_class**0.5) + spec.trial,))
+
+    said = summarise(scan_events(run=run)[0])["caveats"]
+    assert any("width against log examples is not a straight" in c for c in said)
+    assert "width against log examples" not in " ".join(SUMMARY["caveats"])

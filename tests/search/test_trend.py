@@ -88,3 +88,29 @@ def test_intervals_cover_the_truth_although_subsets_share_their_luck(
         found = trend(points)
         covered += found["low"] <= 10.0 <= found["high"]
     assert covered / scans >= 0.93
+
+
+def test_a_straight_line_is_rejected_as_often_as_said() -> None:
+    rng, rejected, scans = np.random.default_rng(1), 0, 1000
+    for _ in range(scans):
+        points = [
+            Point(examples=n, width=10 * np.log10(n) + rng.normal(0, 2), subset=s)
+            for s in range(3)
+            for n in SIZES
+        ]
+        rejected += trend(points)["straight_p"] < 0.05
+    assert 0.03 <= rejected / scans <= 0.07
+
+
+def test_a_bent_trend_is_told_from_a_straight_one() -> None:
+    points = [
+        Point(examples=n, width=3 * n**0.3 * (1 + 0.02 * s), subset=s)
+        for s in range(3)
+        for n in SIZES
+    ]
+    assert trend(points)["straight_p"] < 0.001
+    assert log_log_trend(points)["straight_p"] > 0.5
+
+
+def test_without_repetitions_nothing_is_said_of_straightness() -> None:
+    assert trend(line(0, start=1.0, slope=5.0))["straight_p"] is None
