@@ -8,15 +8,16 @@ are needed, so that importing this module loads neither torch nor ray.
 import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray import folder as run_folder
+from senn_ray import lock
 from senn_ray.config import ClusterConfig, Config
-from senn_ray.errors import ConfigError, SennRayError
-from senn_ray.events import Event, JobEnded, JobStarted
-from senn_ray.search import journal, protocol
+from senn_ray.errors import ConfigError, DataError, SennRayError
+from senn_ray.events import Event, JobEnded, JobResumed, JobStarted
+from senn_ray.search import changes, journal, protocol
 from senn_ray.search.plan import Plan, Verb
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class JobResult:
     """The contents of ``summary.json``."""
     exit_code: int
     """0; 6 if some runs failed or diverged; 130 if interrupted."""
+    was_over: bool = False
+    """Whether a job that was to be resumed had nothing left to do."""
 
     def table(self, name: str) -> "pa.Table":
         """Read a table: runs, steps, expansions, matches, sizes or scan.
@@ -125,6 +128,40 @@ def scan(
             f"--scan.per-class {size},all, and leave data.per_class out"
         )
     return _run("scan", config, out, observe=observe, executor=executor)
+
+
+def resume(
+    folder: Path,
+    *,
+    settings: Config | None = None,
+    observe: Observer | None = None,
+    executor: MakeExecutor | None = None,
+) -> JobResult:
+    """Finish a job whose driver ended early, with the results it would have had.
+
+    Finished runs are kept. Runs that were in flight start again from their seeds; they
+    are retries of the infrastructure, not restarts, and count once.
+
+    Args:
+        folder: The run folder.
+        settings: Settings, of which those that are explicitly set must agree with the
+            job's; only where it runs may change.
+        observe: Is shown every event while the job runs.
+        executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
+    """
+    folder = folder.expanduser().absolute()
+    plan = _continued(folder, settings)
+    with lock.hold(folder) as check:
+        ended = _outcome(folder)
+        was_over = ended is not None
+        if ended is None:
+            raw = _same_data(plan, folder)
+            with (executor or _on_ray)(raw, plan.config.cluster) as ready:
+                run_folder.set_state(folder, "running")
+                ended = _coordinate(plan, folder, ready, observe or _ignore, check)
+        summary = _finish(folder)
+    code = ended.exit_code
+    return JobResult(folder=folder, summary=summary, exit_code=code, was_over=was_over)
 
 
 def report(folder: Path) -> Path:
@@ -216,12 +253,13 @@ def _run(
     if verb == "scan":
         config = _with_sizes(config, raw)
     plan = Plan(verb=verb, config=config, checkpoints=folder / "checkpoints")
-    arrays = (raw.train_x, raw.train_y, raw.test_x, raw.test_y)
-    frozen = protocol.freeze(plan, data_sha256=run_folder.hash_arrays(*arrays))
-    with (executor or _on_ray)(raw, config.cluster) as ready:
-        run_folder.create(folder, plan, frozen)
-        ended = _coordinate(plan, folder, ready, observe or _ignore)
-    summary = _finish(folder)
+    frozen = protocol.freeze(plan, data_sha256=_sha256(raw))
+    with contextlib.ExitStack() as held:
+        with (executor or _on_ray)(raw, config.cluster) as ready:
+            check = held.enter_context(lock.hold(folder))
+            run_folder.create(folder, plan, frozen)
+            ended = _coordinate(plan, folder, ready, observe or _ignore, check)
+        summary = _finish(folder)
     return JobResult(folder=folder, summary=summary, exit_code=ended.exit_code)
 
 
@@ -236,23 +274,67 @@ def _with_sizes(config: Config, raw: "RawData") -> Config:
     return config.model_copy(update={"scan": settled})
 
 
+def _continued(folder: Path, settings: Config | None) -> Plan:
+    """Return the plan of a job that goes on, if nobody wants another one."""
+    plan = run_folder.recorded_plan(folder)
+    config, written = plan.config, run_folder.written_config(folder)
+    if written is not None:
+        config = changes.continued(config, written, source="config.yaml")
+    if settings is not None:
+        config = changes.continued(config, settings, source="given now")
+    return replace(plan, config=config)
+
+
+def _outcome(folder: Path) -> JobEnded | None:
+    from senn_ray.search.resume import outcome
+
+    return outcome(run_folder.events(folder))
+
+
+def _same_data(plan: Plan, folder: Path) -> "RawData":
+    from senn_ray.training import datasets
+
+    raw = datasets.load(plan.config.data)
+    if run_folder.recorded_sha256(folder) not in {None, _sha256(raw)}:
+        raise DataError(
+            f"the data set {plan.config.data.dataset} is not the one that this job "
+            "began with (protocol.json has its hash); restore it, or start a new run"
+        )
+    return raw
+
+
+def _sha256(raw: "RawData") -> str:
+    arrays = (raw.train_x, raw.train_y, raw.test_x, raw.test_y)
+    return run_folder.hash_arrays(*arrays)
+
+
 def _coordinate(
-    plan: Plan, folder: Path, executor: "Executor", observe: Observer
+    plan: Plan,
+    folder: Path,
+    executor: "Executor",
+    observe: Observer,
+    check: Callable[[], None],
 ) -> JobEnded:
+    """Run a job to its end, from its beginning or from where its journal ends."""
     from senn_ray.search.arms.optuna_studies import OptunaStudies
     from senn_ray.search.coordinator import run_job
-    from senn_ray.search.machine import State
+    from senn_ray.search.resume import restore
 
-    started = JobStarted(
-        verb=plan.verb,
-        config=plan.config.model_dump(mode="json"),
-        versions=protocol.versions(),
-        where=executor.where,
+    before = run_folder.events(folder)
+    state = restore(plan, before, capacity=executor.capacity)
+    facts = {"versions": protocol.versions(), "where": executor.where}
+    lost = tuple(spec.run_id for spec in state.lost)
+    config = plan.config.model_dump(mode="json")
+    first = (
+        JobResumed(resubmitted=lost, **facts)
+        if before
+        else JobStarted(verb=plan.verb, config=config, **facts)
     )
-    with contextlib.closing(journal.Journal(folder / journal.FILE_NAME)) as writer:
+    path = folder / journal.FILE_NAME
+    with contextlib.closing(journal.Journal(path, guard=check)) as writer:
         return run_job(
-            State(plan=plan, capacity=executor.capacity),
-            started,
+            state,
+            first,
             executor=executor,
             journal=writer,
             studies=OptunaStudies(plan, folder / "optuna"),
@@ -268,7 +350,7 @@ def _finish(folder: Path) -> dict[str, Any]:
     events = journal.read(folder)
     summary = summarise(events)
     run_folder.write_json(folder / "summary.json", summary)
-    run_folder.close_manifest(folder, summary)
+    run_folder.set_state(folder, summary["state"])
     tables.write(folder, events, summary)
     page.write(folder)
     return summary

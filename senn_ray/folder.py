@@ -8,13 +8,15 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from senn_ray.config import Config
-from senn_ray.errors import ConfigError
-from senn_ray.search.plan import Plan
+from senn_ray.errors import ConfigError, DataError
+from senn_ray.events import Event, JobStarted
+from senn_ray.search import journal
+from senn_ray.search.plan import Plan, Verb
 from senn_ray.search.protocol import SCHEMA_VERSION, versions
 
 
@@ -50,8 +52,10 @@ def create(folder: Path, plan: Plan, protocol: dict[str, Any]) -> None:
         protocol: The frozen protocol.
 
     Raises:
-        ConfigError: if the folder cannot be written.
+        ConfigError: if the folder cannot be written, or another job has begun in it.
     """
+    if (folder / journal.FILE_NAME).exists():
+        raise ConfigError(f"--out {folder} is not empty; give a new or empty folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         config = plan.config.model_dump(mode="json")
@@ -72,6 +76,69 @@ def create(folder: Path, plan: Plan, protocol: dict[str, Any]) -> None:
         "versions": versions(),
     }
     write_json(folder / "manifest.json", manifest)
+
+
+def events(folder: Path) -> list[Event]:
+    """Read the journal of a run folder; nothing, if it has not begun.
+
+    Args:
+        folder: The run folder.
+    """
+    path = folder / journal.FILE_NAME
+    return journal.read(path) if path.exists() else []
+
+
+def recorded_plan(folder: Path) -> Plan:
+    """Return the plan of the job that a run folder belongs to.
+
+    Args:
+        folder: The run folder, absolute.
+
+    Raises:
+        DataError: if nothing tells what the job was.
+    """
+    checkpoints = folder / "checkpoints"
+    began = next(iter(events(folder)), None)
+    if isinstance(began, JobStarted):
+        config = Config.model_validate(began.config)
+        return Plan(verb=_verb(began.verb), config=config, checkpoints=checkpoints)
+    # The driver ended before its first event: nothing has run yet.
+    protocol, config = _read_json(folder / "protocol.json"), written_config(folder)
+    if not protocol or config is None:
+        raise DataError(
+            f"{folder}: no journal here; give the folder of a run that has begun"
+        )
+    return Plan(verb=_verb(protocol["verb"]), config=config, checkpoints=checkpoints)
+
+
+def written_config(folder: Path) -> Config | None:
+    """Read ``config.yaml``, which somebody may have changed; or nothing.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        ConfigError: if it holds no valid settings.
+    """
+    path = folder / "config.yaml"
+    try:
+        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{path} does not hold the settings of this run any more; restore it, or "
+            f"delete it ({' '.join(str(error).split())[:200]})"
+        ) from error
+
+
+def recorded_sha256(folder: Path) -> str | None:
+    """Return the hash of the data set, as the protocol has it; or nothing.
+
+    Args:
+        folder: The run folder.
+    """
+    return _read_json(folder / "protocol.json").get("data", {}).get("sha256")
 
 
 def check_writable(root: Path) -> str:
@@ -96,17 +163,17 @@ def check_writable(root: Path) -> str:
         ) from error
 
 
-def close_manifest(folder: Path, summary: dict[str, Any]) -> None:
-    """Write how the job ended into its manifest, if there is one.
+def set_state(folder: Path, state: str) -> None:
+    """Write the state of the job into its manifest, if there is one.
 
     Args:
         folder: The run folder.
-        summary: The summary of the job.
+        state: How the job is, or how it ended.
     """
     path = folder / "manifest.json"
     if path.is_file():
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        write_json(path, {**manifest, "state": summary["state"]})
+        write_json(path, {**manifest, "state": state})
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
@@ -144,3 +211,19 @@ def hash_arrays(*arrays: Any) -> str:
     for array in arrays:
         digest.update(memoryview(array).cast("B"))
     return digest.hexdigest()
+
+
+def _verb(text: str) -> Verb:
+    for verb in get_args(Verb):
+        if verb == text:
+            return verb
+    raise DataError(f"this version of senn-ray does not know the verb {text!r}")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}); restore it") from error

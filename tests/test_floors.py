@@ -31,8 +31,9 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
         WORDS | {"search.journal"},
         {"pyarrow", "matplotlib", "jinja2", "numpy"},
     ),
-    "app": (EVERYTHING | {"folder"}, {"pyarrow"}),
+    "app": (EVERYTHING | {"folder", "lock"}, {"pyarrow"}),
     "folder": (EVERYTHING, {"numpy", "yaml"}),
+    "lock": (WORDS, {"filelock"}),
     "cli": (
         WORDS | {"app", "folder", "report"},
         {"cyclopts", "rich", "pydantic", "yaml"},

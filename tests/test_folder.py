@@ -40,7 +40,7 @@ def test_the_folder_begins_with_settings_protocol_and_manifest(tmp_path: Path) -
     manifest = json.loads((tmp_path / "a/b/manifest.json").read_text())
     assert manifest["state"] == "running"
     assert manifest["protocol_id"] == frozen["protocol_id"]
-    folder.close_manifest(tmp_path / "a" / "b", {"state": "complete"})
+    folder.set_state(tmp_path / "a" / "b", "complete")
     manifest = json.loads((tmp_path / "a/b/manifest.json").read_text())
     assert manifest["state"] == "complete"
 

@@ -19,6 +19,7 @@ from rich.progress import (
 
 from senn_ray.events import (
     Event,
+    JobResumed,
     JobStarted,
     RunFinished,
     RunProgressed,
@@ -73,8 +74,8 @@ def describe(event: Event) -> str | None:
         event: What happened.
     """
     match event:
-        case JobStarted(verb=verb, where=where):
-            return f"{verb} on {where}"
+        case JobStarted() | JobResumed():
+            return _began(event)
         case RunFinished(record=record):
             return _finished(record)
         case TargetLocked(val_loss=loss, max_params=params):
@@ -86,6 +87,13 @@ def describe(event: Event) -> str | None:
             return f"test data read, once, for {len(runs)} runs"
         case _:
             return None
+
+
+def _began(event: JobStarted | JobResumed) -> str:
+    if isinstance(event, JobStarted):
+        return f"{event.verb} on {event.where}"
+    lost = len(event.resubmitted)
+    return f"resumed on {event.where}; {lost} runs that were in flight start again"
 
 
 def _finished(record: RunRecord) -> str:

@@ -84,6 +84,7 @@ def build(settings: Settings) -> App:
         verbs.grow,
         verbs.compare,
         verbs.scan,
+        verbs.resume,
         verbs.report,
         verbs.submit,
         verbs.doctor,

@@ -107,6 +107,32 @@ def scan(
     return _do(app.scan, settings, folder, common)
 
 
+def resume(
+    run: Path,
+    /,
+    *,
+    settings: AllSettings = DEFAULTS,
+    common: Common = NO_FLAGS,
+) -> int:
+    """Finish a job that was interrupted or killed, from its run folder.
+
+    Args:
+        run: Run folder.
+        settings: Settings are those of the job; others are refused, but where it runs
+            (cluster.address, cluster.max_parallel_runs, data.root) may change.
+        common: Flags of every verb.
+    """
+    from senn_ray import app
+
+    def go_on(given: Config, *, out: Path, observe: app.Observer) -> app.JobResult:
+        result = app.resume(out, settings=given, observe=observe)
+        if result.was_over:
+            _console(common).print("this job was over already: nothing was run")
+        return result
+
+    return _do(go_on, settings, run.expanduser().absolute(), common)
+
+
 def report(run: Path, /, *, common: Common = NO_FLAGS) -> int:
     """Rebuild the summary, tables and page of a run folder from its journal.
 
@@ -216,7 +242,7 @@ def _do(verb: Callable[..., Any], settings: Config, out: Path, common: Common) -
 
 
 def _interrupted(out: Path) -> int:
-    line = f"interrupted; what is finished is in {out}: senn-ray report {out}"
+    line = f"interrupted; what is finished is in {out}: senn-ray resume {out} goes on"
     print(f"senn-ray: {line}", file=sys.stderr)
     return INTERRUPTED
 
