@@ -119,13 +119,19 @@ def scan(
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
 
     Raises:
-        ConfigError: if the settings name one size for all runs.
+        ConfigError: if the settings name one size for all runs, or ask for an oracle
+            of other networks than those of one hidden layer.
     """
     if config.data.per_class != "all":
         size = config.data.per_class
         raise ConfigError(
             f"scan chooses data.per_class itself, but it is {size}; type "
             f"--scan.per-class {size},all, and leave data.per_class out"
+        )
+    if config.scan.oracle and len(config.model.hidden) != 1:
+        raise ConfigError(
+            f"scan.oracle tries widths of one hidden layer, but model.hidden is "
+            f"{list(config.model.hidden)}; type --model.hidden 2"
         )
     return _run("scan", config, out, observe=observe, executor=executor)
 
@@ -265,13 +271,11 @@ def _run(
 
 def _with_sizes(config: Config, raw: "RawData") -> Config:
     """Settle which sizes a scan visits, before anything is written or started."""
-    from senn_ray.search.scan import choose_sizes
+    from senn_ray.search.scan import settle
     from senn_ray.training.splits import most_per_class
 
     most = most_per_class(raw, config.data)
-    sizes = choose_sizes(config.scan.per_class, most)
-    settled = config.scan.model_copy(update={"per_class": sizes})
-    return config.model_copy(update={"scan": settled})
+    return config.model_copy(update={"scan": settle(config.scan, most)})
 
 
 def _continued(folder: Path, settings: Config | None) -> Plan:

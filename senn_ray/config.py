@@ -222,15 +222,23 @@ class ScanConfig(Section):
         description="subsets of each size, counted up from data.subset_seed",
     )
 
+    oracle: tuple[int | Literal["all"], ...] = Field(
+        default=(),
+        description="sizes, out of scan.per_class, at which plain networks of every "
+        "doubled width are trained too",
+    )
+
     @model_validator(mode="after")
     def _check_sizes(self) -> "ScanConfig":
-        for size in self.per_class:
-            if size != "all" and size < 1:
-                raise ValueError(
-                    f"scan.per_class needs numbers of at least 1, or 'all'; got {size}"
-                )
-            if self.per_class.count(size) > 1:
-                raise ValueError(f"scan.per_class names {size} more than once")
+        for name in ("per_class", "oracle"):
+            sizes = getattr(self, name)
+            for size in sizes:
+                if size != "all" and size < 1:
+                    raise ValueError(
+                        f"scan.{name} needs numbers of at least 1, or 'all'; got {size}"
+                    )
+                if sizes.count(size) > 1:
+                    raise ValueError(f"scan.{name} names {size} more than once")
         return self
 
 

@@ -166,7 +166,8 @@ def test_doctor_tells_what_is_wrong_and_goes_on(
 
 def test_a_scan_grows_on_nested_subsets_of_the_data(tmp_path: Path) -> None:
     config = settings(
-        data={"val_per_class": 10}, scan={"per_class": ["all", 20], "subset_seeds": 2}
+        data={"val_per_class": 10},
+        scan={"per_class": ["all", 20], "subset_seeds": 2, "oracle": [20]},
     )
     result = app.scan(config, out=tmp_path / "a", executor=app.in_process)
     assert result.exit_code == 0
@@ -175,9 +176,11 @@ def test_a_scan_grows_on_nested_subsets_of_the_data(tmp_path: Path) -> None:
     assert [c["n_train"] for c in result.summary["cells"][:2]] == [200, 200]
     table = result.table("scan")
     assert table["per_class"].to_pylist() == ["20", "20", "all", "all"]
-    assert result.table("runs").num_rows == 4
+    (oracle,) = result.summary["oracle"]
+    assert [row["hidden"] for row in oracle["widths"]] == [2, 4, 8]
+    assert result.table("runs").num_rows == 4 + 3 * 2
     protocol = json.loads((result.folder / "protocol.json").read_text())
-    assert protocol["scan"] == {"per_class": [20, "all"], "subset_seeds": 2}
+    assert protocol["scan"]["per_class"] == [20, "all"]
     assert len(set(protocol["senn_seeds"])) == 4
     kept = Config.model_validate(
         yaml.safe_load((result.folder / "config.yaml").read_text())
@@ -194,4 +197,6 @@ def test_a_scan_that_asks_for_too_much_leaves_no_folder_behind(tmp_path: Path) -
         )
     with pytest.raises(ConfigError, match=r"--scan\.per-class 20,all"):
         app.scan(settings(), out=tmp_path / "a", executor=app.in_process)
+    with pytest.raises(ConfigError, match="one hidden layer"):
+        app.scan(settings(data={}, model={"hidden": (2, 2)}, scan={"oracle": ["all"]}))
     assert not (tmp_path / "a").exists()

@@ -15,6 +15,7 @@ from senn_ray.report.words import (
     duration,
     interval,
     number,
+    oracle,
     trend,
     widths,
 )
@@ -122,6 +123,7 @@ def _scan(summary: Summary) -> list[RenderableType]:
             _share(row["test_accuracy"]),
         )
     parts: list[RenderableType] = [table, Text(trend(summary["fit"]), style="bold")]
+    parts += [Text(oracle(row)) for row in summary.get("oracle") or ()]
     parts += [Text(f"Caveat: {caveat}") for caveat in summary.get("caveats") or ()]
     return parts
 

@@ -20,6 +20,10 @@ from senn_ray.report.drawing import (
 from senn_ray.report.words import trend
 
 NAME, TITLE = "scan", "Hidden units against training examples per class"
+MARKS = {
+    "smallest_sufficient_hidden": "smallest sufficient plain width",
+    "best_fixed_test_accuracy": "best plain width",
+}
 DODGE, DODGES = 1.03, 3
 COLUMNS = (
     "per_class",
@@ -58,9 +62,10 @@ def width_against_examples(summary: Mapping[str, Any]) -> Figure | None:
         f"converged runs). Points of one size are set a little apart. Filled points "
         f"converged, {open_ones}. {trend(summary['fit'])}"
     )
-    with _drawn(cells, sizes, STAND_IN) as drawn:
+    plain = _plain(summary, sizes)
+    with _drawn(cells, sizes, plain, STAND_IN) as drawn:
         svg = to_svg(drawn, name=NAME, title=TITLE, description=description)
-    with _drawn(cells, sizes, LIGHT) as drawn:
+    with _drawn(cells, sizes, plain, LIGHT) as drawn:
         png = to_png(drawn, LIGHT)
     return Figure(
         name=NAME,
@@ -74,27 +79,42 @@ def width_against_examples(summary: Mapping[str, Any]) -> Figure | None:
 
 
 @contextlib.contextmanager
-def _drawn(cells: Rows, sizes: Rows, paint: Paint) -> Iterator[Canvas]:
+def _drawn(cells: Rows, sizes: Rows, plain: Rows, paint: Paint) -> Iterator[Canvas]:
     measured = any(cell["test_accuracy"] is not None for cell in cells)
     heights = (3, 2) if measured else (1,)
     with canvas(NAME, height_in=4.8, heights=heights, paint=paint) as (drawn, panels):
         _draw(panels[0], cells, "hidden_total", paint)
         _join(panels[0], sizes, "hidden_median", paint)
+        _mark(panels[0], plain, "smallest_sufficient_hidden", paint)
         panels[0].set_ylabel("hidden units")
         panels[0].set_ylim(bottom=0)
         panels[0].yaxis.set_major_locator(MaxNLocator(integer=True))
         if measured:
             _draw(panels[1], cells, "test_accuracy", paint)
             _join(panels[1], sizes, "test_accuracy", paint)
+            _mark(panels[1], plain, "best_fixed_test_accuracy", paint)
             panels[1].set_ylabel("test accuracy")
             panels[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         _label_sizes(panels[-1], sizes)
         drawn.legend(
-            *panels[0].get_legend_handles_labels(),
+            *_legend(panels),
             loc="outside lower center",
             ncols=3,
         )
         yield drawn
+
+
+def _legend(panels: Sequence[Axes]) -> tuple[list[Any], list[str]]:
+    named: dict[str, Any] = {}
+    for panel in panels:
+        handles, labels = panel.get_legend_handles_labels()
+        named.update(zip(labels, handles, strict=True))
+    # Both diamonds look alike; one entry says what they are in each panel.
+    both = [label for label in MARKS.values() if label in named]
+    if len(both) > 1:
+        named[" / ".join(both)] = named.pop(both[0])
+        del named[both[1]]
+    return list(named.values()), list(named)
 
 
 def _draw(panel: Axes, cells: Rows, what: str, paint: Paint) -> None:
@@ -135,6 +155,31 @@ def _join(panel: Axes, sizes: Rows, what: str, paint: Paint) -> None:
         label="median",
         zorder=2,
     )
+
+
+def _plain(summary: Mapping[str, Any], sizes: Rows) -> Rows:
+    """Give the rows of the oracle their place on the axis of examples."""
+    places = {row["per_class"]: row["examples_per_class"] for row in sizes}
+    return [
+        {**row, "examples_per_class": places[row["per_class"]]}
+        for row in summary["oracle"]
+        if row["per_class"] in places
+    ]
+
+
+def _mark(panel: Axes, plain: Rows, what: str, paint: Paint) -> None:
+    known = [row for row in plain if row[what] is not None]
+    if known:
+        panel.scatter(
+            [row["examples_per_class"] for row in known],
+            [row[what] for row in known],
+            marker="D",
+            s=40,
+            facecolors="none",
+            edgecolors=paint.ink,
+            label=MARKS[what],
+            zorder=4,
+        )
 
 
 def _label_sizes(panel: Axes, sizes: Rows) -> None:

@@ -10,6 +10,7 @@ from senn_ray.report.words import (
     duration,
     interval,
     number,
+    oracle,
     trend,
     widths,
 )
@@ -155,6 +156,7 @@ def _scanned(summary: Summary) -> list[str]:
         f"{first['hidden_median']:g} hidden units; with {last['per_class']}, to "
         f"{last['hidden_median']:g} (medians).",
         trend(summary["fit"]),
+        *map(oracle, summary["oracle"]),
     ]
 
 

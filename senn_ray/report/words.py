@@ -66,6 +66,27 @@ def trend(fit: Mapping[str, Any]) -> str:
     )
 
 
+def oracle(row: Mapping[str, Any]) -> str:
+    """Say in one sentence what plain networks need at one size.
+
+    Args:
+        row: An entry of ``oracle`` of the summary of a scan.
+    """
+    least = row["smallest_sufficient_hidden"]
+    enough = (
+        "no width was shown to be sufficient"
+        if least is None
+        else (f"the smallest sufficient width is {least}")
+    )
+    accuracy = row["best_fixed_test_accuracy"]
+    share = "" if accuracy is None else f", test accuracy {accuracy:.2%}"
+    return (
+        f"Plain networks, {row['per_class']} per class: {enough}; the best is "
+        f"{row['best_fixed_hidden']} (validation loss "
+        f"{number(row['best_fixed_val_loss'])}{share})."
+    )
+
+
 def _short(value: float) -> str:
     """Write two significant digits, but never cut the units of large counts."""
     return f"{value:.0f}" if abs(value) >= WHOLE_FROM else f"{value:.2g}"

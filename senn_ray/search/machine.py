@@ -20,6 +20,7 @@ from senn_ray.events import (
 from senn_ray.records import RunRecord, RunSpec
 from senn_ray.search.arms import (
     confirm,
+    grid,
     ladder_bisect,
     max_once,
     random,
@@ -27,6 +28,7 @@ from senn_ray.search.arms import (
 )
 from senn_ray.search.plan import (
     CONFIRM,
+    GRID,
     SENN,
     Key,
     Plan,
@@ -39,6 +41,8 @@ from senn_ray.search.plan import (
 from senn_ray.search.targets import lock
 
 ASKING = "tpe_pareto"
+TESTED = {SENN, CONFIRM, GRID}
+"""Arms that are measured on test data."""
 # Arms that must wait for their own results come first: they end last.
 ARMS = {
     "tpe_pareto": tpe_pareto.wanted,
@@ -175,7 +179,7 @@ def _lock(state: State) -> tuple[State, list[Command]]:
 def _open_tests(
     state: State, wants: list[tuple[Key, Want]]
 ) -> tuple[State, list[Command]]:
-    ids = tuple(key.run_id for key, _ in wants if key.arm in {SENN, CONFIRM})
+    ids = tuple(key.run_id for key, _ in wants if key.arm in TESTED)
     if state.opened.issuperset(ids):
         return state, []
     fresh = tuple(run_id for run_id in ids if run_id not in state.opened)
@@ -187,7 +191,9 @@ def _all_wanted(state: State) -> list[tuple[Key, Want]]:
     """List all runs that are justified by what has finished, most urgent first."""
     keys = senn_keys(state.plan)
     wants = [(key, Want(study=key.study, trial=key.trial)) for key in keys]
-    if state.plan.verb != "compare" or _is_hopeless(state):
+    if state.plan.verb == "scan":
+        return wants + _keyed(GRID, grid.wanted(state.plan))
+    if state.plan.verb == "grow" or _is_hopeless(state):
         return wants
     for arm, wanted in ARMS.items():
         if arm in state.plan.config.baseline.arms:

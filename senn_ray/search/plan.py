@@ -16,6 +16,7 @@ from senn_ray.seeds import derive
 
 SENN = "senn"
 CONFIRM = "confirm"
+GRID = "grid"
 Verb = Literal["grow", "compare", "scan"]
 
 
@@ -123,15 +124,19 @@ def grow_spec(plan: Plan, key: Key) -> RunSpec:
 def fixed_spec(plan: Plan, key: Key, width: int) -> RunSpec:
     """Specify a run of fixed width, from a fresh initialisation.
 
-    Only confirmations are measured on the test split: the winners of an arm are chosen
-    by their validation loss, so they are trained again with fresh seeds first.
+    Of a comparison, only confirmations are measured on the test split: the winners of
+    an arm are chosen by their validation loss, so they are trained again with fresh
+    seeds first. The grid of a scan is measured as a whole: it is the same whatever
+    comes out, and its best width is chosen by validation loss.
 
     Args:
         plan: The plan of the job.
         key: Which run.
         width: Units of the hidden layer.
     """
-    return _spec(plan, key, kind="fixed", width=width, evaluate_test=key.arm == CONFIRM)
+    return _spec(
+        plan, key, kind="fixed", width=width, evaluate_test=key.arm in {CONFIRM, GRID}
+    )
 
 
 def data_of(plan: Plan, key: Key) -> DataConfig:
@@ -146,7 +151,8 @@ def data_of(plan: Plan, key: Key) -> DataConfig:
         return data
     subset = {
         "per_class": key.study or "all",
-        "subset_seed": data.subset_seed + key.trial,
+        # Runs of the grid count on through the widths, seed by seed.
+        "subset_seed": data.subset_seed + key.trial % plan.config.scan.subset_seeds,
     }
     return data.model_copy(update=subset)
 

@@ -23,6 +23,9 @@ RULES = {
     "ladder_bisect": "double the width until the score improves by no more than "
     "compare.epsilon, then bisect for the smallest width within that of the best",
     "max_once": "one run of the largest width",
+    "grid": "in a scan, plain networks of every doubled width, on the subsets of "
+    "scan.oracle; sufficient if non-inferior to the self-expanding runs by "
+    "compare.epsilon, by differences on equal subsets",
     "restart": "every fixed run counts as one, also if it diverges or fails",
     "test": "read for self-expanding runs when they are over, and for winners that are "
     "trained again with fresh seeds; no decision depends on it",

@@ -10,7 +10,7 @@
              hidden_median, hidden_min, hidden_max, spread, val_loss, test_accuracy}]
     fit{slope, low, high, straight_p, spearman, cells, excluded,
         log_log{slope, low, high, straight_p}}
-    oracle[]   caveats[]
+    oracle[...]   (see ``senn_ray/search/oracle.py``)   caveats[]
 
 ``fit.slope`` is in hidden units per tenfold of examples; ``fit.log_log.slope`` is the
 exponent of a power law; ``straight_p`` is the p-value of
@@ -22,9 +22,13 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from senn_ray.errors import DataError
+from senn_ray.config import ScanConfig
+from senn_ray.errors import ConfigError, DataError
 from senn_ray.records import RunRecord
 from senn_ray.search.job import Job
+from senn_ray.search.oracle import oracle_rows
+from senn_ray.search.plan import GRID
+from senn_ray.search.sizes import LEAST_SEEDS
 from senn_ray.search.trend import Point, log_log_trend, trend
 
 Size = int | Literal["all"]
@@ -40,16 +44,28 @@ _LEFT_OUT = {
 }
 
 
-def choose_sizes(asked: Sequence[Size], most: int) -> tuple[Size, ...]:
-    """Return the sizes of a scan, ascending.
+def settle(asked: ScanConfig, most: int) -> ScanConfig:
+    """Return the settings of a scan with the sizes that it visits, ascending.
 
     Args:
-        asked: What the user asked for; nothing for 10, 30, 100, 300, ... and all.
-        most: The most examples per class that every class can give.
+        asked: What the user asked for; no sizes for 10, 30, 100, 300, ... and all.
+        most: The most examples per class that every class can give; to ask for more
+            is a ``DataError``.
 
     Raises:
-        DataError: if more is asked for than there is.
+        ConfigError: if an oracle is wanted where no cell is.
     """
+    sizes = _choose_sizes(asked.per_class, most)
+    for size in asked.oracle:
+        if size not in sizes:
+            raise ConfigError(
+                f"scan.oracle={size} is not among the sizes of the scan, "
+                f"{', '.join(map(str, sizes))}; add it to scan.per_class"
+            )
+    return asked.model_copy(update={"per_class": sizes})
+
+
+def _choose_sizes(asked: Sequence[Size], most: int) -> tuple[Size, ...]:
     numbers = sorted(size for size in asked if size != "all")
     if numbers and numbers[-1] > most:
         raise DataError(
@@ -82,7 +98,7 @@ def scan_summary(job: Job) -> dict[str, Any]:
         "cells": cells,
         "by_size": by_size(cells),
         "fit": fit,
-        "oracle": [],
+        "oracle": oracle_rows(job),
         "caveats": _caveats(job, cells, fit),
     }
 
@@ -187,6 +203,9 @@ def _caveats(job: Job, cells: Cells, fit: dict[str, Any]) -> list[str]:
     for reason, text in _LEFT_OUT.items():
         if count := sum(cell["stop_reason"] == reason for cell in cells):
             said.append(f"{count} of {total} cells {text}. They are not in the fit")
+    bad = sum(record.state != "complete" for record in job.of(GRID))
+    if bad:
+        said.append(f"{bad} runs of the oracle diverged or failed")
     scan = job.config.scan
     missing = len(scan.per_class) * scan.subset_seeds - total
     if missing:
@@ -198,6 +217,10 @@ def _caveats(job: Job, cells: Cells, fit: dict[str, Any]) -> list[str]:
         said.append(
             f"{scan.subset_seeds} subset seeds give no useful interval; raise "
             "scan.subset_seeds"
+        )
+    if scan.oracle and scan.subset_seeds < LEAST_SEEDS:
+        said.append(
+            f"no smallest sufficient width: it takes {LEAST_SEEDS} subset seeds"
         )
     if "all" in scan.per_class:
         said.append(

@@ -49,7 +49,7 @@ def size_block(job: Job) -> dict[str, Any]:
         "senn": _senn(complete),
         "best_fixed": min(best, key=lambda b: b["val_loss"], default=None),
         "plain_at_senn_size": plain,
-        "smallest_sufficient": _smallest_sufficient(size_rows(job)),
+        "smallest_sufficient": _sufficient_block(size_rows(job)),
     }
 
 
@@ -91,20 +91,31 @@ def _row(job: Job, width: int, records: Sequence[RunRecord]) -> dict[str, Any]:
     }
 
 
-def _smallest_sufficient(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+def smallest_sufficient(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the row of the least width that is non-inferior, if there is one.
+
+    One lucky width is not enough: the next larger one that was tested must pass too.
+
+    Args:
+        rows: By width, each with ``noninferior``: yes, no, or nothing if not tested.
+    """
     tested = [row for row in rows if row["noninferior"] is not None]
     for row, larger in zip_longest(tested, tested[1:]):
-        # One lucky width is not enough: the next larger one must pass too.
         if row["noninferior"] and (larger is None or larger["noninferior"]):
-            return {
-                **_units(row["hidden"]),
-                "params": row["params"],
-                "seeds": row["seeds"],
-                "val_loss": row["val_mean"],
-                "test_loss": None,
-                "test_accuracy": None,
-            }
+            return row
     return None
+
+
+def _sufficient_block(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    row = smallest_sufficient(rows)
+    return row and {
+        **_units(row["hidden"]),
+        "params": row["params"],
+        "seeds": row["seeds"],
+        "val_loss": row["val_mean"],
+        "test_loss": None,
+        "test_accuracy": None,
+    }
 
 
 def _senn(complete: Sequence[RunRecord]) -> dict[str, Any] | None:

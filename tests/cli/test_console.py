@@ -263,6 +263,16 @@ SCANNED = {
         "spearman": 0.97,
         "log_log": {"slope": 0.24, "low": None, "high": None},
     },
+    "oracle": [
+        {
+            "per_class": 10,
+            "smallest_sufficient_hidden": least,
+            "best_fixed_hidden": 64,
+            "best_fixed_val_loss": 1.2,
+            "best_fixed_test_accuracy": accuracy,
+        }
+        for least, accuracy in ((8, 0.7), (None, None))
+    ],
     "caveats": ["2 of 4 cells hit the cap"],
 }
 
@@ -274,6 +284,10 @@ def test_a_scan_is_a_table_of_sizes_and_a_trend():
     assert ["all", "15", "–", "–", "0/1", "–", "–"] in rows
     assert any("tenfold of examples: 5.7 [1.1, 10]" in line for line in lines)
     assert "Caveat: 2 of 4 cells hit the cap" in lines
+    said = [line for line in lines if line.startswith("Plain networks, 10 per class")]
+    assert "smallest sufficient width is 8; the best is 64" in said[0]
+    assert "test accuracy 70.00%" in " ".join(" ".join(lines).split())
+    assert "no width was shown to be sufficient" in said[1]
 
 
 def test_a_scan_without_a_fit_says_so():

@@ -15,6 +15,7 @@ from senn_ray.report.scan_figure import width_against_examples
 from senn_ray.search import journal
 from senn_ray.search.summary import summarise
 from tests.report.test_page import Structure
+from tests.search.test_oracle import EVENTS as ORACLE_EVENTS
 from tests.search.test_scan import CONFIG, cell_run, scan_events
 
 FILLED, HOLLOW = "converged run", "run that did not converge"
@@ -154,3 +155,10 @@ def test_the_settings_of_the_scan_are_told(scanned) -> None:
     _, text = scanned
     assert CONFIG.scan.per_class == (10, 100, 1000, "all")
     assert "<dd>10, 100, 1000, all</dd>" in text
+
+
+def test_the_oracle_is_drawn_and_told(tmp_path: Path) -> None:
+    text = write(tmp_path, ORACLE_EVENTS)
+    assert "smallest sufficient plain width / best plain width" in text
+    assert "the smallest sufficient width is 32" in text
+    assert Structure(text).open == []

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from senn_ray.config import Config
-from senn_ray.errors import DataError
+from senn_ray.config import Config, ScanConfig
+from senn_ray.errors import ConfigError, DataError
 from senn_ray.events import Event, JobEnded, RunFinished, TestOpened
 from senn_ray.records import RunRecord, RunSpec
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.machine import State
 from senn_ray.search.plan import Plan
-from senn_ray.search.scan import choose_sizes
+from senn_ray.search.scan import settle
 from senn_ray.search.summary import summarise
 from tests.search.fakes import (
     FakeStudies,
@@ -224,12 +224,12 @@ def test_a_scan_of_all_examples_only_has_cells_and_no_fit() -> None:
     ],
 )
 def test_sizes_go_as_far_as_the_data(asked: Any, most: int, sizes: Any) -> None:
-    assert choose_sizes(asked, most) == sizes
+    assert settle(ScanConfig(per_class=asked), most).per_class == sizes
 
 
 def test_more_than_there_is_is_an_error_with_the_greatest_number() -> None:
     with pytest.raises(DataError, match=r"scan.per_class=41: .* at most 40"):
-        choose_sizes((10, 41), 40)
+        settle(ScanConfig(per_class=(10, 41)), 40)
 
 
 def test_a_bent_trend_is_a_caveat() -> None:
@@ -240,3 +240,10 @@ def test_a_bent_trend_is_a_caveat() -> None:
     said = summarise(scan_events(run=run)[0])["caveats"]
     assert any("width against log examples is not a straight" in c for c in said)
     assert "width against log examples" not in " ".join(SUMMARY["caveats"])
+
+
+def test_an_oracle_needs_cells_to_compare_with() -> None:
+    with pytest.raises(ConfigError, match=r"scan.oracle=30 is not among .* 10, all;"):
+        settle(ScanConfig(per_class=(10, "all"), oracle=(30,)), 40)
+    settled = settle(ScanConfig(oracle=(10, "all")), 40)
+    assert settled.per_class == (10, 30, "all")
