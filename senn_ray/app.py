@@ -6,6 +6,7 @@ are needed, so that importing this module loads neither torch nor ray.
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -168,6 +169,30 @@ def resume(
         summary = _finish(folder)
     code = ended.exit_code
     return JobResult(folder=folder, summary=summary, exit_code=code, was_over=was_over)
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """Tell where a job stands, also while another process runs it.
+
+    Args:
+        folder: A run folder.
+
+    Returns:
+        See ``senn_ray/search/status.py``; and ``run``, the folder.
+    """
+    from senn_ray.search.status import status
+
+    folder, now = folder.expanduser().absolute(), time.time()
+    writer = lock.writer(folder)
+    if writer is not None and not writer.is_alive(now):
+        writer = None
+    found = status(journal.read_timed(folder), now=now if writer else None)
+    heart = writer and {
+        "pid": writer.pid,
+        "host": writer.host,
+        "heartbeat_s": max(now - writer.beat_utc_s, 0.0),
+    }
+    return {"run": str(folder), **found, "writer": heart}
 
 
 def report(folder: Path) -> Path:

@@ -85,6 +85,7 @@ def build(settings: Settings) -> App:
         verbs.compare,
         verbs.scan,
         verbs.resume,
+        verbs.status,
         verbs.report,
         verbs.submit,
         verbs.doctor,

@@ -133,6 +133,25 @@ def resume(
     return _do(go_on, settings, run.expanduser().absolute(), common)
 
 
+def status(run: Path, /, *, common: Common = NO_FLAGS) -> int:
+    """Show where a job stands, from any shell, while it runs or afterwards.
+
+    Args:
+        run: Run folder.
+        common: Flags of every verb.
+    """
+    from senn_ray import app
+    from senn_ray.cli.overview import overview
+
+    found = app.status(run)
+    if common.json:
+        print(json.dumps(found))
+    else:
+        for part in overview(found):
+            _console(common).print(part, soft_wrap=isinstance(part, str))
+    return 0
+
+
 def report(run: Path, /, *, common: Common = NO_FLAGS) -> int:
     """Rebuild the summary, tables and page of a run folder from its journal.
 

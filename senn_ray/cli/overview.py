@@ -1,0 +1,71 @@
+"""The screen of ``status``: where a job stands."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from senn_ray.report.words import UNKNOWN, duration, number, widths
+
+Status = Mapping[str, Any]
+
+
+def overview(found: Status) -> list[RenderableType]:
+    """Show where a job stands.
+
+    Args:
+        found: What ``app.status`` gave.
+    """
+    parts: list[RenderableType] = [
+        Text(
+            f"{found['verb']} {found['dataset']} seed {found['seed']}: "
+            f"{found['state']}, {duration(found['elapsed_s'])}, on {found['where']}",
+            style="bold",
+        ),
+        _arms(found["arms"]),
+    ]
+    if best := found["best"]:
+        parts.append(
+            f"best {best['run_id']} hidden {widths(best['hidden'])} "
+            f"val {number(best['val_loss'])}"
+        )
+    if target := found["target"]:
+        parts.append(
+            f"target val {number(target['val_loss'])}, at most "
+            f"{target['max_params']} parameters"
+        )
+    return [*parts, *_drivers(found)]
+
+
+def _arms(arms: Mapping[str, Status]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("arm", "done", "failed", "in flight", "best val", "hidden"):
+        table.add_column(name, no_wrap=name == "arm")
+    for arm, row in arms.items():
+        table.add_row(
+            arm,
+            str(row["done"]),
+            str(row["failed"]),
+            str(row["in_flight"]),
+            number(row["best_val_loss"]),
+            widths(row["best_hidden"]) if row["best_hidden"] else UNKNOWN,
+        )
+    return table
+
+
+def _drivers(found: Status) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    if found["resumed"]:
+        parts.append(
+            f"resumed {found['resumed']} times; {found['retries']} runs started again"
+        )
+    if writer := found["writer"]:
+        parts.append(
+            f"written by pid {writer['pid']} on {writer['host']} "
+            f"(heartbeat {writer['heartbeat_s']:.0f} s ago)"
+        )
+    elif found["state"] in {"stopped", "interrupted"}:
+        parts.append(Text(f"nobody works on it; type: senn-ray resume {found['run']}"))
+    return parts
