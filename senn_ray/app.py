@@ -195,6 +195,29 @@ def status(folder: Path) -> dict[str, Any]:
     return {"run": str(folder), **found, "writer": heart}
 
 
+def export(folder: Path, *, pick: str | None = None) -> Path:
+    """Write the network of a run as files that need torch only.
+
+    Args:
+        folder: A run folder.
+        pick: The run (default: the one of median validation loss).
+
+    Returns:
+        The folder of the model, ``model/``.
+    """
+    from senn_ray.search.job import gather
+    from senn_ray.search.pick import pick as choose
+    from senn_ray.training.export import export
+
+    folder = folder.expanduser().absolute()
+    job = gather(journal.read(folder))
+    networks = {p.parent.name: p for p in folder.glob("checkpoints/*/final.pt")}
+    record = choose(job.records, pick, is_kept=networks.__contains__)
+    raw = _same_data(run_folder.recorded_plan(folder), folder)
+    export(record, networks[record.run_id], raw, folder / "model")
+    return folder / "model"
+
+
 def report(folder: Path) -> Path:
     """Compute summary, tables and page again, from the journal alone.
 

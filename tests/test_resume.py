@@ -77,6 +77,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> app.JobResult:
     return app.grow(settings(), out=out, executor=app.in_process)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [0, 3])
 def test_killed_by_sigkill_and_resumed_gives_the_same_tables(
     tmp_path: Path, undisturbed: app.JobResult, runs: int

@@ -87,6 +87,7 @@ def build(settings: Settings) -> App:
         verbs.resume,
         verbs.status,
         verbs.report,
+        verbs.export,
         verbs.submit,
         verbs.doctor,
     )

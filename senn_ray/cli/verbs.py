@@ -167,6 +167,28 @@ def report(run: Path, /, *, common: Common = NO_FLAGS) -> int:
     return 0
 
 
+def export(run: Path, /, *, pick: str | None = None, common: Common = NO_FLAGS) -> int:
+    """Write a network as a model folder that needs torch only.
+
+    Args:
+        run: Run folder.
+        pick: Run whose network is taken (default: the one of median validation loss,
+            on the most examples).
+        common: Flags of every verb.
+    """
+    from senn_ray import app
+
+    model = app.export(run, pick=pick)
+    if common.json:
+        print(json.dumps({"model": str(model)}))
+    else:
+        _console(common).print(f"model {model}", soft_wrap=True)
+        _console(common).print(
+            f"how to use it {model / 'MODEL_CARD.md'}", soft_wrap=True
+        )
+    return 0
+
+
 def submit(
     *verb: str,
     address: str,

@@ -1,0 +1,114 @@
+"""The model card: what a network is, how good, and how to use it without senn-ray."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from senn_ray.records import RunRecord
+
+CARD = """# {dataset}: a network of {hidden} hidden units, grown from {start}
+
+| | |
+|---|---|
+| data | {dataset}, {per_class} training examples per class, {n_train} in all |
+| network | {num_inputs} inputs, {hidden} hidden ({activation}), {num_outputs} outputs |
+| parameters | {params} |
+| run | {run_id}, seed {seed}, stopped: {stop_reason} |
+| cost | {steps} steps, {device_s:.1f} device-seconds |
+| training loss | {train_loss} |
+| validation loss | {val_loss} (accuracy {val_accuracy}) |
+| test loss | {test_loss} (accuracy {test_accuracy}) |
+
+Losses are {unit}. The validation loss is the least one at the final size. The test
+values were measured again on `model.pt2` when it was written, and agree with the run.
+
+**Input**: float32 `[batch, {num_inputs}]`, any batch size; **raw** features as the data
+set has them ({dtype}, shape {shape}, flattened): the standardisation is inside.
+**Output**: `[batch, {num_outputs}]`, {outputs}.
+
+## Use it
+
+```python
+import torch
+
+model = torch.export.load("model.pt2").module()
+x = torch.zeros(5, {num_inputs})  # raw features
+print(model(x){use})
+```
+
+Without `torch.export`, from the weights:
+
+```python
+import json, torch
+
+spec = json.load(open("architecture.json"))
+state = torch.load("weights.pt", weights_only=True)
+activation = getattr(torch.nn.functional, spec["activation"])
+
+def model(x):
+    a = (x.float() - state["shift"]) / state["scale"]
+    for i in range(len(spec["hidden"]) + 1):
+        a = activation(a) if i else a
+        a = a @ state[f"layers.{{i}}.weight"].T + state[f"layers.{{i}}.bias"]
+    return a
+```
+
+## Limits
+
+It knows only examples like those of {dataset}. Nothing was done about fairness, drift
+or adversarial inputs. The size was chosen by growing, for this data and this budget.
+"""
+
+
+def model_card(
+    record: RunRecord,
+    facts: Mapping[str, Any],
+    test_loss: float,
+    test_accuracy: float | None,
+) -> str:
+    """Write the card of an exported network.
+
+    Args:
+        record: The run.
+        facts: The contents of ``architecture.json``.
+        test_loss: Measured on the exported program.
+        test_accuracy: The same; nothing for a regression.
+    """
+    classes = facts["task"] == "classification"
+    return CARD.format(
+        dataset=record.dataset,
+        per_class=record.per_class,
+        n_train=record.n_train,
+        hidden=_widths(record.hidden),
+        start=_widths(record.hidden_start),
+        activation=facts["activation"],
+        num_inputs=facts["num_inputs"],
+        num_outputs=facts["num_outputs"],
+        dtype=facts["feature_dtype"],
+        shape=facts["feature_shape"],
+        params=record.params,
+        run_id=record.run_id,
+        seed=record.seed,
+        stop_reason=record.stop_reason,
+        steps=record.cost.steps,
+        device_s=record.cost.device_s,
+        train_loss=_number(record.train_loss),
+        val_loss=_number(record.val_loss),
+        val_accuracy=_share(record.val_accuracy),
+        test_loss=_number(test_loss),
+        test_accuracy=_share(test_accuracy),
+        unit="cross-entropies in nats" if classes else "halves of mean squared errors",
+        outputs="logits; softmax gives probabilities" if classes else "the targets",
+        use=".argmax(1)" if classes else "",
+    )
+
+
+def _widths(hidden: tuple[int, ...]) -> str:
+    return "-".join(map(str, hidden))
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.6g}"
+
+
+def _share(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.2%}"

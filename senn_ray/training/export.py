@@ -1,0 +1,169 @@
+"""Export: a network as files that need torch and nothing of senn-ray.
+
+``model.pt2`` is a ``torch.export`` program from raw features (as the data set has them:
+pixels are not scaled) to outputs; the standardisation is inside. Any batch size.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from senn_ray.errors import DataError
+from senn_ray.maths.losses import loss
+from senn_ray.nets.mlp import ACTIVATIONS, MLP, checksum
+from senn_ray.records import RunRecord
+from senn_ray.training import checkpoint
+from senn_ray.training.card import model_card
+from senn_ray.training.data import Examples, RawData
+from senn_ray.training.splits import test_examples
+
+CHUNK = 8192
+TOLERANCE = 1e-4
+"""On the test loss: layers are computed in one product, sums differ in the last bits."""
+
+
+class Portable(nn.Module):
+    """Standardisation and plain linear layers; what is exported."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, net: MLP, shift: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("shift", shift.clone())
+        self.register_buffer("scale", scale.clone())
+        self.layers = nn.ModuleList(_linear(W.detach()) for W in net.weights)
+        self.activation = ACTIVATIONS[net.activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute outputs [n, n_out] from raw float32 features [n, n_in]."""
+        a = (x - self.shift) / self.scale
+        for i, layer in enumerate(self.layers):
+            a = layer(self.activation(a) if i else a)
+        return a
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """How good the exported program is on the test examples."""
+
+    loss: float
+    accuracy: float | None
+
+
+def export(record: RunRecord, source: Path, raw: RawData, folder: Path) -> Measured:
+    """Write the files of a model, and check that they do what the record says.
+
+    Args:
+        record: The run.
+        source: Its checkpoint.
+        raw: The data set that it was trained on.
+        folder: Where the files go; what is there is replaced.
+
+    Returns:
+        What the program, read back, measures on the test examples.
+
+    Raises:
+        DataError: if the network is not the one of the record.
+    """
+    net = checkpoint.load(source)
+    if record.checksum is not None and checksum(net) != record.checksum:
+        raise DataError(
+            f"{source} is not the network that {record.run_id} ended with; restore it"
+        )
+    examples = test_examples(raw)
+    model = Portable(net, examples.shift, examples.scale).eval()
+    fresh = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    _save_program(model, net.architecture().num_inputs, fresh / "model.pt2")
+    torch.save(model.state_dict(), fresh / "weights.pt")
+    facts = architecture(net, raw)
+    text = json.dumps(facts, indent=2) + "\n"
+    (fresh / "architecture.json").write_text(text, encoding="utf-8")
+    program = torch.export.load(fresh / "model.pt2").module()
+    measured = measure(program, examples, raw)
+    _compare(record, measured)
+    card = model_card(record, facts, measured.loss, measured.accuracy)
+    (fresh / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.replace(folder)
+    return measured
+
+
+def architecture(net: MLP, raw: RawData) -> dict[str, object]:
+    """Describe a network and its inputs, for readers without senn-ray.
+
+    Args:
+        net: The network.
+        raw: The data set.
+    """
+    shape = net.architecture()
+    return {
+        "kind": "mlp",
+        "task": raw.task,
+        "num_inputs": shape.num_inputs,
+        "feature_shape": list(raw.feature_shape),
+        "feature_dtype": str(raw.train_x.dtype),
+        "hidden": list(shape.hidden),
+        "num_outputs": shape.num_outputs,
+        "activation": shape.activation,
+        "parameters": shape.num_params(),
+        "standardisation": "inside: (x - shift) / scale",
+    }
+
+
+@torch.no_grad()
+def measure(
+    program: Callable[[Tensor], Tensor], part: Examples, raw: RawData
+) -> Measured:
+    """Measure a program on examples with raw features.
+
+    Args:
+        program: From raw float32 features to outputs.
+        part: The examples.
+        raw: The data set, for its task.
+    """
+    total, right = 0.0, 0
+    for x, y in zip(part.x.split(CHUNK), part.y.split(CHUNK), strict=True):
+        outputs = program(x.float())
+        total += loss(outputs, y, raw.task).item() * len(x)
+        if raw.task == "classification":
+            right += int((outputs.argmax(1) == y).sum())
+    known = raw.task == "classification"
+    return Measured(
+        loss=total / len(part), accuracy=right / len(part) if known else None
+    )
+
+
+def _linear(W: Tensor) -> nn.Linear:
+    layer = nn.Linear(W.shape[1] - 1, len(W))
+    with torch.no_grad():
+        layer.weight.copy_(W[:, :-1])
+        layer.bias.copy_(W[:, -1])
+    return layer.requires_grad_(requires_grad=False)
+
+
+def _save_program(model: Portable, num_inputs: int, path: Path) -> None:
+    program = torch.export.export(
+        model,
+        (torch.zeros(3, num_inputs),),
+        dynamic_shapes={"x": {0: torch.export.Dim("batch")}},
+    )
+    torch.export.save(program, path)
+
+
+def _compare(record: RunRecord, measured: Measured) -> None:
+    recorded = record.test_loss
+    if recorded is None:
+        return
+    if abs(measured.loss - recorded) > TOLERANCE * max(abs(recorded), 1.0):
+        raise DataError(
+            f"the exported program has a test loss of {measured.loss:.6g}, but "
+            f"{record.run_id} was recorded with {recorded:.6g}: the data set has changed"
+        )
