@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from senn_ray.records import RunRecord
@@ -16,6 +17,7 @@ MARKS = {
     "rejected": ("rejected proposal", "x", MUTED),
     "prune": ("removal", "v", ARMS["tpe_pareto"][0]),
 }
+LEAST_SHOWN = 1e-9
 Row = tuple[Any, ...]
 
 
@@ -78,12 +80,15 @@ def promises(records: Sequence[RunRecord]) -> Figure | None:
         f"{len(rows)} growth checks with accepted proposals. Across: half the sum of "
         f"their score gains, the drop that was promised. Up: the drop of the loss on "
         f"the decision examples until the next check, which includes the training in "
-        f"between; {kept} are on or above the diagonal of equality."
+        f"between; {kept} are on or above the line of equality."
     )
     with canvas(name, height_in=3.6) as (drawn, [panel]):
         panel.scatter(promised, realised, s=16, color=SENN, alpha=0.7, linewidths=0)
-        ends = [min(promised), max(promised)]
-        panel.plot(ends, ends, color=INK, linewidth=0.8, label="realised = promised")
+        # Many points: where only one axis is logarithmic, equality is a curve.
+        places = np.geomspace(max(min(promised), LEAST_SHOWN), max(promised), 100)
+        panel.plot(
+            places, places, color=INK, linewidth=0.8, label="realised = promised"
+        )
         log_scale(panel, "x", promised)
         log_scale(panel, "y", realised)
         panel.set_xlabel("promised drop (nats)")

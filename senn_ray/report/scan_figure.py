@@ -53,14 +53,12 @@ def width_against_examples(summary: Mapping[str, Any]) -> Figure | None:
         return None
     sizes = [row for row in summary["by_size"] if row["examples_per_class"]]
     hollow = sum(not cell["converged"] for cell in cells)
-    open_ones = {0: "all did", 1: "1 hollow one did not"}.get(
-        hollow, f"{hollow} hollow ones did not"
-    )
+    ended = f"Filled points converged, hollow ones ({hollow}) did not."
     description = (
         f"{len(cells)} self-expanding runs on nested subsets of {summary['dataset']}, "
         "one point each; the lines join the medians of each size (widths: of "
-        f"converged runs). Points of one size are set a little apart. Filled points "
-        f"converged, {open_ones}. {trend(summary['fit'])}"
+        f"converged runs). Points of one size are set a little apart. "
+        f"{ended if hollow else 'All converged.'} {trend(summary['fit'])}"
     )
     plain = _plain(summary, sizes)
     with _drawn(cells, sizes, plain, STAND_IN) as drawn:

@@ -12,7 +12,7 @@ import pytest
 from senn_ray.errors import DataError
 from senn_ray.events import Event, JobStarted, RunFinished
 from senn_ray.records import Expansion, RunRecord
-from senn_ray.report import page
+from senn_ray.report import growth_figures, page
 from senn_ray.search import journal
 from senn_ray.search.summary import summarise
 from tests.search.test_summary import job_events
@@ -222,3 +222,24 @@ def test_equal_folders_give_equal_pages(tmp_path) -> None:
 def test_without_a_summary_it_says_what_to_type(tmp_path) -> None:
     with pytest.raises(DataError, match=rf"senn-ray report {tmp_path}"):
         page.write(tmp_path)
+
+
+def test_the_line_of_equality_bends_where_one_axis_is_logarithmic() -> None:
+    drops = ((0.002, 0.1), (2.0, -0.1), (0.2, 0.3))
+    marks = [
+        dataclasses.replace(GROWTH[0], step=n, score_gain=2 * gain, loss_after=1 - drop)
+        for n, (gain, drop) in enumerate(drops)
+    ]
+    record = next(e.record for e in job_events("grow") if isinstance(e, RunFinished))
+    record = dataclasses.replace(record, expansions=tuple(marks))
+    figure = growth_figures.promises([record])
+    assert figure is not None
+    root = ElementTree.fromstring(figure.svg)
+    paths = [path.get("d") or "" for path in root.iter() if path.tag.endswith("path")]
+    curves = [re.findall(r"[ML] (\S+) (\S+)", path) for path in paths]
+    line = max(curves, key=len)
+    (x0, y0), (x1, y1), (x2, y2) = (
+        tuple(map(float, line[n])) for n in (0, len(line) // 2, -1)
+    )
+    straight = y0 + (y2 - y0) * (x1 - x0) / (x2 - x0)
+    assert abs(y1 - straight) > 0.1 * abs(y2 - y0)

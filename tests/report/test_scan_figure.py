@@ -103,10 +103,11 @@ def test_runs_that_did_not_converge_are_hollow() -> None:
     assert figure is not None
     assert FILLED in figure.svg
     assert HOLLOW in figure.svg
-    assert "1 hollow one" in figure.caption
+    assert "hollow ones (1) did not" in figure.caption
     other = width_against_examples(clean)
     assert other is not None
     assert HOLLOW not in other.svg
+    assert "All converged" in other.caption
 
 
 def test_the_axes_name_the_sizes_that_were_visited() -> None:
