@@ -112,7 +112,7 @@ class RunRecord:
     n_train: int
     train_loss: float | None
     val_loss: float | None
-    """Least validation loss among evaluations at the final size: the run's score."""
+    """Of the network of least validation loss, at the final size: the run's score."""
     val_accuracy: float | None
     test_loss: float | None
     test_accuracy: float | None

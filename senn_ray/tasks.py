@@ -53,9 +53,9 @@ def train_run(
         trace = run(replica, schedule, on_progress)
     except DivergedError as error:
         return _diverged(replica, str(error), started)
-    train = evaluate(replica, replica.train)
+    train = evaluate(replica, replica.net, replica.train)
     test = (
-        evaluate(replica, _on(test_examples(raw), device))
+        evaluate(replica, replica.net, _on(test_examples(raw), device))
         if spec.evaluate_test
         else None
     )
@@ -116,8 +116,8 @@ def _complete(
         state="complete",
         stop_reason=stop_reason(replica, trace),
         train_loss=train.loss,
-        val_loss=best.val_loss if best else None,
-        val_accuracy=best.val_accuracy if best else None,
+        val_loss=best.loss if best else None,
+        val_accuracy=best.accuracy if best else None,
         test_loss=test.loss if test else None,
         test_accuracy=test.accuracy if test else None,
         checks=trace.checks,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from senn_ray.maths.losses import loss
+from senn_ray.nets.mlp import MLP
 from senn_ray.training.data import Examples
 from senn_ray.training.ledger import FORWARD
 from senn_ray.training.replica import Replica
@@ -22,11 +23,12 @@ class Quality:
 
 
 @torch.no_grad()
-def evaluate(replica: Replica, part: Examples) -> Quality:
+def evaluate(replica: Replica, net: MLP, part: Examples) -> Quality:
     """Measure the network on every example of a part, shared over the gang.
 
     Args:
-        replica: The network.
+        replica: Who measures.
+        net: The network, of the replica's present size.
         part: The examples.
 
     Returns:
@@ -36,7 +38,7 @@ def evaluate(replica: Replica, part: Examples) -> Quality:
     total = part.shift.new_zeros(2, dtype=torch.float64)
     for indices in own.split(CHUNK):
         x, y = part.batch(indices)
-        outputs = replica.net(x)
+        outputs = net(x)
         total[0] += loss(outputs, y, replica.task).double() * len(x)
         if replica.task == "classification":
             total[1] += (outputs.argmax(1) == y).sum()

@@ -172,6 +172,8 @@ class Grower:
             zeros = fan_in.new_zeros(missing)
             fan_in = torch.cat([fan_in[:-1], zeros, fan_in[-1:]])
         widen(replica.net, change, fan_in)
+        if replica.best is not None:
+            widen(replica.best, change, fan_in)
         replica.optimizer.reshape(change)
         replica.births[pool.index].append(step)
         pool.take(k, replica)

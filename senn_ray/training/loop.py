@@ -1,17 +1,17 @@
 """The one loop of a training run: measure, prune, grow, step; for growing and fixed."""
 
+import copy
 import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
 
 from senn_ray.errors import DivergedError
 from senn_ray.maths.losses import loss
 from senn_ray.records import Evaluation, Expansion, Progress, StopReason
-from senn_ray.training.evaluate import evaluate
+from senn_ray.training.evaluate import Quality, evaluate
 from senn_ray.training.growth import Grower
 from senn_ray.training.ledger import TRAINING, moment_flops
 from senn_ray.training.natural import Natural
@@ -36,16 +36,16 @@ class Trace:
     confirmed: bool = False
     """Whether a last check, on the annealed network, accepted nothing."""
     current_score: float | None = None
-    best: Evaluation | None = None
-    """The evaluation of least validation loss at the present size."""
-    best_weights: list[Tensor] = field(default_factory=list)
+    best: Quality | None = None
+    """Of the best network so far, at the present size, on validation examples."""
 
 
 def run(replica: Replica, schedule: Schedule, on_progress: OnProgress | None) -> Trace:
     """Train a replica to the end of its schedule.
 
-    The network is left with the weights of its best evaluation at its final size: the
-    same early stopping for growing and fixed runs.
+    The run ends with the network of its least validation loss: the same early stopping
+    for growing and fixed runs. Surgery changes that network alike, so that it has the
+    final size even if the least loss was met before.
 
     Args:
         replica: The network and its data; changed in place.
@@ -74,7 +74,7 @@ def run(replica: Replica, schedule: Schedule, on_progress: OnProgress | None) ->
         with replica.ledger.growing():
             trace.confirmed = grower.confirm(schedule.steps)
             trace.checks += 1
-    replica.net.weights = nn.ParameterList(map(nn.Parameter, trace.best_weights))
+    replica.net = replica.best or replica.net
     return trace
 
 
@@ -125,6 +125,8 @@ def _change_size(
         removals = prune_cheapest(replica, step, born_before=born_before)
         trace.pruned_last = len(removals)
         trace.expansions += removals
+        if removals and replica.best is not None:
+            trace.best = evaluate(replica, replica.best, replica.val)
     if schedule.checks_growth(step) and not grower.at_cap():
         check = grower.check(step)
         trace.checks += 1
@@ -145,7 +147,7 @@ def _realised(events: list[Expansion], loss_now: float) -> list[Expansion]:
 def _evaluate(
     replica: Replica, schedule: Schedule, step: int, trace: Trace, losses: list[float]
 ) -> None:
-    quality = evaluate(replica, replica.val)
+    quality = evaluate(replica, replica.net, replica.val)
     if not math.isfinite(quality.loss):
         raise DivergedError(f"validation loss became {quality.loss} at step {step}")
     evaluation = Evaluation(
@@ -161,10 +163,9 @@ def _evaluate(
         current_score=trace.current_score,
     )
     trace.evaluations.append(evaluation)
-    best = trace.best
-    if not best or best.hidden != replica.hidden or quality.loss < best.val_loss:
-        trace.best = evaluation
-        trace.best_weights = [w.detach().clone() for w in replica.net.weights]
+    if trace.best is None or quality.loss < trace.best.loss:
+        trace.best = quality
+        replica.best = copy.deepcopy(replica.net)
 
 
 def _progress(replica: Replica, schedule: Schedule, trace: Trace) -> Progress:

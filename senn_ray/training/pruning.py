@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from senn_ray.maths.removal import removal_cost
 from senn_ray.nets.capture import Layer, capture, merge
+from senn_ray.nets.mlp import MLP
 from senn_ray.nets.surgery import Prune, prune
 from senn_ray.records import Expansion
 from senn_ray.training.ledger import FORWARD, moment_flops
@@ -48,17 +49,19 @@ def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Exp
     order = torch.randperm(count, generator=replica.generator("pruning", step))
     chosen = order[: growth.decision_examples]
     events: list[Expansion] = []
-    loss, layers = _measure(replica, chosen)
+    loss, layers = _measure(replica, replica.net, chosen)
     while True:
         removal = _cheapest(replica, layers, len(chosen), born_before)
         if removal.cost > growth.removal_threshold:
             return events
         weights, before = list(replica.net.weights), replica.hidden
         prune(replica.net, removal.change, removal.A)
-        after, layers = _measure(replica, chosen)
+        after, layers = _measure(replica, replica.net, chosen)
         if after - loss > 2 * growth.removal_threshold:
             replica.net.weights = nn.ParameterList(weights)
             return events
+        if replica.best is not None:
+            _prune_best(replica, replica.best, removal.change, chosen)
         replica.optimizer.reshape(removal.change)
         del replica.births[removal.change.site][removal.change.index]
         events.append(
@@ -67,10 +70,22 @@ def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Exp
         loss = after
 
 
-def _measure(replica: Replica, chosen: Tensor) -> tuple[float, list[Layer]]:
+def _prune_best(replica: Replica, best: MLP, change: Prune, chosen: Tensor) -> None:
+    """Remove the same neuron from the best network, with its own compensation."""
+    _, layers = _measure(replica, best, chosen)
+    prune(best, change, _moment(replica, layers[change.site].inputs, len(chosen)))
+
+
+def _moment(replica: Replica, inputs: Tensor, count: int) -> Tensor:
+    (A,) = replica.reduce([inputs.T @ inputs])
+    replica.ledger.count(moment_flops(count, len(A)))
+    return _damped(A / count, INPUT_DAMPING)
+
+
+def _measure(replica: Replica, net: MLP, chosen: Tensor) -> tuple[float, list[Layer]]:
     """Return the mean loss, and the layers that hidden neurons feed."""
     captured = merge([
-        capture(replica.net, x, y, replica.task, first=1)
+        capture(net, x, y, replica.task, first=1)
         for x, y in replica.batches(replica.shard(chosen))
     ])
     (total,) = replica.reduce([captured.loss[None]])
@@ -84,9 +99,9 @@ def _cheapest(
     """Find the cheapest neuron of all sites; infinitely dear if none may go."""
     removals = []
     for site, layer in enumerate(layers):
-        A, G = replica.reduce([layer.inputs.T @ layer.inputs, layer.curvature])
-        replica.ledger.count(moment_flops(count, len(A)))
-        A, G = _damped(A / count, INPUT_DAMPING), _damped(G / count, OUTPUT_DAMPING)
+        A = _moment(replica, layer.inputs, count)
+        (G,) = replica.reduce([layer.curvature])
+        G = _damped(G / count, OUTPUT_DAMPING)
         cost = removal_cost(replica.net.weights[site + 1].detach(), A, G)[:-1]
         births = replica.births[site]
         young = torch.tensor([born >= born_before for born in births])

@@ -34,6 +34,9 @@ class Replica:
     ledger: Ledger
     births: list[list[int]]
     """Per hidden layer, the step at which each neuron was added; 0 at the start."""
+    best: MLP | None = None
+    """The network as it was at its best evaluation; surgery changes it alike, so it
+    always has the present size."""
 
     @property
     def hidden(self) -> tuple[int, ...]:
