@@ -31,7 +31,8 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
         WORDS | {"search.journal"},
         {"pyarrow", "matplotlib", "jinja2", "numpy"},
     ),
-    "app": (EVERYTHING | {"folder", "lock"}, {"pyarrow"}),
+    "app": (EVERYTHING | {"folder", "lock", "jobs"}, {"pyarrow"}),
+    "jobs": (EVERYTHING | {"folder", "lock"}, {"pyarrow"}),
     "folder": (EVERYTHING, {"numpy", "yaml"}),
     "lock": (WORDS, {"filelock"}),
     "cli": (
