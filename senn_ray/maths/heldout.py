@@ -69,7 +69,7 @@ def most_additions(
 
     N_s < 1 + ln(λ/α) / ln(1 + τ): the first accepted addition lifts the score above α,
     every further one multiplies it by more than 1 + τ, and it stays below λ (Mitchell
-    et al. 2023, 3.2; senn.md 1.3).
+    et al. 2023, 3.2).
 
     Args:
         ceiling: λ, the score that no inputs can exceed.

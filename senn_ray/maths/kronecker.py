@@ -60,7 +60,7 @@ def expansion_score(dW: Tensor, chol_A: Tensor, chol_G: Tensor) -> Tensor:
 def score_ceiling(gradients: Tensor, chol_G: Tensor) -> Tensor:
     """Bound the score any inputs could reach: λ = Tr[G⁻¹ E[g gᵀ]].
 
-    Bessel's inequality in the G⁻¹ metric: η <= λ for every set of inputs (senn.md 1.3).
+    Bessel's inequality in the G⁻¹ metric: η <= λ for every set of inputs.
 
     Args:
         gradients: Per-example output gradients g [n, n_out].

@@ -4,7 +4,7 @@ When input i of a linear layer with weights W [n_out, n_in] is removed, the rema
 weights can take over what they can: W_r += w_i A_ir A_rr⁻¹. The function then changes by
 w_i (a_i - A_ir A_rr⁻¹ a_r), whose second moment is 1/[A⁻¹]_ii, so the loss rises by
 
-    cost_i = ½ |w_i - n_i|²_G / [A⁻¹]_ii      (in nats; senn.md 1.9)
+    cost_i = ½ |w_i - n_i|²_G / [A⁻¹]_ii      (in nats)
 
 with n the natural step still to be taken (zero for a trained layer). The same number
 is half the score gain of adding the neuron back: one currency for growing and pruning.

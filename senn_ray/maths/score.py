@@ -2,7 +2,7 @@
 
 A neuron that is added to a layer with activations a (its fan-out weights are zero) adds
 the column c(x) to the inputs of the next linear layer. What it can do that the present
-inputs cannot is in the residuals (Mitchell et al. 2023, Theorem 3.2; senn.md 1.5):
+inputs cannot is in the residuals (Mitchell et al. 2023, Theorem 3.2):
 
     g_r = g - dW A⁻¹ a            residual gradient, once per site
     c_r = c - E[c aᵀ] A⁻¹ a       residual activation
@@ -132,8 +132,8 @@ def score_gain(site: Site, candidates: Tensor, *, reduce: Reduce) -> Gain:
     P, cross, power = P / site.weight, cross / site.weight, power / site.weight
     projection = torch.cholesky_solve(cross, site.chol_A)
     power = power + site.damping
-    # g is orthogonal to nothing under damping: E[g c_r] = E[g_r c] holds exactly,
-    # because both subtract the same E[g aᵀ](A + damping)⁻¹E[a c].
+    # One residual is enough: E[g_r c] = E[g c_r] exactly, also under damping, because
+    # both subtract the same E[g aᵀ](A + damping)⁻¹E[a c] from E[g c].
     schur = (power - (cross * projection).sum(0)).clamp_min(site.damping)
     whitened = torch.cholesky_solve(P, site.chol_G)
     numerator = (P * whitened).sum(0)

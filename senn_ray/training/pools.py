@@ -125,27 +125,9 @@ class Searcher:
     ) -> Pool:
         """Measure one site on both halves and optimise its candidates on the first."""
         growth, reduce = self.replica.spec.growth, self.replica.reduce
-        chol_G = self._curvature(target)
-        search, heldout = (
-            measure_site(
-                target.inputs[half],
-                target.gradients[half],
-                chol_G,
-                damping=INPUT_DAMPING,
-                reduce=reduce,
-            )
-            for half in (slice(None, inputs.split), slice(inputs.split, None))
-        )
+        search, heldout = self._measure(target, inputs.split)
         own = inputs.coordinates[: inputs.split]
-        self.replica.ledger.count(
-            decision_flops(
-                examples=round(search.weight + heldout.weight),
-                inputs=len(inputs.whitening.mean),
-                rank=own.shape[1],
-                site=(search.dW.shape[1], search.dW.shape[0]),
-                searches=growth.candidates * (growth.ascent_steps + 1),
-            )
-        )
+        self._count(search, heldout, inputs)
         nonlinearity = self.replica.net.nonlinearity
         candidates = initial_candidates(
             search,
@@ -171,6 +153,33 @@ class Searcher:
             fan_in=inputs.whitening.fan_in(candidates),
             search_activations=values[: inputs.split],
             heldout_activations=values[inputs.split :],
+        )
+
+    def _measure(self, target: Layer, split: int) -> tuple[Site, Site]:
+        """Measure a site on both halves, with one damped G."""
+        chol_G = self._curvature(target)
+        search, heldout = (
+            measure_site(
+                target.inputs[half],
+                target.gradients[half],
+                chol_G,
+                damping=INPUT_DAMPING,
+                reduce=self.replica.reduce,
+            )
+            for half in (slice(None, split), slice(split, None))
+        )
+        return search, heldout
+
+    def _count(self, search: Site, heldout: Site, inputs: Inputs) -> None:
+        growth = self.replica.spec.growth
+        self.replica.ledger.count(
+            decision_flops(
+                examples=round(search.weight + heldout.weight),
+                inputs=len(inputs.whitening.mean),
+                rank=inputs.coordinates.shape[1],
+                site=(search.dW.shape[1], search.dW.shape[0]),
+                searches=growth.candidates * (growth.ascent_steps + 1),
+            )
         )
 
     def _curvature(self, target: Layer) -> Tensor:
