@@ -83,10 +83,10 @@ def _check_steps(
 ) -> Iterator[int]:
     # Early steps change much and are cheap to wait for; later checks are a constant
     # factor apart, so their number grows with the logarithm of the steps. In the
-    # cool-down, growth is asked for as long as there is time to train what it adds.
+    # cool-down every slice asks, as long as there is time to train what it adds.
     step = growth.check_every
     while step < cooldown_start:
         yield step
         step += max(growth.check_every, round(growth.check_spacing * step))
-    grace = GRACE_SLICES * slice_steps
-    yield from range(cooldown_start + grace, steps - grace + 1, grace)
+    last = steps - GRACE_SLICES * slice_steps
+    yield from range(cooldown_start + slice_steps, last + 1, slice_steps)
