@@ -56,6 +56,10 @@ class MLP(nn.Module):
             activation=self.activation,
         )
 
+    def tensors(self) -> list[Tensor]:
+        """List all parameters, in the order that ``rebuild`` takes them."""
+        return list(self.weights)
+
     def nonlinearity(self, z: Tensor) -> Tensor:
         """Apply the activation to pre-activations of any shape."""
         return ACTIVATIONS[self.activation](z)
@@ -153,10 +157,20 @@ def build(architecture: Architecture, generator: torch.Generator) -> MLP:
     return MLP(weights, architecture.activation)
 
 
+def rebuild(architecture: Architecture, tensors: list[Tensor]) -> MLP:
+    """Make a network from what ``architecture`` and ``tensors`` gave.
+
+    Args:
+        architecture: What the network is.
+        tensors: Its parameters.
+    """
+    return MLP(tensors, architecture.activation)
+
+
 def checksum(net: MLP) -> str:
     """Hash the architecture and the parameters, bit for bit."""
     digest = hashlib.sha256(repr(net.architecture()).encode())
-    for W in net.weights:
+    for W in net.tensors():
         digest.update(W.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from senn_ray.nets.mlp import MLP, Architecture
+from senn_ray.nets.mlp import MLP, Architecture, rebuild
 
 
 def save(net: MLP, path: Path) -> None:
@@ -21,7 +21,7 @@ def save(net: MLP, path: Path) -> None:
     torch.save(
         {
             "architecture": dataclasses.asdict(net.architecture()),
-            "weights": [w.detach().cpu() for w in net.weights],
+            "weights": [w.detach().cpu() for w in net.tensors()],
         },
         partial,
     )
@@ -38,5 +38,4 @@ def load(path: Path) -> MLP:
         The network, on the CPU.
     """
     values = torch.load(path, weights_only=True)
-    architecture = Architecture(**values["architecture"])
-    return MLP(values["weights"], architecture.activation)
+    return rebuild(Architecture(**values["architecture"]), values["weights"])
