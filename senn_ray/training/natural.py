@@ -1,5 +1,7 @@
 """Natural-gradient steps with Kronecker factors (K-FAC, Martens & Grosse 2015)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -106,6 +108,27 @@ class Natural:
                 self.G[site] = _delete(self.G[site], change.index)
                 self.A[site + 1] = _delete(self.A[site + 1], change.index)
         self._factors = []
+
+    def state(self) -> dict[str, Any]:
+        """Return velocity, running factors and their factorisations.
+
+        These could be computed again, but not bit for bit on another kind of processor.
+        """
+        return {
+            "velocity": self.velocity,
+            "A": self.A,
+            "G": self.G,
+            "weight": self.weight,
+            "steps": self.steps,
+            "factors": [list(pair) for pair in self._factors],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state`` gave."""
+        self.velocity = state["velocity"]
+        self.A, self.G = state["A"], state["G"]
+        self.weight, self.steps = state["weight"], state["steps"]
+        self._factors = [(chol_A, chol_G) for chol_A, chol_G in state["factors"]]
 
 
 def _insert(matrix: Tensor, at: int) -> Tensor:

@@ -4,7 +4,7 @@ They are ours, and not torch's, because their state must be reshaped by surgery 
 because importing torch.optim costs seconds in every worker.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -28,6 +28,18 @@ class Optimizer(Protocol):
 
     def reshape(self, change: Surgery) -> None:
         """Follow a surgery: old entries are carried, new ones start fresh."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next step depends on: numbers and tensors, not copied."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state`` gave.
+
+        Args:
+            state: Its tensors are taken over, not copied.
+        """
         ...
 
 
@@ -65,3 +77,12 @@ class AdamW:
         self.first = change.reshape(self.first)
         self.second = change.reshape(self.second)
         self.age = change.reshape(self.age)
+
+    def state(self) -> dict[str, Any]:
+        """Return the moments and the ages."""
+        return {"first": self.first, "second": self.second, "age": self.age}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state`` gave."""
+        self.first, self.second = state["first"], state["second"]
+        self.age = state["age"]
