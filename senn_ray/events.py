@@ -1,7 +1,7 @@
 """Events: what happens to a job, as the journal stores it and the console shows it."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from senn_ray.records import Progress, RunRecord, RunSpec
 
@@ -65,6 +65,15 @@ class TestOpened:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StopRequested:
+    """No run starts any more; the job ends when those in flight have finished."""
+
+    why: Literal["asked", "budget"]
+    detail: str = ""
+    """Of a budget: which one is used up, for people."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobEnded:
     """A job is over; nothing follows, unless it is resumed."""
 
@@ -80,5 +89,6 @@ Event = (
     | RunFinished
     | TargetLocked
     | TestOpened
+    | StopRequested
     | JobEnded
 )

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self
 
-from senn_ray.events import RunFinished, RunProgressed
+from senn_ray.events import RunFinished, RunProgressed, StopRequested
 from senn_ray.records import Cost, Progress, RunRecord, RunSpec
 
-Report = RunProgressed | RunFinished
+Report = RunProgressed | RunFinished | StopRequested
 RunFunction = Callable[[RunSpec, Callable[[Progress], None]], RunRecord]
 
 
@@ -83,6 +83,8 @@ def failed_record(spec: RunSpec, error: str, *, wall_s: float = 0.0) -> RunRecor
         checks=0,
         cost=Cost(device_s=wall_s * spec.workers),
         error=error,
+        lr=spec.train.lr,
+        weight_decay=spec.train.weight_decay,
     )
 
 

@@ -14,6 +14,7 @@ from senn_ray.events import (
     JobResumed,
     JobStarted,
     RunFinished,
+    StopRequested,
     TargetLocked,
     TestOpened,
 )
@@ -50,6 +51,10 @@ ARMS = {
     "max_once": max_once.wanted,
     "random": random.wanted,
 }
+
+
+# How a job ends that was told to stop: its state, and the exit code.
+ENDS = {"asked": ("stopped", 130), "budget": ("budget", 5)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +109,8 @@ class State:
     opened: frozenset[str] = frozenset()
     lost: tuple[RunSpec, ...] = ()
     """Runs that were in flight when the driver of a resumed job ended."""
+    stopping: StopRequested | None = None
+    """Why no run starts any more, until the job is resumed."""
 
 
 def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
@@ -111,17 +118,17 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
 
     Args:
         state: What is known.
-        event: The beginning of the job or of its continuation, a finished run, or a
-            proposed width; other events change nothing.
+        event: The beginning of the job or of its continuation, a finished run, a
+            proposed width, or a request to stop; other events change nothing.
 
     Returns:
         What is known then, and what to do, in order.
     """
     match event:
-        case JobStarted():
-            return _advance(state)
-        case JobResumed():
-            return _resume(state)
+        case JobStarted() | JobResumed():
+            return _begin(state)
+        case StopRequested():
+            return _advance(dataclasses.replace(state, stopping=event))
         case Proposed(key=key, width=width):
             return state, [Start(spec=fixed_spec(state.plan, key, width))]
         case RunFinished(record=record):
@@ -134,8 +141,8 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
             return state, []
 
 
-def _resume(state: State) -> tuple[State, list[Command]]:
-    """Repeat what the journal cannot tell was done, and go on.
+def _begin(state: State) -> tuple[State, list[Command]]:
+    """Repeat what the journal of a resumed job cannot tell was done, and go on.
 
     Studies are told all outcomes again (they ignore what they know), because the
     driver may have ended between writing an outcome and telling it.
@@ -152,6 +159,8 @@ def _resume(state: State) -> tuple[State, list[Command]]:
 
 def _advance(state: State) -> tuple[State, list[Command]]:
     state, locked = _lock(state)
+    if state.stopping is not None:
+        return state, [*locked, *_drain(state, state.stopping)]
     state, opened = _open_tests(state, wants := _all_wanted(state))
     fresh = [(k, w) for k, w in wants if k not in state.issued]
     free = state.capacity - len(state.issued) + len(state.finished)
@@ -162,6 +171,16 @@ def _advance(state: State) -> tuple[State, list[Command]]:
     over = not fresh and len(state.issued) == len(state.finished)
     ended: list[Command] = [Note(event=_ended(state))] if over else []
     return state, [*locked, *opened, *started, *ended]
+
+
+def _drain(state: State, request: StopRequested) -> list[Command]:
+    """End the job as soon as nothing is in flight; a resumed job starts the rest."""
+    if len(state.issued) > len(state.finished):
+        return []
+    if all(key in state.issued for key, _ in _all_wanted(state)):
+        return [Note(event=_ended(state))]
+    state_of, code = ENDS[request.why]
+    return [Note(event=JobEnded(state=state_of, exit_code=code))]
 
 
 def _lock(state: State) -> tuple[State, list[Command]]:
