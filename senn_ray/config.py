@@ -10,7 +10,23 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Activation = Literal["silu", "gelu", "tanh", "relu"]
-Arm = Literal["random", "tpe_pareto", "ladder_bisect", "max_once"]
+Arm = Literal[
+    "random",
+    "qmc",
+    "tpe",
+    "tpe_pareto",
+    "tpe_pruner",
+    "tpe_full",
+    "ladder",
+    "ladder_bisect",
+    "max_once",
+    "gradmax",
+    "no_growth_at_final",
+    "grid",
+]
+
+
+PAIR = 2
 
 
 class Section(BaseModel):
@@ -121,6 +137,11 @@ class GrowthConfig(Section):
     enabled: bool = Field(
         default=True, description="false trains the starting widths only"
     )
+    score: Literal["natural", "gradient", "random"] = Field(
+        default="natural",
+        description="how candidates are found: by the natural expansion score, or, as "
+        "controls, by the size of the gradient (as in GradMax) or at random",
+    )
     relative_threshold: float = Field(
         default=0.05, ge=0, description="least held-out gain over the current score"
     )
@@ -172,19 +193,43 @@ class BaselineConfig(Section):
 
     arms: tuple[Arm, ...] = Field(
         default=("random", "tpe_pareto", "ladder_bisect", "max_once"),
-        description="opponents of the self-expanding runs",
+        description="opponents of the self-expanding runs, and controls",
     )
-    max_trials: int = Field(default=32, ge=1, description="most runs of the random arm")
+    max_trials: int = Field(
+        default=32, ge=1, description="most runs of the arms random and qmc, in all"
+    )
     until_hits: int = Field(
-        default=8, ge=1, description="the random arm stops at these hits"
+        default=8, ge=1, description="the arms random and qmc stop at these hits"
     )
-    studies: int = Field(default=4, ge=1, description="independent tpe_pareto studies")
+    studies: int = Field(
+        default=4, ge=1, description="independent studies of each tpe arm"
+    )
     trials_per_study: int = Field(
-        default=8, ge=1, description="runs per tpe_pareto study"
+        default=8, ge=1, description="runs per study of a tpe arm, in all"
     )
     repeats: int = Field(
-        default=3, ge=1, description="repeats of ladder_bisect and max_once"
+        default=3, ge=1, description="repeats of ladders and max_once; seeds of grid"
     )
+    full_depth: int = Field(
+        default=3, ge=1, description="most hidden layers that tpe_full tries"
+    )
+    full_lr: tuple[float, ...] = Field(
+        default=(3e-4, 3e-2), description="least and greatest learning rate of tpe_full"
+    )
+    full_weight_decay: tuple[float, ...] = Field(
+        default=(1e-2, 10.0), description="least and greatest weight decay of tpe_full"
+    )
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> "BaselineConfig":
+        for name in ("full_lr", "full_weight_decay"):
+            ends = getattr(self, name)
+            if len(ends) != PAIR or not 0 < ends[0] < ends[1]:
+                raise ValueError(
+                    f"baseline.{name} needs two numbers above 0, the least first; got "
+                    f"{','.join(map(str, ends))}"
+                )
+        return self
 
 
 class CompareConfig(Section):

@@ -12,8 +12,10 @@ from pydantic import TypeAdapter
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
 
 Kind = Literal["grow", "fixed"]
-State = Literal["complete", "diverged", "failed"]
-StopReason = Literal["converged", "budget", "cap_hit", "schedule", "diverged", "error"]
+State = Literal["complete", "diverged", "failed", "pruned"]
+StopReason = Literal[
+    "converged", "budget", "cap_hit", "schedule", "diverged", "error", "pruned"
+]
 T = TypeVar("T")
 
 
@@ -35,6 +37,8 @@ class RunSpec:
     evaluate_test: bool = False
     checkpoint: str | None = None
     """Absolute path of the final network, ``weights_only``-loadable; or nothing."""
+    cutoffs: tuple[float | None, ...] = ()
+    """By evaluation: the run is pruned if its least validation loss is above."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +93,8 @@ class Cost:
     """Seconds times replicas."""
     growth_s: float = 0.0
     """Share of ``device_s`` spent on statistics, proposals and surgery."""
+    wasted_device_s: float = 0.0
+    """Spent in vain on failures of the infrastructure; not part of ``device_s``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +133,8 @@ class RunRecord:
     device_name: str = "cpu"
     started_utc_s: float = 0.0
     error: str | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -113,7 +113,7 @@ def _complete(
     best = trace.best
     return RunRecord(
         **_identity(replica, started),
-        state="complete",
+        state="pruned" if trace.pruned else "complete",
         stop_reason=stop_reason(replica, trace),
         train_loss=train.loss,
         val_loss=best.loss if best else None,
@@ -164,6 +164,8 @@ def _identity(replica: Replica, started: float) -> dict[str, Any]:
         "cost": replica.ledger.cost(),
         "device_name": _device_name(replica),
         "started_utc_s": started,
+        "lr": spec.train.lr,
+        "weight_decay": spec.train.weight_decay,
     }
 
 

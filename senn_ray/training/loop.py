@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -38,6 +38,8 @@ class Trace:
     current_score: float | None = None
     best: Quality | None = None
     """Of the best network so far, at the present size, on validation examples."""
+    pruned: bool = False
+    """Whether the run ended early, because others were better at the same step."""
 
 
 def run(replica: Replica, schedule: Schedule, on_progress: OnProgress | None) -> Trace:
@@ -68,6 +70,9 @@ def run(replica: Replica, schedule: Schedule, on_progress: OnProgress | None) ->
             if on_progress:
                 on_progress(_progress(replica, schedule, trace))
             losses = []
+            trace.pruned = is_pruned(replica.spec.cutoffs, trace.evaluations)
+        if trace.pruned:
+            break
         if step < schedule.steps:
             losses.append(train_step(replica, step, schedule.rate(step)))
     if growing:
@@ -168,6 +173,20 @@ def _evaluate(
         replica.best = copy.deepcopy(replica.net)
 
 
+def is_pruned(
+    cutoffs: Sequence[float | None], evaluations: Sequence[Evaluation]
+) -> bool:
+    """Tell whether a run ends here: its best so far is above the cutoff.
+
+    Args:
+        cutoffs: By evaluation; nothing where the run goes on in any case.
+        evaluations: All so far, at least one.
+    """
+    place = len(evaluations) - 1
+    cutoff = cutoffs[place] if place < len(cutoffs) else None
+    return cutoff is not None and min(e.val_loss for e in evaluations) > cutoff
+
+
 def _progress(replica: Replica, schedule: Schedule, trace: Trace) -> Progress:
     last = trace.evaluations[-1]
     return Progress(
@@ -193,8 +212,11 @@ def stop_reason(replica: Replica, trace: Trace) -> StopReason:
         trace: What it has been through.
 
     Returns:
-        ``schedule`` for a run of fixed size, else converged, cap_hit or budget.
+        ``schedule`` (or ``pruned``) for a run of fixed size, else converged, cap_hit
+        or budget.
     """
+    if trace.pruned:
+        return "pruned"
     growth = replica.spec.growth
     if replica.spec.kind == "fixed" or not growth.enabled:
         return "schedule"
