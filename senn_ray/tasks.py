@@ -13,15 +13,16 @@ from senn_ray.records import RunRecord, RunSpec
 from senn_ray.seeds import derive
 from senn_ray.training import checkpoint
 from senn_ray.training.data import Examples, RawData
-from senn_ray.training.evaluate import Quality, evaluate
+from senn_ray.training.evaluate import evaluate
 from senn_ray.training.ledger import Ledger
-from senn_ray.training.loop import OnProgress, Trace, run, stop_reason
+from senn_ray.training.loop import OnProgress, run, stop_reason
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
 from senn_ray.training.reducer import Reducer, SingleReducer
 from senn_ray.training.replica import Replica
 from senn_ray.training.schedule import make_schedule
 from senn_ray.training.splits import examples, split, test_examples
+from senn_ray.training.trace import Quality, Trace
 
 
 def train_run(

@@ -1,12 +1,12 @@
 """Checkpoints: the trained network on disk, loadable with ``weights_only=True``."""
 
-import dataclasses
 import os
 from pathlib import Path
 
 import torch
 
-from senn_ray.nets.mlp import MLP, Architecture, rebuild
+from senn_ray.nets.mlp import MLP
+from senn_ray.training.state import pack, unpack
 
 
 def save(net: MLP, path: Path) -> None:
@@ -18,13 +18,9 @@ def save(net: MLP, path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    torch.save(
-        {
-            "architecture": dataclasses.asdict(net.architecture()),
-            "weights": [w.detach().cpu() for w in net.tensors()],
-        },
-        partial,
-    )
+    packed = pack(net)
+    host = [tensor.cpu() for tensor in packed["weights"]]
+    torch.save({**packed, "weights": host}, partial)
     partial.replace(path)
 
 
@@ -37,5 +33,4 @@ def load(path: Path) -> MLP:
     Returns:
         The network, on the CPU.
     """
-    values = torch.load(path, weights_only=True)
-    return rebuild(Architecture(**values["architecture"]), values["weights"])
+    return unpack(torch.load(path, weights_only=True))

@@ -1,7 +1,5 @@
 """Evaluation: loss and accuracy over a whole part of a data set."""
 
-from dataclasses import dataclass
-
 import torch
 
 from senn_ray.maths.losses import loss
@@ -9,17 +7,9 @@ from senn_ray.nets.mlp import MLP
 from senn_ray.training.data import Examples
 from senn_ray.training.ledger import FORWARD
 from senn_ray.training.replica import Replica
+from senn_ray.training.trace import Quality
 
 CHUNK = 8192
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How good a network is."""
-
-    loss: float
-    accuracy: float | None
-    """Nothing for a regression."""
 
 
 @torch.no_grad()

@@ -44,12 +44,17 @@ def moment_flops(examples: int, size: int) -> float:
 
 
 class Ledger:
-    """Add up what a run uses, over the whole gang."""
+    """Add up what a run uses, over the whole gang.
+
+    The seconds of the present piece of a run are measured; those of pieces before it
+    (another size of the gang, another process) are carried.
+    """
 
     def __init__(self, replicas: int) -> None:
         self._replicas = replicas
         self._start = time.perf_counter()
-        self._growth_s = 0.0
+        self._wall_s = self._device_s = 0.0
+        self._growth_s = self._wasted_s = 0.0
         self.steps = 0
         self.sample_visits = 0
         self.flops = 0.0
@@ -76,18 +81,58 @@ class Ledger:
         try:
             yield
         finally:
-            self._growth_s += time.perf_counter() - start
+            self._growth_s += (time.perf_counter() - start) * self._replicas
 
     def wall_s(self) -> float:
-        """Return the seconds since the run began."""
-        return time.perf_counter() - self._start
+        """Return the seconds that the run has taken, lost work left out."""
+        return self._wall_s + time.perf_counter() - self._start
+
+    def resize(self, replicas: int) -> None:
+        """Count for another number of replicas from now on.
+
+        Args:
+            replicas: The size of the gang.
+        """
+        now = self.state()
+        self._replicas = replicas
+        self.restore(now)
+
+    def state(self) -> dict[str, float]:
+        """Return what was used so far."""
+        cost = self.cost()
+        return {
+            "steps": cost.steps,
+            "sample_visits": cost.sample_visits,
+            "flops": cost.flops,
+            "wall_s": self.wall_s(),
+            "device_s": cost.device_s,
+            "growth_s": cost.growth_s,
+            "wasted_s": cost.wasted_device_s,
+        }
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Go on counting from what ``state`` gave.
+
+        Args:
+            state: What was used before.
+        """
+        self.steps, self.sample_visits = (
+            int(state["steps"]),
+            int(state["sample_visits"]),
+        )
+        self.flops = state["flops"]
+        self._wall_s, self._device_s = state["wall_s"], state["device_s"]
+        self._growth_s, self._wasted_s = state["growth_s"], state["wasted_s"]
+        self._start = time.perf_counter()
 
     def cost(self) -> Cost:
         """Sum up."""
+        measured = time.perf_counter() - self._start
         return Cost(
             steps=self.steps,
             sample_visits=self.sample_visits,
             flops=self.flops,
-            device_s=self.wall_s() * self._replicas,
-            growth_s=self._growth_s * self._replicas,
+            device_s=self._device_s + measured * self._replicas,
+            growth_s=self._growth_s,
+            wasted_device_s=self._wasted_s,
         )

@@ -4,46 +4,36 @@ import copy
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 
 from senn_ray.errors import DivergedError
 from senn_ray.maths.losses import loss
 from senn_ray.records import Evaluation, Expansion, Progress, StopReason
-from senn_ray.training.evaluate import Quality, evaluate
+from senn_ray.training.evaluate import evaluate
 from senn_ray.training.growth import Grower
 from senn_ray.training.ledger import TRAINING, moment_flops
 from senn_ray.training.natural import Natural
 from senn_ray.training.pruning import prune_cheapest
 from senn_ray.training.replica import Replica
 from senn_ray.training.schedule import GRACE_SLICES, Schedule
+from senn_ray.training.trace import Trace
 
 OnProgress = Callable[[Progress], None]
+BeforeStep = Callable[[Replica], None]
 
 FLAT_SHARE, FLAT_NATS = 0.1, 0.01
 """A loss is flat if two evaluations differ by less; batches alone differ by some."""
 
 
-@dataclass
-class Trace:
-    """What a run has been through so far."""
-
-    evaluations: list[Evaluation] = field(default_factory=list)
-    expansions: list[Expansion] = field(default_factory=list)
-    checks: int = 0
-    pruned_last: int = 0
-    confirmed: bool = False
-    """Whether a last check, on the annealed network, accepted nothing."""
-    current_score: float | None = None
-    best: Quality | None = None
-    """Of the best network so far, at the present size, on validation examples."""
-    pruned: bool = False
-    """Whether the run ended early, because others were better at the same step."""
-
-
-def run(replica: Replica, schedule: Schedule, on_progress: OnProgress | None) -> Trace:
-    """Train a replica to the end of its schedule.
+def run(
+    replica: Replica,
+    schedule: Schedule,
+    on_progress: OnProgress | None,
+    *,
+    before_step: BeforeStep | None = None,
+) -> Trace:
+    """Train a replica from the step where it is to the end of its schedule.
 
     The run ends with the network of its least validation loss: the same early stopping
     for growing and fixed runs. Surgery changes that network alike, so that it has the
@@ -53,28 +43,28 @@ def run(replica: Replica, schedule: Schedule, on_progress: OnProgress | None) ->
         replica: The network and its data; changed in place.
         schedule: What happens when.
         on_progress: Told after every evaluation.
+        before_step: Shown the replica before every step, when its state is complete.
 
     Returns:
         The trace of the run. A loss that is no longer finite is a ``DivergedError``.
     """
-    trace = Trace()
-    grower = Grower(replica)
+    trace, grower = replica.trace, Grower(replica)
     growing = replica.spec.kind == "grow" and replica.spec.growth.enabled
-    losses: list[float] = []
-    for step in range(schedule.steps + 1):
+    while replica.step <= schedule.steps and not trace.pruned:
+        if before_step:
+            before_step(replica)
         if growing:
             with replica.ledger.growing():
-                _change_size(replica, grower, schedule, step, trace)
-        if schedule.evaluates(step):
-            _evaluate(replica, schedule, step, trace, losses)
+                _change_size(replica, grower, schedule)
+        if schedule.evaluates(replica.step):
+            _evaluate(replica, schedule)
             if on_progress:
-                on_progress(_progress(replica, schedule, trace))
-            losses = []
+                on_progress(_progress(replica, schedule))
             trace.pruned = is_pruned(replica.spec.cutoffs, trace.evaluations)
-        if trace.pruned:
-            break
-        if step < schedule.steps:
-            losses.append(train_step(replica, step, schedule.rate(step)))
+        if replica.step < schedule.steps and not trace.pruned:
+            rate = schedule.rate(replica.step)
+            trace.losses.append(train_step(replica, replica.step, rate))
+        replica.step += 1
     if growing:
         with replica.ledger.growing():
             trace.confirmed = grower.confirm(schedule.steps)
@@ -122,9 +112,8 @@ def train_step(replica: Replica, step: int, lr: float) -> float:
     return mean_loss
 
 
-def _change_size(
-    replica: Replica, grower: Grower, schedule: Schedule, step: int, trace: Trace
-) -> None:
+def _change_size(replica: Replica, grower: Grower, schedule: Schedule) -> None:
+    trace, step = replica.trace, replica.step
     if schedule.prunes(step):
         born_before = step - GRACE_SLICES * schedule.slice
         removals = prune_cheapest(replica, step, born_before=born_before)
@@ -149,9 +138,8 @@ def _realised(events: list[Expansion], loss_now: float) -> list[Expansion]:
     ]
 
 
-def _evaluate(
-    replica: Replica, schedule: Schedule, step: int, trace: Trace, losses: list[float]
-) -> None:
+def _evaluate(replica: Replica, schedule: Schedule) -> None:
+    trace, step = replica.trace, replica.step
     quality = evaluate(replica, replica.net, replica.val)
     if not math.isfinite(quality.loss):
         raise DivergedError(f"validation loss became {quality.loss} at step {step}")
@@ -159,7 +147,7 @@ def _evaluate(
         step=step,
         sample_visits=replica.ledger.sample_visits,
         device_s=replica.ledger.cost().device_s,
-        train_loss=sum(losses) / len(losses),
+        train_loss=sum(trace.losses) / len(trace.losses),
         val_loss=quality.loss,
         val_accuracy=quality.accuracy,
         lr=schedule.rate(min(step, schedule.steps - 1)),
@@ -168,6 +156,7 @@ def _evaluate(
         current_score=trace.current_score,
     )
     trace.evaluations.append(evaluation)
+    trace.losses = []
     if trace.best is None or quality.loss < trace.best.loss:
         trace.best = quality
         replica.best = copy.deepcopy(replica.net)
@@ -187,8 +176,8 @@ def is_pruned(
     return cutoff is not None and min(e.val_loss for e in evaluations) > cutoff
 
 
-def _progress(replica: Replica, schedule: Schedule, trace: Trace) -> Progress:
-    last = trace.evaluations[-1]
+def _progress(replica: Replica, schedule: Schedule) -> Progress:
+    last = replica.trace.evaluations[-1]
     return Progress(
         run_id=replica.spec.run_id,
         step=last.step,

@@ -64,7 +64,6 @@ class Searcher:
 
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
-        self._whitening: Whitening | None = None
 
     def search(self, step: int) -> tuple[float, list[Pool]]:
         """Find the best candidates of every site.
@@ -99,12 +98,12 @@ class Searcher:
 
     def _input_whitening(self, search: Tensor) -> Whitening:
         """Whiten the network's inputs, once: they do not change."""
-        if self._whitening is None:
+        if self.replica.whitening is None:
             x, _ = self.replica.train.batch(search)
-            self._whitening = self._whiten(x)
+            self.replica.whitening = self._whiten(x)
             examples = len(x) * self.replica.reducer.size
             self.replica.ledger.count(moment_flops(examples, x.shape[1]))
-        return self._whitening
+        return self.replica.whitening
 
     def _hidden_inputs(self, layer: Layer, split: int) -> Inputs:
         """Whiten a hidden layer as it is now: the inputs of the next site."""

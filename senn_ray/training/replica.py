@@ -1,12 +1,13 @@
 """A replica: the network of a run and everything that trains it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from senn_ray.maths.losses import Task
+from senn_ray.maths.proposals import Whitening
 from senn_ray.maths.score import Reduce
 from senn_ray.nets.mlp import MLP
 from senn_ray.records import RunSpec
@@ -16,6 +17,7 @@ from senn_ray.training.ledger import Ledger
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
 from senn_ray.training.reducer import Reducer, sum_all
+from senn_ray.training.trace import Trace
 
 BATCH = 4096
 
@@ -37,6 +39,11 @@ class Replica:
     best: MLP | None = None
     """The network as it was at its best evaluation; surgery changes it alike, so it
     always has the present size."""
+    whitening: Whitening | None = None
+    """Of the network's inputs: measured by the first decision, and kept."""
+    step: int = 0
+    """The next step to take."""
+    trace: Trace = field(default_factory=Trace)
 
     @property
     def hidden(self) -> tuple[int, ...]:

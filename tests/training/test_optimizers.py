@@ -3,7 +3,6 @@
 import copy
 
 import pytest
-import torch
 
 from senn_ray.tasks import prepare
 from senn_ray.training.loop import train_step
