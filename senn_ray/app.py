@@ -6,15 +6,16 @@ this module loads neither torch nor ray.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray import folder as run_folder
-from senn_ray import jobs, lock
+from senn_ray import jobs, lock, stopping
 from senn_ray.config import ClusterConfig, Config
 from senn_ray.errors import ConfigError, SennRayError
+from senn_ray.events import Event
 from senn_ray.jobs import JobResult, MakeExecutor, Observer
 from senn_ray.search import journal, protocol
 
@@ -128,6 +129,50 @@ def resume(
     return jobs.resume(folder, settings, observe=observe, executor=executor)
 
 
+def watch(
+    folder: Path,
+    *,
+    every_s: float = 1.0,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[tuple[dict[str, Any], list[Event]]]:
+    """Follow a job that another process runs, until nobody works on it any more.
+
+    Args:
+        folder: The run folder.
+        every_s: Seconds between two looks.
+        pause: Waits so long.
+
+    Yields:
+        What ``status`` gives, and what has happened since the last look.
+    """
+    mark, timed = journal.Mark(), list[tuple[float, Event]]()
+    while True:
+        news, mark = journal.read_on(folder, mark)
+        timed += news
+        found = _status(folder, timed)
+        yield found, [event for _, event in news]
+        if found["state"] != "running":
+            return
+        pause(every_s)
+
+
+def stop(folder: Path, *, now: bool = False) -> dict[str, Any]:
+    """Ask the process that works on a job to end it, on whatever host it is.
+
+    Args:
+        folder: The run folder.
+        now: Whether runs in flight are given up; else they finish first.
+
+    Returns:
+        What ``status`` gives; and ``asked``, whether there was anybody to ask.
+    """
+    found = status(folder)
+    asked = found["writer"] is not None
+    if asked:
+        stopping.request(folder, now=now)
+    return {**found, "asked": asked}
+
+
 def status(folder: Path) -> dict[str, Any]:
     """Tell where a job stands, also while another process runs it.
 
@@ -137,13 +182,17 @@ def status(folder: Path) -> dict[str, Any]:
     Returns:
         See ``senn_ray/search/status.py``; and ``run``, the folder.
     """
+    return _status(folder, journal.read_timed(folder))
+
+
+def _status(folder: Path, timed: list[tuple[float, Event]]) -> dict[str, Any]:
     from senn_ray.search.status import status
 
     folder, now = folder.expanduser().absolute(), time.time()
     writer = lock.writer(folder)
     if writer is not None and not writer.is_alive(now):
         writer = None
-    found = status(journal.read_timed(folder), now=now if writer else None)
+    found = status(timed, now=now if writer else None)
     heart = writer and {
         "pid": writer.pid,
         "host": writer.host,

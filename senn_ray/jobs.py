@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray import folder as run_folder
-from senn_ray import lock
+from senn_ray import lock, stopping
 from senn_ray.config import ClusterConfig, Config
 from senn_ray.errors import DataError
 from senn_ray.events import Event, JobEnded, JobResumed, JobStarted
@@ -184,6 +184,7 @@ def _coordinate(
     from senn_ray.search.arms.optuna_studies import OptunaStudies
     from senn_ray.search.coordinator import run_job
     from senn_ray.search.resume import restore
+    from senn_ray.search.stoppable import Stoppable
 
     before = run_folder.events(folder)
     state = restore(plan, before, capacity=executor.capacity)
@@ -196,11 +197,14 @@ def _coordinate(
         else JobStarted(verb=plan.verb, config=config, **facts)
     )
     path = folder / journal.FILE_NAME
-    with contextlib.closing(journal.Journal(path, guard=check)) as writer:
+    with (
+        contextlib.closing(journal.Journal(path, guard=check)) as writer,
+        stopping.obeyed(folder) as stop,
+    ):
         return run_job(
             state,
             first,
-            executor=executor,
+            executor=Stoppable(executor, stop),
             journal=writer,
             studies=OptunaStudies(plan, folder / "optuna"),
             observe=observe,

@@ -31,10 +31,11 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
         WORDS | {"search.journal"},
         {"pyarrow", "matplotlib", "jinja2", "numpy"},
     ),
-    "app": (EVERYTHING | {"folder", "lock", "jobs"}, {"pyarrow"}),
-    "jobs": (EVERYTHING | {"folder", "lock"}, {"pyarrow"}),
+    "app": (EVERYTHING | {"folder", "lock", "stopping", "jobs"}, {"pyarrow"}),
+    "jobs": (EVERYTHING | {"folder", "lock", "stopping"}, {"pyarrow"}),
     "folder": (EVERYTHING, {"numpy", "yaml"}),
     "lock": (WORDS, {"filelock"}),
+    "stopping": (WORDS, set()),
     "cli": (
         WORDS | {"app", "folder", "report"},
         {"cyclopts", "rich", "pydantic", "yaml"},

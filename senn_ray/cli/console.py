@@ -24,6 +24,7 @@ from senn_ray.events import (
     RunFinished,
     RunProgressed,
     RunSubmitted,
+    StopRequested,
     TargetLocked,
     TestOpened,
 )
@@ -78,13 +79,8 @@ def describe(event: Event) -> str | None:
             return _began(event)
         case RunFinished(record=record):
             return _finished(record)
-        case TargetLocked(val_loss=loss, max_params=params):
-            return (
-                f"target locked: val {number(loss)} (quality), and at most {params} "
-                "parameters (quality at size)"
-            )
-        case TestOpened(run_ids=runs):
-            return f"test data read, once, for {len(runs)} runs"
+        case TargetLocked() | TestOpened() | StopRequested():
+            return _decided(event)
         case _:
             return None
 
@@ -94,6 +90,17 @@ def _began(event: JobStarted | JobResumed) -> str:
         return f"{event.verb} on {event.where}"
     lost = len(event.resubmitted)
     return f"resumed on {event.where}; {lost} runs that were in flight start again"
+
+
+def _decided(event: TargetLocked | TestOpened | StopRequested) -> str:
+    if isinstance(event, TargetLocked):
+        return (
+            f"target locked: val {number(event.val_loss)} (quality), and at most "
+            f"{event.max_params} parameters (quality at size)"
+        )
+    if isinstance(event, TestOpened):
+        return f"test data read, once, for {len(event.run_ids)} runs"
+    return f"stopping ({event.detail or event.why}): runs in flight finish first"
 
 
 def _finished(record: RunRecord) -> str:

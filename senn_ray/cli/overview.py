@@ -39,6 +39,28 @@ def overview(found: Status) -> list[RenderableType]:
     return [*parts, *_drivers(found)]
 
 
+def stopping(found: Status, *, now: bool) -> str:
+    """Say what became of a request to stop a job.
+
+    Args:
+        found: What ``app.stop`` gave.
+        now: Whether runs in flight are to be given up.
+    """
+    if not found["asked"]:
+        over = found["state"] in {"complete", "failed"}
+        rest = "" if over else f"; senn-ray resume {found['run']} goes on"
+        return f"nobody works on this job ({found['state']}): nothing to stop{rest}"
+    writer = found["writer"]
+    flying = sum(arm["in_flight"] for arm in found["arms"].values())
+    what = (
+        "ends now" if now else f"ends when the runs in flight ({flying}) are finished"
+    )
+    return (
+        f"asked pid {writer['pid']} on {writer['host']}: the job {what}; "
+        f"look with: senn-ray watch {found['run']}"
+    )
+
+
 def _arms(arms: Mapping[str, Status]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("arm", "done", "failed", "in flight", "best val", "hidden"):
@@ -61,11 +83,13 @@ def _drivers(found: Status) -> list[RenderableType]:
         parts.append(
             f"resumed {found['resumed']} times; {found['retries']} runs started again"
         )
+    if found["stopping"]:
+        parts.append(f"told to stop ({found['stopping']}): no run starts any more")
     if writer := found["writer"]:
         parts.append(
             f"written by pid {writer['pid']} on {writer['host']} "
             f"(heartbeat {writer['heartbeat_s']:.0f} s ago)"
         )
-    elif found["state"] in {"stopped", "interrupted"}:
+    elif found["state"] in {"stopped", "interrupted", "budget"}:
         parts.append(Text(f"nobody works on it; type: senn-ray resume {found['run']}"))
     return parts

@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,6 +25,14 @@ FILE_NAME = "journal.jsonl"
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind) for kind in get_args(Event)
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """How far a journal has been read."""
+
+    offset: int = 0
+    lines: int = 0
 
 
 class Journal:
@@ -78,6 +87,19 @@ def read_timed(path: Path) -> list[tuple[float, Event]]:
 
     Args:
         path: The journal, or the run folder it lies in.
+    """
+    return read_on(path, Mark())[0]
+
+
+def read_on(path: Path, mark: Mark) -> tuple[list[tuple[float, Event]], Mark]:
+    """Read the events of a journal that came after a mark, each with its time.
+
+    Args:
+        path: The journal, or the run folder it lies in.
+        mark: How far it was read before.
+
+    Returns:
+        The events, and how far it has been read now; a torn last line is left out.
 
     Raises:
         DataError: if there is no journal, or a line before the last is damaged.
@@ -85,10 +107,16 @@ def read_timed(path: Path) -> list[tuple[float, Event]]:
     path = path / FILE_NAME if path.is_dir() else path
     if not path.is_file():
         raise DataError(f"{path}: no journal here; give the folder of a run")
-    *lines, torn = path.read_bytes().split(b"\n")
-    events = [_decode(line, path=path, number=n) for n, line in enumerate(lines, 1)]
-    del torn  # text after the last newline was never completed
-    return events
+    with path.open("rb") as file:
+        file.seek(mark.offset)
+        # Text after the last newline was never completed, or is being written.
+        *lines, torn = (text := file.read()).split(b"\n")
+    events = [
+        _decode(line, path=path, number=n)
+        for n, line in enumerate(lines, mark.lines + 1)
+    ]
+    end = mark.offset + len(text) - len(torn)
+    return events, Mark(offset=end, lines=mark.lines + len(lines))
 
 
 def _encode(event: Event, utc_s: float) -> bytes:

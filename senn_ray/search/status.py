@@ -3,11 +3,13 @@
 Contract; values that are not known are null::
 
     verb state exit_code dataset per_class seed where
-    state           running; stopped (no writer, resumable); interrupted; complete; failed
+    state           running; stopped (told to, or no writer); interrupted; budget;
+                    complete; failed
     elapsed_s       time that drivers have worked on it
     arms{arm: {done failed in_flight best_val_loss best_hidden}}
     best{run_id arm val_loss hidden}
     target{val_loss max_params}
+    stopping        why no run starts any more: asked or budget
     resumed         times that it was resumed
     retries         runs that had to start again because their driver ended
     writer{pid host heartbeat_s}    who writes into the folder
@@ -23,6 +25,7 @@ from senn_ray.events import (
     JobResumed,
     JobStarted,
     RunSubmitted,
+    StopRequested,
 )
 from senn_ray.records import RunRecord
 from senn_ray.search.job import RUNNING, Job, gather
@@ -59,6 +62,7 @@ def status(timed: Timed, *, now: float | None) -> dict[str, Any]:
         "best": best and {"run_id": best.run_id, "arm": best.arm, **_found(best)},
         "target": job.target
         and {"val_loss": job.target.val_loss, "max_params": job.target.max_params},
+        "stopping": _stopping(events),
         "resumed": sum(isinstance(event, JobResumed) for event in events),
         "retries": len(submitted) - len(arm_of),
     }
@@ -80,6 +84,11 @@ def elapsed_s(timed: Timed, *, now: float | None) -> float:
     over = not timed or isinstance(timed[-1][1], JobEnded)
     end = last if now is None or over else now
     return max(total + end - (end if begun is None else begun), 0.0)
+
+
+def _stopping(events: Sequence[Event]) -> str | None:
+    last = [e for e in events if isinstance(e, StopRequested | JobResumed | JobEnded)]
+    return last[-1].why if last and isinstance(last[-1], StopRequested) else None
 
 
 def _state(job: Job, *, alive: bool) -> str:

@@ -1,0 +1,106 @@
+"""What all verbs share: their flags, consoles, and how a job is run and shown."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from senn_ray.config import Config
+
+INTERRUPTED = 130
+PIPED_WIDTH = 120
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """Flags of every verb."""
+
+    config: Annotated[tuple[Path, ...], Parameter(alias="-c", negative=())] = ()
+    """YAML file of settings; may be repeated, later files win"""
+    json: Annotated[bool, Parameter(negative=())] = False
+    """print one JSON object on stdout, and text for people on stderr"""
+    quiet: Annotated[bool, Parameter(negative=())] = False
+    """print no progress"""
+    debug: Annotated[bool, Parameter(negative=())] = False
+    """print tracebacks of errors"""
+
+
+AllSettings = Annotated[Config, Parameter(name="*")]
+DEFAULTS = Config()
+NO_FLAGS = Common()
+
+
+def run_job(
+    verb: Callable[..., Any], settings: Config, out: Path, common: Common
+) -> int:
+    """Run a job with its progress shown; then show the result.
+
+    Args:
+        verb: Takes the settings, the run folder and an observer.
+        settings: All settings.
+        out: The run folder.
+        common: Flags of every verb.
+
+    Returns:
+        The exit code.
+    """
+    from senn_ray.cli.console import watching
+
+    console = people(common)
+    # Whatever libraries print must not get between the reader and the JSON object.
+    guard = contextlib.redirect_stdout(sys.stderr) if common.json else None
+    try:
+        with guard or contextlib.nullcontext():
+            if not common.quiet:
+                console.print(f"run folder {out}", soft_wrap=True)
+                console.print("loading data and starting workers ...")
+            with watching(console, quiet=common.quiet) as observe:
+                result = verb(settings, out=out, observe=observe)
+    except KeyboardInterrupt:
+        return _interrupted(out)
+    show_result(result.summary, out / "report" / "index.html", common)
+    return _interrupted(out) if result.exit_code == INTERRUPTED else result.exit_code
+
+
+def _interrupted(out: Path) -> int:
+    line = f"interrupted; what is finished is in {out}: senn-ray resume {out} goes on"
+    print(f"senn-ray: {line}", file=sys.stderr)
+    return INTERRUPTED
+
+
+def people(common: Common) -> Console:
+    """Return the console for text that people read.
+
+    Args:
+        common: Flags of every verb.
+    """
+    console = Console(stderr=common.json, highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    return console
+
+
+def show_result(summary: dict[str, Any], page: Path, common: Common) -> None:
+    """Show what came out of a job.
+
+    Args:
+        summary: Contents of ``summary.json``.
+        page: Where the report is, if there is one.
+        common: Flags of every verb.
+    """
+    from senn_ray.cli.verdict import result
+
+    if common.json:
+        print(json.dumps(summary))
+    console = people(common)
+    for part in result(summary):
+        console.print(part)
+    if page.exists():
+        console.print(f"report {page}", soft_wrap=True)

@@ -1,0 +1,131 @@
+"""The verbs on a run folder: look, stop, go on, report, export."""
+
+import json
+from pathlib import Path
+
+from senn_ray.cli.common import (
+    DEFAULTS,
+    INTERRUPTED,
+    NO_FLAGS,
+    AllSettings,
+    Common,
+    people,
+    run_job,
+    show_result,
+)
+from senn_ray.config import Config
+
+
+def resume(
+    run: Path,
+    /,
+    *,
+    settings: AllSettings = DEFAULTS,
+    common: Common = NO_FLAGS,
+) -> int:
+    """Finish a job that was interrupted or killed, from its run folder.
+
+    Args:
+        run: Run folder.
+        settings: Settings are those of the job; others are refused, but where it runs
+            (cluster.address, cluster.max_parallel_runs, data.root) may change.
+        common: Flags of every verb.
+    """
+    from senn_ray import app
+
+    def go_on(given: Config, *, out: Path, observe: app.Observer) -> app.JobResult:
+        result = app.resume(out, settings=given, observe=observe)
+        if result.was_over:
+            people(common).print("this job was over already: nothing was run")
+        return result
+
+    return run_job(go_on, settings, run.expanduser().absolute(), common)
+
+
+def status(run: Path, /, *, common: Common = NO_FLAGS) -> int:
+    """Show where a job stands, from any shell, while it runs or afterwards.
+
+    Args:
+        run: Run folder.
+        common: Flags of every verb.
+    """
+    from senn_ray import app
+    from senn_ray.cli.overview import overview
+
+    found = app.status(run)
+    if common.json:
+        print(json.dumps(found))
+    else:
+        for part in overview(found):
+            people(common).print(part, soft_wrap=isinstance(part, str))
+    return 0
+
+
+def watch(run: Path, /, *, common: Common = NO_FLAGS) -> int:
+    """Follow a job from any shell until it ends, with its exit code.
+
+    Args:
+        run: Run folder.
+        common: Flags of every verb.
+    """
+    from senn_ray import app
+    from senn_ray.cli.screen import follow
+
+    found = follow(app.watch(run), people(common), quiet=common.quiet)
+    if common.json:
+        print(json.dumps(found))
+    return INTERRUPTED if found["exit_code"] is None else found["exit_code"]
+
+
+def stop(run: Path, /, *, now: bool = False, common: Common = NO_FLAGS) -> int:
+    """Let a job end early, from any shell or host; resume goes on with it.
+
+    Args:
+        run: Run folder.
+        now: End runs in flight too, instead of waiting until they have finished.
+        common: Flags of every verb.
+    """
+    from senn_ray import app
+    from senn_ray.cli.overview import stopping
+
+    found = app.stop(run, now=now)
+    if common.json:
+        print(json.dumps(found))
+    else:
+        people(common).print(stopping(found, now=now), soft_wrap=True)
+    return 0
+
+
+def report(run: Path, /, *, common: Common = NO_FLAGS) -> int:
+    """Rebuild the summary, tables and page of a run folder from its journal.
+
+    Args:
+        run: Run folder.
+        common: Flags of every verb.
+    """
+    from senn_ray import app
+
+    page = app.report(run)
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    show_result(summary, page, common)
+    return 0
+
+
+def export(run: Path, /, *, pick: str | None = None, common: Common = NO_FLAGS) -> int:
+    """Write a network as a model folder that needs torch only.
+
+    Args:
+        run: Run folder.
+        pick: Run whose network is taken (default: the one of median validation loss,
+            on the most examples).
+        common: Flags of every verb.
+    """
+    from senn_ray import app
+
+    model = app.export(run, pick=pick)
+    if common.json:
+        print(json.dumps({"model": str(model)}))
+    else:
+        people(common).print(f"model {model}", soft_wrap=True)
+        people(common).print(f"how to use it {model / 'MODEL_CARD.md'}", soft_wrap=True)
+    return 0

@@ -1,0 +1,51 @@
+"""The screen of ``watch``: a live overview, or plain lines where there is no terminal."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+
+from senn_ray.cli.console import describe
+from senn_ray.cli.overview import overview
+from senn_ray.events import Event
+
+Look = tuple[Mapping[str, Any], list[Event]]
+
+
+def follow(
+    looks: Iterable[Look], console: Console, *, quiet: bool
+) -> Mapping[str, Any]:
+    """Show a job until it ends.
+
+    Args:
+        looks: What ``app.watch`` gave.
+        console: Where to show it.
+        quiet: Whether to show nothing at all.
+
+    Returns:
+        The last status.
+    """
+    if quiet or not console.is_terminal:
+        return _lines(looks, console, quiet=quiet)
+    found: Mapping[str, Any] = {}
+    with Live(console=console, auto_refresh=False) as live:
+        for found, news in looks:
+            for line in filter(None, map(describe, news)):
+                console.print(line, markup=False, highlight=False)
+            live.update(Group(*overview(found)), refresh=True)
+    return found
+
+
+def _lines(
+    looks: Iterable[Look], console: Console, *, quiet: bool
+) -> Mapping[str, Any]:
+    """Print one line per event worth one, and at the end how the job stands."""
+    found: Mapping[str, Any] = {}
+    for look in looks:
+        found, news = look
+        for line in [] if quiet else filter(None, map(describe, news)):
+            print(line, file=console.file, flush=True)
+    for part in [] if quiet else overview(found):
+        console.print(part, soft_wrap=isinstance(part, str))
+    return found
