@@ -149,6 +149,9 @@ def watch(
     while True:
         news, mark = journal.read_on(folder, mark)
         timed += news
+        if not timed and _live_writer(folder, time.time()):
+            pause(every_s)  # The journal is there, but its first line is not.
+            continue
         found = _status(folder, timed)
         yield found, [event for _, event in news]
         if found["state"] != "running":
@@ -189,9 +192,7 @@ def _status(folder: Path, timed: list[tuple[float, Event]]) -> dict[str, Any]:
     from senn_ray.search.status import status
 
     folder, now = folder.expanduser().absolute(), time.time()
-    writer = lock.writer(folder)
-    if writer is not None and not writer.is_alive(now):
-        writer = None
+    writer = _live_writer(folder, now)
     found = status(timed, now=now if writer else None)
     heart = writer and {
         "pid": writer.pid,
@@ -199,6 +200,11 @@ def _status(folder: Path, timed: list[tuple[float, Event]]) -> dict[str, Any]:
         "heartbeat_s": max(now - writer.beat_utc_s, 0.0),
     }
     return {"run": str(folder), **found, "writer": heart}
+
+
+def _live_writer(folder: Path, now: float) -> lock.Writer | None:
+    writer = lock.writer(folder)
+    return writer if writer is not None and writer.is_alive(now) else None
 
 
 def export(folder: Path, *, pick: str | None = None) -> Path:

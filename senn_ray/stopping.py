@@ -58,20 +58,20 @@ def obeyed(
             (default: Ctrl-C, if this is the main thread).
 
     Yields:
-        What tells whether a stop was asked for. If nothing else interrupts, it raises
-        KeyboardInterrupt when the job must end now.
+        What tells whether a stop was asked for. It raises KeyboardInterrupt when the
+        job must end now, unless that was called for already.
     """
     _clear(folder)
     if interrupt is None and threading.current_thread() is threading.main_thread():
         interrupt = _interrupt_main
-    over = threading.Event()
+    over, once = threading.Event(), _Once()
     looks = threading.Thread(
-        target=_look_out, args=(folder, over, poll_s, interrupt), daemon=True
+        target=_look_out, args=(folder, over, poll_s, once, interrupt), daemon=True
     )
 
     def stop() -> StopRequested | None:
         now = _asked(folder)
-        if now and interrupt is None:
+        if now and once.claim():
             raise KeyboardInterrupt
         return None if now is None else StopRequested(why="asked")
 
@@ -88,12 +88,25 @@ def _look_out(
     folder: Path,
     over: threading.Event,
     poll_s: float,
+    once: "_Once",
     interrupt: Callable[[], None] | None,
 ) -> None:
     while interrupt and not over.wait(poll_s):
         if _asked(folder):
-            interrupt()
+            if once.claim():
+                interrupt()
             return
+
+
+class _Once:
+    """Let the first of two threads interrupt: a second Ctrl-C would break the end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def claim(self) -> bool:
+        """Tell whether this is the first call."""
+        return self._lock.acquire(blocking=False)
 
 
 def _asked(folder: Path) -> bool | None:

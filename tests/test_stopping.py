@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -113,19 +112,34 @@ def test_now_ends_another_process_in_good_order(tmp_path: Path) -> None:
 
 def test_the_interrupt_is_one_ctrl_c_for_the_main_thread(tmp_path: Path) -> None:
     calls = []
-    with stopping.obeyed(
-        tmp_path, poll_s=0.001, interrupt=lambda: calls.append(threading.get_ident())
-    ) as asked:
+    seen = threading.Event()
+
+    def interrupt() -> None:
+        calls.append(threading.get_ident())
+        seen.set()
+
+    with stopping.obeyed(tmp_path, poll_s=0.001, interrupt=interrupt) as asked:
         assert asked() is None
         stopping.request(tmp_path, now=False)
         assert asked() == StopRequested(why="asked")
         stopping.request(tmp_path, now=True)
-        while not calls:
-            signal.pthread_kill(threading.get_ident(), 0)
+        seen.wait()
         assert asked() == StopRequested(why="asked")
     assert len(calls) == 1
     assert calls[0] != threading.get_ident()
     assert not list(tmp_path.iterdir())
+
+
+def test_who_asks_first_is_interrupted_and_nobody_twice(tmp_path: Path) -> None:
+    calls = []
+    with stopping.obeyed(
+        tmp_path, poll_s=60, interrupt=lambda: calls.append(1)
+    ) as asked:
+        stopping.request(tmp_path, now=True)
+        with pytest.raises(KeyboardInterrupt):
+            asked()
+        assert asked() == StopRequested(why="asked")
+    assert not calls
 
 
 def test_an_old_request_does_not_stop_a_job_that_begins(tmp_path: Path) -> None:
