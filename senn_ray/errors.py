@@ -34,3 +34,7 @@ class DivergedError(SennRayError):
     """Report a training run whose loss is no longer finite."""
 
     exit_code = 6
+
+
+class DisagreementError(SennRayError):
+    """Report replicas of one run that hold different networks."""

@@ -11,13 +11,14 @@ from senn_ray.errors import DivergedError
 from senn_ray.nets.mlp import Architecture, build, checksum
 from senn_ray.records import RunRecord, RunSpec
 from senn_ray.seeds import derive
-from senn_ray.training import checkpoint
+from senn_ray.training import agreement, checkpoint
 from senn_ray.training.data import Examples, RawData
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.ledger import Ledger
-from senn_ray.training.loop import OnProgress, run, stop_reason
+from senn_ray.training.loop import BeforeStep, OnProgress, run, stop_reason
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
+from senn_ray.training.recovery import Rounds
 from senn_ray.training.reducer import Reducer, SingleReducer
 from senn_ray.training.replica import Replica
 from senn_ray.training.schedule import make_schedule
@@ -49,11 +50,28 @@ def train_run(
     """
     started = time.time()
     replica = prepare(spec, raw, reducer=reducer or SingleReducer(), device=device)
+    rounds = Rounds(replica)
+
+    def work() -> RunRecord:
+        try:
+            return _train(replica, raw, on_progress, rounds.before_step, started)
+        except DivergedError as error:
+            return _diverged(replica, str(error), started)
+
+    return rounds.carry_through(work)
+
+
+def _train(
+    replica: Replica,
+    raw: RawData,
+    on_progress: OnProgress | None,
+    before_step: BeforeStep,
+    started: float,
+) -> RunRecord:
+    """Train a replica from where it is to its record."""
+    spec, device = replica.spec, str(replica.train.shift.device)
     schedule = make_schedule(spec.train, spec.growth, len(replica.train))
-    try:
-        trace = run(replica, schedule, on_progress)
-    except DivergedError as error:
-        return _diverged(replica, str(error), started)
+    trace = run(replica, schedule, on_progress, before_step=before_step)
     train = evaluate(replica, replica.net, replica.train)
     test = (
         evaluate(replica, replica.net, _on(test_examples(raw), device))
@@ -62,6 +80,8 @@ def train_run(
     )
     if spec.checkpoint and replica.reducer.rank == 0:
         checkpoint.save(replica.net, Path(spec.checkpoint))
+    # Nobody is done before everything is on disk, and the same for all.
+    agreement.verify(replica)
     return _complete(replica, trace, (train, test), started)
 
 

@@ -10,6 +10,7 @@ import torch
 from senn_ray.errors import DivergedError
 from senn_ray.maths.losses import loss
 from senn_ray.records import Evaluation, Expansion, Progress, StopReason
+from senn_ray.training import agreement
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.growth import Grower
 from senn_ray.training.ledger import TRAINING, moment_flops
@@ -114,6 +115,7 @@ def train_step(replica: Replica, step: int, lr: float) -> float:
 
 def _change_size(replica: Replica, grower: Grower, schedule: Schedule) -> None:
     trace, step = replica.trace, replica.step
+    before = len(trace.expansions)
     if schedule.prunes(step):
         born_before = step - GRACE_SLICES * schedule.slice
         removals = prune_cheapest(replica, step, born_before=born_before)
@@ -126,6 +128,8 @@ def _change_size(replica: Replica, grower: Grower, schedule: Schedule) -> None:
         trace.checks += 1
         trace.current_score = check.current_score
         trace.expansions = _realised(trace.expansions, check.loss) + check.events
+    if len(trace.expansions) > before:
+        agreement.verify(replica)
 
 
 def _realised(events: list[Expansion], loss_now: float) -> list[Expansion]:

@@ -79,8 +79,9 @@ class Searcher:
             len(replica.train), generator=replica.generator("decision", step)
         )
         chosen = order[: replica.spec.growth.decision_examples]
-        halves = [replica.shard(half) for half in chosen.tensor_split(2)]
-        whitening = self._input_whitening(halves[0])
+        whole = chosen.tensor_split(2)
+        halves = [replica.shard(half) for half in whole]
+        whitening = self._input_whitening(halves[0], examples=len(whole[0]))
         parts, coordinates = [], []
         for x, y in replica.batches(torch.cat(halves)):
             parts.append(capture(replica.net, x, y, replica.task, first=1))
@@ -96,12 +97,11 @@ class Searcher:
             inputs = self._hidden_inputs(target, inputs.split)
         return total.item() / len(chosen), pools
 
-    def _input_whitening(self, search: Tensor) -> Whitening:
+    def _input_whitening(self, search: Tensor, *, examples: int) -> Whitening:
         """Whiten the network's inputs, once: they do not change."""
         if self.replica.whitening is None:
             x, _ = self.replica.train.batch(search)
             self.replica.whitening = self._whiten(x)
-            examples = len(x) * self.replica.reducer.size
             self.replica.ledger.count(moment_flops(examples, x.shape[1]))
         return self.replica.whitening
 

@@ -10,17 +10,39 @@ import torch
 T = TypeVar("T")
 
 
+class PeerLostError(RuntimeError):
+    """Report that a message failed because another replica is gone or silent."""
+
+
 class Reducer(Protocol):
-    """Sum tensors over the gang. Every replica calls it in the same order."""
+    """Sum tensors over the gang. Every replica calls it in the same order.
+
+    A message fails with a ``PeerLostError`` if a replica is lost. Those that are left
+    then ``join`` again, under ranks and a size that may be others.
+    """
 
     rank: int
     size: int
+
+    def join(self) -> None:
+        """Wait until the gang is complete: at first, and whenever a peer was lost."""
+        ...
 
     def sum(self, buffer: torch.Tensor) -> torch.Tensor:
         """Return the sum of ``buffer`` over the gang, in rank order.
 
         The result is bitwise equal on all replicas. The buffer itself may be
         overwritten.
+        """
+        ...
+
+    def broadcast(self, buffer: torch.Tensor, root: int) -> torch.Tensor:
+        """Return the buffer of one replica on all of them.
+
+        Args:
+            buffer: A tensor of the same shape and dtype on every replica; it may be
+                overwritten.
+            root: The rank whose values count.
         """
         ...
 
@@ -31,8 +53,16 @@ class SingleReducer:
     rank = 0
     size = 1
 
+    def join(self) -> None:
+        """Do nothing: there is nobody to wait for."""
+
     def sum(self, buffer: torch.Tensor) -> torch.Tensor:
         """Return the buffer."""
+        return buffer
+
+    def broadcast(self, buffer: torch.Tensor, root: int) -> torch.Tensor:
+        """Return the buffer."""
+        del root
         return buffer
 
 
@@ -64,16 +94,35 @@ class ThreadedReducer:
         self._slots = slots
         self._meet = meet
 
+    def join(self) -> None:
+        """Do nothing: threads start together and are not lost."""
+
     def sum(self, buffer: torch.Tensor) -> torch.Tensor:
         """Return the sum over the threads, added in rank order."""
+        return self._exchange(buffer, _sum_in_order)
+
+    def broadcast(self, buffer: torch.Tensor, root: int) -> torch.Tensor:
+        """Return the buffer of one thread."""
+        return self._exchange(buffer, lambda slots: slots[root].clone())
+
+    def _exchange(
+        self,
+        buffer: torch.Tensor,
+        combine: Callable[[list[torch.Tensor]], torch.Tensor],
+    ) -> torch.Tensor:
         self._slots[self.rank] = buffer
         self._meet.wait()
-        total = self._slots[0].clone()
-        for part in self._slots[1:]:
-            total += part
+        result = combine(self._slots)
         # Nobody may put the next buffer while a thread still reads this one.
         self._meet.wait()
-        return total
+        return result
+
+
+def _sum_in_order(slots: list[torch.Tensor]) -> torch.Tensor:
+    total = slots[0].clone()
+    for part in slots[1:]:
+        total += part
+    return total
 
 
 def run_threaded(
