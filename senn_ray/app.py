@@ -207,6 +207,67 @@ def _live_writer(folder: Path, now: float) -> lock.Writer | None:
     return writer if writer is not None and writer.is_alive(now) else None
 
 
+def rerun(
+    folder: Path,
+    run_id: str,
+    *,
+    tolerance: float = 0.0,
+    settings: Config | None = None,
+    observe: Observer | None = None,
+    executor: MakeExecutor | None = None,
+) -> dict[str, Any]:
+    """Carry out one run of a job again, and compare it with its record.
+
+    Args:
+        folder: The run folder; nothing is written into it.
+        run_id: The run.
+        tolerance: Relative difference of numbers that is let pass; 0 asks for equal
+            bits, which the same versions on the same kind of processor give.
+        settings: Settings, of which those that are explicitly set must agree with the
+            job's; only where it runs may change.
+        observe: Is shown signs of life, and the new record.
+        executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
+
+    Returns:
+        ``run run_id same tolerance differences[{name was now}] hidden val_loss
+        checksum wall_s versions_changed{package: [was, now]}``.
+    """
+    return jobs.rerun(
+        folder,
+        run_id,
+        tolerance=tolerance,
+        settings=settings,
+        observe=observe,
+        executor=executor,
+    )
+
+
+def find_run(name: str, root: Path) -> tuple[Path, str]:
+    """Find the folder of a run that somebody names.
+
+    Args:
+        name: ``RUN/RUN_ID``, or a run's name alone: then the newest run folder that
+            has such a run is meant.
+        root: Parent of run folders.
+
+    Returns:
+        The run folder and the name of the run.
+
+    Raises:
+        ConfigError: if it is not found.
+    """
+    folder, run_id = Path(name).expanduser().parent, Path(name).name
+    if (folder / journal.FILE_NAME).is_file():
+        return folder, run_id
+    found = [] if "/" in name else [*root.expanduser().glob(f"*/{journal.FILE_NAME}")]
+    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        if run_folder.has_run(path.parent, run_id):
+            return path.parent, run_id
+    raise ConfigError(
+        f"no run {name} is known; give RUN/RUN_ID, such as {root}/FOLDER/senn-0-000"
+    )
+
+
 def export(folder: Path, *, pick: str | None = None) -> Path:
     """Write the network of a run as files that need torch only.
 

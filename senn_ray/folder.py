@@ -14,7 +14,7 @@ import yaml
 
 from senn_ray.config import Config
 from senn_ray.errors import ConfigError, DataError
-from senn_ray.events import Event, JobStarted
+from senn_ray.events import Event, JobStarted, RunFinished
 from senn_ray.search import journal
 from senn_ray.search.plan import Plan, Verb
 from senn_ray.search.protocol import SCHEMA_VERSION, versions
@@ -86,6 +86,17 @@ def events(folder: Path) -> list[Event]:
     """
     path = folder / journal.FILE_NAME
     return journal.read(path) if path.exists() else []
+
+
+def has_run(folder: Path, run_id: str) -> bool:
+    """Tell whether a run of that name has finished in a run folder.
+
+    Args:
+        folder: The run folder.
+        run_id: The run.
+    """
+    finished = [e.record for e in events(folder) if isinstance(e, RunFinished)]
+    return any(record.run_id == run_id for record in finished)
 
 
 def recorded_plan(folder: Path) -> Plan:

@@ -11,7 +11,8 @@ from senn_ray import folder as run_folder
 from senn_ray import lock, stopping
 from senn_ray.config import ClusterConfig, Config
 from senn_ray.errors import DataError
-from senn_ray.events import Event, JobEnded, JobResumed, JobStarted
+from senn_ray.events import Event, JobEnded, JobResumed, JobStarted, RunFinished
+from senn_ray.records import RunRecord, RunSpec
 from senn_ray.search import changes, journal, protocol
 from senn_ray.search.plan import Plan, Verb
 
@@ -119,6 +120,72 @@ def resume(
         summary = finish(folder)
     code = ended.exit_code
     return JobResult(folder=folder, summary=summary, exit_code=code, was_over=was_over)
+
+
+def rerun(
+    folder: Path,
+    run_id: str,
+    *,
+    tolerance: float,
+    settings: Config | None,
+    observe: Observer | None,
+    executor: MakeExecutor | None,
+) -> dict[str, Any]:
+    """Carry out one run of a job again, and compare the records.
+
+    Args:
+        folder: The run folder; nothing is written into it.
+        run_id: The run.
+        tolerance: Relative difference of numbers that is let pass; 0: not a bit.
+        settings: Settings that must agree with the job's, if explicitly set.
+        observe: Is shown signs of life, and the new record.
+        executor: Makes the executor (default: Ray).
+
+    Returns:
+        See ``app.rerun``.
+    """
+    from senn_ray.search import rerun
+
+    folder = folder.expanduser().absolute()
+    spec, record = rerun.recorded(journal.read(folder), run_id)
+    plan = _continued(folder, settings)
+    raw = same_data(plan, folder)
+    with (executor or _on_ray)(raw, plan.config.cluster) as ready:
+        again = _carry_out(spec, ready, observe or _ignore)
+    found = rerun.differences(record, again, tolerance=tolerance)
+    return {
+        "run": str(folder),
+        "run_id": run_id,
+        "same": not found,
+        "tolerance": tolerance,
+        "differences": found,
+        "hidden": list(again.hidden),
+        "val_loss": again.val_loss,
+        "checksum": again.checksum,
+        "wall_s": again.wall_s,
+        "versions_changed": _versions_changed(folder),
+    }
+
+
+def _carry_out(spec: RunSpec, executor: "Executor", observe: Observer) -> RunRecord:
+    executor.submit(spec)
+    while reports := executor.wait():
+        for report in reports:
+            observe(report)
+            if isinstance(report, RunFinished):
+                return report.record
+    raise RuntimeError(f"{spec.run_id} came to rest without a record")
+
+
+def _versions_changed(folder: Path) -> dict[str, list[str]]:
+    """List the packages that have another version than when the job began."""
+    started = next(e for e in run_folder.events(folder) if isinstance(e, JobStarted))
+    now = protocol.versions()
+    return {
+        name: [was, now[name]]
+        for name, was in started.versions.items()
+        if name in now and now[name] != was
+    }
 
 
 def _with_sizes(config: Config, raw: "RawData") -> Config:

@@ -3,17 +3,22 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from senn_ray.config import Config
 
+if TYPE_CHECKING:
+    from senn_ray.cli.console import Observe
+
+SOME_RUNS_FAILED = 6
 INTERRUPTED = 130
+LOADING = "loading data and starting workers ..."
 PIPED_WIDTH = 120
 
 
@@ -51,22 +56,36 @@ def run_job(
     Returns:
         The exit code.
     """
+    try:
+        with shown(common, f"run folder {out}") as observe:
+            result = verb(settings, out=out, observe=observe)
+    except KeyboardInterrupt:
+        return _interrupted(out)
+    show_result(result.summary, out / "report" / "index.html", common)
+    return _interrupted(out) if result.exit_code == INTERRUPTED else result.exit_code
+
+
+@contextlib.contextmanager
+def shown(common: Common, *lines: str) -> Iterator["Observe"]:
+    """Show what happens in a ``with`` block, as the flags have it.
+
+    Args:
+        common: Flags of every verb.
+        lines: What to say first.
+
+    Yields:
+        An observer of events.
+    """
     from senn_ray.cli.console import watching
 
     console = people(common)
     # Whatever libraries print must not get between the reader and the JSON object.
     guard = contextlib.redirect_stdout(sys.stderr) if common.json else None
-    try:
-        with guard or contextlib.nullcontext():
-            if not common.quiet:
-                console.print(f"run folder {out}", soft_wrap=True)
-                console.print("loading data and starting workers ...")
-            with watching(console, quiet=common.quiet) as observe:
-                result = verb(settings, out=out, observe=observe)
-    except KeyboardInterrupt:
-        return _interrupted(out)
-    show_result(result.summary, out / "report" / "index.html", common)
-    return _interrupted(out) if result.exit_code == INTERRUPTED else result.exit_code
+    with guard or contextlib.nullcontext():
+        for line in () if common.quiet else (*lines, LOADING):
+            console.print(line, soft_wrap=True)
+        with watching(console, quiet=common.quiet) as observe:
+            yield observe
 
 
 def _interrupted(out: Path) -> int:

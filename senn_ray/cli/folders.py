@@ -7,11 +7,13 @@ from senn_ray.cli.common import (
     DEFAULTS,
     INTERRUPTED,
     NO_FLAGS,
+    SOME_RUNS_FAILED,
     AllSettings,
     Common,
     people,
     run_job,
     show_result,
+    shown,
 )
 from senn_ray.config import Config
 
@@ -94,6 +96,36 @@ def stop(run: Path, /, *, now: bool = False, common: Common = NO_FLAGS) -> int:
     else:
         people(common).print(stopping(found, now=now), soft_wrap=True)
     return 0
+
+
+def rerun(
+    run: str,
+    /,
+    *,
+    tolerance: float = 0.0,
+    settings: AllSettings = DEFAULTS,
+    common: Common = NO_FLAGS,
+) -> int:
+    """Carry out one run again and compare it with its record: exit code 0 or 6.
+
+    Args:
+        run: RUN/RUN_ID, or the RUN_ID of a run in the newest folder of output.root.
+        tolerance: Relative difference of numbers that is let pass (default: equal bits).
+        settings: Settings are those of the job; where it runs may change.
+        common: Flags of every verb.
+    """
+    from senn_ray import app
+    from senn_ray.cli.overview import repeated
+
+    folder, run_id = app.find_run(run, settings.output.root)
+    with shown(common) as observe:
+        found = app.rerun(
+            folder, run_id, tolerance=tolerance, settings=settings, observe=observe
+        )
+    if common.json:
+        print(json.dumps(found))
+    people(common).print(repeated(found), soft_wrap=True)
+    return 0 if found["same"] else SOME_RUNS_FAILED
 
 
 def report(run: Path, /, *, common: Common = NO_FLAGS) -> int:

@@ -90,6 +90,7 @@ def build(settings: Settings) -> App:
         folders.stop,
         folders.report,
         folders.export,
+        folders.rerun,
         verbs.submit,
         verbs.doctor,
     )

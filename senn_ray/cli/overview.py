@@ -10,6 +10,7 @@ from rich.text import Text
 from senn_ray.report.words import UNKNOWN, duration, number, widths
 
 Status = Mapping[str, Any]
+MOST_NAMED = 3
 
 
 def overview(found: Status) -> list[RenderableType]:
@@ -59,6 +60,28 @@ def stopping(found: Status, *, now: bool) -> str:
         f"asked pid {writer['pid']} on {writer['host']}: the job {what}; "
         f"look with: senn-ray watch {found['run']}"
     )
+
+
+def repeated(found: Status) -> str:
+    """Say in one line whether a rerun gave the same.
+
+    Args:
+        found: What ``app.rerun`` gave.
+    """
+    how = f"within {found['tolerance']:g}" if found["tolerance"] else "bit for bit"
+    result = (
+        f"hidden {widths(found['hidden'])}, val {number(found['val_loss'])}, "
+        f"{duration(found['wall_s'])}"
+    )
+    if found["same"]:
+        return f"✓ {found['run_id']} is reproduced {how}: {result}"
+    odd = found["differences"]
+    named = ", ".join(f"{d['name']} {d['was']} → {d['now']}" for d in odd[:MOST_NAMED])
+    more = f" and {len(odd) - MOST_NAMED} more" if odd[MOST_NAMED:] else ""
+    changed = found["versions_changed"].items()
+    versions = ", ".join(f"{name} {was} → {now}" for name, (was, now) in changed)
+    why = f"; other versions: {versions}" if versions else ""
+    return f"✗ {found['run_id']} is not reproduced {how}: {named}{more}{why}"
 
 
 def _arms(arms: Mapping[str, Status]) -> Table:
