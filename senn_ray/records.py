@@ -13,6 +13,8 @@ from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
 
 Kind = Literal["grow", "fixed"]
 State = Literal["complete", "diverged", "failed", "pruned"]
+FAULTY = frozenset({"diverged", "failed"})
+"""States of runs that reached nothing; a pruned run is as it should be."""
 StopReason = Literal[
     "converged", "budget", "cap_hit", "schedule", "diverged", "error", "pruned"
 ]
@@ -133,6 +135,8 @@ class RunRecord:
     device_name: str = "cpu"
     started_utc_s: float = 0.0
     error: str | None = None
+    interruptions: tuple[str, ...] = ()
+    """What disturbed the run, and how it went on; one line each."""
     lr: float | None = None
     weight_decay: float | None = None
 

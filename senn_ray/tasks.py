@@ -1,5 +1,6 @@
 """Tasks: plain functions from a specification and data to a record."""
 
+import dataclasses
 import platform
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from senn_ray.seeds import derive
 from senn_ray.training import agreement, checkpoint
 from senn_ray.training.data import Examples, RawData
 from senn_ray.training.evaluate import evaluate
+from senn_ray.training.keeping import Keeper, Keeping
 from senn_ray.training.ledger import Ledger
 from senn_ray.training.loop import BeforeStep, OnProgress, run, stop_reason
 from senn_ray.training.natural import Natural
@@ -33,10 +35,12 @@ def train_run(
     reducer: Reducer | None = None,
     on_progress: OnProgress | None = None,
     device: str = "cpu",
+    keeping: Keeping | None = None,
 ) -> RunRecord:
     """Train one network, growing or fixed, from scratch to its record.
 
-    The test part is read once, at the end, and only if the specification asks for it.
+    A run that was interrupted goes on from its newest checkpoint. The test part is
+    read once, at the end, and only if the specification asks for it.
 
     Args:
         spec: What to train.
@@ -44,21 +48,29 @@ def train_run(
         reducer: The gang; a gang of one if none is given.
         on_progress: Told after every evaluation.
         device: Where tensors live.
+        keeping: How often the run under way is kept beside its final network.
 
     Returns:
         The record; a run that diverged says so in its state.
     """
     started = time.time()
     replica = prepare(spec, raw, reducer=reducer or SingleReducer(), device=device)
-    rounds = Rounds(replica)
+    keeper = Keeper(spec, keeping or Keeping())
+    rounds = Rounds(replica, keeper.load())
+
+    def before_step(replica: Replica) -> None:
+        rounds.before_step(replica)
+        keeper.before_step(replica)
 
     def work() -> RunRecord:
         try:
-            return _train(replica, raw, on_progress, rounds.before_step, started)
+            return _train(replica, raw, on_progress, before_step, started)
         except DivergedError as error:
             return _diverged(replica, str(error), started)
 
-    return rounds.carry_through(work)
+    record = rounds.carry_through(work)
+    keeper.clear()
+    return dataclasses.replace(record, interruptions=tuple(keeper.notes))
 
 
 def _train(

@@ -1,11 +1,11 @@
 """Checkpoints: the trained network on disk, loadable with ``weights_only=True``."""
 
-import os
 from pathlib import Path
 
 import torch
 
 from senn_ray.nets.mlp import MLP
+from senn_ray.training.keeping import write
 from senn_ray.training.state import pack, unpack
 
 
@@ -17,11 +17,9 @@ def save(net: MLP, path: Path) -> None:
         path: The file; its folder is made if needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     packed = pack(net)
     host = [tensor.cpu() for tensor in packed["weights"]]
-    torch.save({**packed, "weights": host}, partial)
-    partial.replace(path)
+    write({**packed, "weights": host}, path)
 
 
 def load(path: Path) -> MLP:

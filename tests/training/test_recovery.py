@@ -42,7 +42,7 @@ def moments(messages: int) -> Iterator[list[tuple[int, int]]]:
     chance = random.Random(0)
     yield [(0, 1)]
     yield [(1, messages)]
-    for _ in range(6):
+    for _ in range(4):
         yield [(chance.randrange(2), chance.randrange(2, messages))]
     yield [(0, messages // 3), (1, messages // 2)]
     yield [(0, messages // 2), (0, messages // 2 + 1)]
