@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from senn_ray.config import Config
+from senn_ray.records import FAULTY
 from senn_ray.search.job import Job
 from senn_ray.search.protocol import CURRENCIES
 
@@ -190,7 +191,7 @@ def _known_target(job: Job, senn: Known | None) -> list[str]:
 
 
 def _failures(job: Job) -> list[str]:
-    bad = [r for r in job.records if r.kind == "fixed" and r.state != "complete"]
+    bad = [r for r in job.records if r.kind == "fixed" and r.state in FAULTY]
     return [f"{len(bad)} fixed runs diverged or failed; they count"] if bad else []
 
 

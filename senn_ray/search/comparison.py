@@ -24,11 +24,13 @@ Contract; ``{...}`` of an interval is ``{estimate, low, high, bound}``: 95 %, nu
     sizes[{hidden params seeds val_mean val_low val_high noninferior}]
     confirmed{opponent: {target: the same as best_fixed}}
     curves{arm: [{runs val_loss cost{currency}}]}    expected best of so many runs
+    paired{arm: {...}}    see ``senn_ray/search/paired.py``
     growth_share    of the device seconds of self-expanding runs
     cost{arm: {currency: number}}
 
-A *search* is one trial of ``random`` and ``max_once``, one study of ``tpe_pareto``, one
-repeat of ``ladder_bisect``; ``censored`` counts searches without a hit.
+A *search* is one study of a tpe arm, one repeat of a ladder, and one run of any other
+arm; ``censored`` counts searches without a hit. ``grid`` and ``no_growth_at_final``
+search for nothing: they are in ``sizes``, ``paired`` and ``cost`` only.
 """
 
 import dataclasses
@@ -41,10 +43,12 @@ import numpy as np
 
 from senn_ray.records import RunRecord
 from senn_ray.search import caveats
+from senn_ray.search.arms.studies import ASKING
 from senn_ray.search.curves import curve
 from senn_ray.search.exchange import Exchange, exchange
 from senn_ray.search.job import Job
-from senn_ray.search.plan import CONFIRM, SENN
+from senn_ray.search.paired import paired
+from senn_ray.search.plan import SENN
 from senn_ray.search.protocol import CURRENCIES
 from senn_ray.search.sizes import confirmed, size_block, size_rows
 from senn_ray.search.statistics import (
@@ -60,7 +64,8 @@ from senn_ray.search.statistics import (
 from senn_ray.search.targets import TARGETS, TargetName, score
 from senn_ray.seeds import derive
 
-ADAPTIVE = frozenset({"tpe_pareto", "ladder_bisect"})
+ADAPTIVE = ASKING | {"ladder", "ladder_bisect"}
+STOPPED_BY_HITS = frozenset({"random", "qmc"})
 WORKERS = (1, 4, 16, 64)
 
 
@@ -79,7 +84,8 @@ def compare_summary(job: Job) -> dict[str, Any]:
         "confirmed": confirmed(job),
         "curves": {arm: _curve(job, arm) for arm in [SENN, *job.arms]},
         "growth_share": _growth_share(job),
-        "cost": {arm: _spent(job.of(arm)) for arm in [SENN, *job.arms, CONFIRM]},
+        "paired": paired(job),
+        "cost": {arm: _spent(job.of(arm)) for arm in all_arms(job)},
     }
     withheld = caveats.reasons_to_withhold(job)
     return {
@@ -96,6 +102,16 @@ def compare_summary(job: Job) -> dict[str, Any]:
         "caveats": caveats.caveats(job, known),
         **known,
     }
+
+
+def all_arms(job: Job) -> list[str]:
+    """List what has finished runs: self-expansion, opponents, controls, confirmations.
+
+    Args:
+        job: The job.
+    """
+    known = [SENN, *job.arms, *job.controls]
+    return [*known, *sorted({r.arm for r in job.records} - {*known})]
 
 
 def searches(job: Job, arm: str) -> list[Runs]:
@@ -224,7 +240,7 @@ def _probability(job: Job, arm: str, reached: Reached) -> dict[str, Any]:
     trials, hits = len(reached.hits), int(reached.hits.sum())
     low, high = clopper_pearson(hits, trials)
     # "Until m hits" makes m / n too large on average; (m - 1) / (n - 1) is unbiased.
-    stopped = arm == "random" and hits == job.config.baseline.until_hits
+    stopped = arm in STOPPED_BY_HITS and hits == job.config.baseline.until_hits
     inverse = stopped and hits > 1 and trials < job.config.baseline.max_trials
     estimate = (hits - 1) / (trials - 1) if inverse else hits / trials
     return {"estimate": estimate, "low": low, "high": high, "bound": False}

@@ -13,7 +13,7 @@ from senn_ray.events import Event, JobEnded, JobResumed, JobStarted, RunSubmitte
 from senn_ray.records import RunRecord
 from senn_ray.search.executor import Executor
 from senn_ray.search.machine import Ask, Note, Proposed, Start, State, Tell, step
-from senn_ray.search.plan import Key
+from senn_ray.search.plan import Choice, Key
 
 Observer = Callable[[Event], None]
 
@@ -27,10 +27,10 @@ class Log(Protocol):
 
 
 class Studies(Protocol):
-    """What proposes widths from earlier outcomes."""
+    """What proposes runs from earlier outcomes."""
 
-    def ask(self, key: Key) -> int:
-        """Propose the width of a run; the same one, if it is asked again."""
+    def ask(self, key: Key) -> Choice:
+        """Propose a run; the same one, if it is asked again."""
         ...
 
     def tell(self, key: Key, record: RunRecord) -> None:
@@ -55,7 +55,7 @@ def run_job(
         started: The first event.
         executor: Carries out runs.
         journal: Gets every event, before it is acted on.
-        studies: Proposes widths.
+        studies: Proposes runs.
         observe: Is shown every event, signs of life too.
 
     Returns:
@@ -103,7 +103,7 @@ def _events(
                 case Start(spec=spec):
                     yield RunSubmitted(spec=spec)
                 case Ask(key=key):
-                    inbox.append(Proposed(key=key, width=studies.ask(key)))
+                    inbox.append(Proposed(key=key, choice=studies.ask(key)))
                 case Tell(key=key, record=record):
                     studies.tell(key, record)
         if not inbox:

@@ -14,7 +14,7 @@ from senn_ray.events import (
     TargetLocked,
 )
 from senn_ray.records import RunRecord
-from senn_ray.search.plan import SENN
+from senn_ray.search.plan import CONTROLS, SENN
 
 RUNNING = JobEnded(state="running", exit_code=0)
 
@@ -42,6 +42,15 @@ class Job:
     @property
     def arms(self) -> list[str]:
         """The opponents that have finished runs, in the order of the settings."""
+        return [arm for arm in self._begun if arm not in CONTROLS]
+
+    @property
+    def controls(self) -> list[str]:
+        """The arms with finished runs that search for nothing."""
+        return [arm for arm in self._begun if arm in CONTROLS]
+
+    @property
+    def _begun(self) -> list[str]:
         return [arm for arm in self.config.baseline.arms if self.of(arm)]
 
 

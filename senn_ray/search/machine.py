@@ -18,51 +18,35 @@ from senn_ray.events import (
     TargetLocked,
     TestOpened,
 )
-from senn_ray.records import RunRecord, RunSpec
-from senn_ray.search.arms import (
-    confirm,
-    grid,
-    ladder_bisect,
-    max_once,
-    random,
-    tpe_pareto,
-)
+from senn_ray.records import FAULTY, RunRecord, RunSpec
+from senn_ray.search.arms.cutoffs import cutoffs
+from senn_ray.search.arms.studies import ASKING
 from senn_ray.search.plan import (
-    CONFIRM,
-    GRID,
+    GROWING,
     SENN,
+    TESTED,
+    Choice,
     Key,
     Plan,
     Want,
     fixed_spec,
     grow_spec,
     key_of,
-    senn_keys,
 )
 from senn_ray.search.targets import lock
+from senn_ray.search.wants import all_wanted
 
-ASKING = "tpe_pareto"
-TESTED = {SENN, CONFIRM, GRID}
-"""Arms that are measured on test data."""
-# Arms that must wait for their own results come first: they end last.
-ARMS = {
-    "tpe_pareto": tpe_pareto.wanted,
-    "ladder_bisect": ladder_bisect.wanted,
-    "max_once": max_once.wanted,
-    "random": random.wanted,
-}
-
-
+PRUNED_ARM = "tpe_pruner"
 # How a job ends that was told to stop: its state, and the exit code.
 ENDS = {"asked": ("stopped", 130), "budget": ("budget", 5)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposed:
-    """A study proposed the width of a run."""
+    """A study proposed what a run should be."""
 
     key: Key
-    width: int
+    choice: Choice
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +65,7 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ask:
-    """Command: let a study propose a width."""
+    """Command: let a study propose a run."""
 
     key: Key
 
@@ -119,7 +103,7 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
     Args:
         state: What is known.
         event: The beginning of the job or of its continuation, a finished run, a
-            proposed width, or a request to stop; other events change nothing.
+            proposal, or a request to stop; other events change nothing.
 
     Returns:
         What is known then, and what to do, in order.
@@ -129,14 +113,14 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
             return _begin(state)
         case StopRequested():
             return _advance(dataclasses.replace(state, stopping=event))
-        case Proposed(key=key, width=width):
-            return state, [Start(spec=fixed_spec(state.plan, key, width))]
+        case Proposed(key=key, choice=choice):
+            return state, [Start(spec=_proposed_spec(state, key, choice))]
         case RunFinished(record=record):
             key = key_of(record)
             finished = {**state.finished, key: record}
             told: list[Command] = [Tell(key=key, record=record)]
             state, commands = _advance(dataclasses.replace(state, finished=finished))
-            return state, (told if key.arm == ASKING else []) + commands
+            return state, (told if key.arm in ASKING else []) + commands
         case _:
             return state, []
 
@@ -148,8 +132,8 @@ def _begin(state: State) -> tuple[State, list[Command]]:
     driver may have ended between writing an outcome and telling it.
     """
     told = sorted(
-        (key for key in state.finished if key.arm == ASKING),
-        key=lambda key: (key.study, key.trial),
+        (key for key in state.finished if key.arm in ASKING),
+        key=lambda key: (key.arm, key.study, key.trial),
     )
     tells: list[Command] = [Tell(key=key, record=state.finished[key]) for key in told]
     starts = [Start(spec=spec) for spec in state.lost]
@@ -161,7 +145,7 @@ def _advance(state: State) -> tuple[State, list[Command]]:
     state, locked = _lock(state)
     if state.stopping is not None:
         return state, [*locked, *_drain(state, state.stopping)]
-    state, opened = _open_tests(state, wants := _all_wanted(state))
+    state, opened = _open_tests(state, wants := _wanted(state))
     fresh = [(k, w) for k, w in wants if k not in state.issued]
     free = state.capacity - len(state.issued) + len(state.finished)
     chosen = fresh[: max(free, 0)]
@@ -177,7 +161,7 @@ def _drain(state: State, request: StopRequested) -> list[Command]:
     """End the job as soon as nothing is in flight; a resumed job starts the rest."""
     if len(state.issued) > len(state.finished):
         return []
-    if all(key in state.issued for key, _ in _all_wanted(state)):
+    if all(key in state.issued for key, _ in _wanted(state)):
         return [Note(event=_ended(state))]
     state_of, code = ENDS[request.why]
     return [Note(event=JobEnded(state=state_of, exit_code=code))]
@@ -206,47 +190,29 @@ def _open_tests(
     return state, [Note(event=TestOpened(run_ids=fresh))]
 
 
-def _all_wanted(state: State) -> list[tuple[Key, Want]]:
-    """List all runs that are justified by what has finished, most urgent first."""
-    keys = senn_keys(state.plan)
-    wants = [(key, Want(study=key.study, trial=key.trial)) for key in keys]
-    if state.plan.verb == "scan":
-        return wants + _keyed(GRID, grid.wanted(state.plan))
-    if state.plan.verb == "grow" or _is_hopeless(state):
-        return wants
-    for arm, wanted in ARMS.items():
-        if arm in state.plan.config.baseline.arms:
-            finished = {
-                (key.study, key.trial): record
-                for key, record in state.finished.items()
-                if key.arm == arm
-            }
-            wants += _keyed(arm, wanted(state.plan, finished, state.target))
-    if state.target and all(key in state.finished for key, _ in wants):
-        again = confirm.wanted(state.plan, state.finished, state.target)
-        wants += _keyed(CONFIRM, again)
-    return wants
-
-
-def _is_hopeless(state: State) -> bool:
-    senn = [key for key in state.finished if key.arm == SENN]
-    return state.target is None and len(senn) == state.plan.config.compare.seeds
-
-
-def _keyed(arm: str, wants: list[Want]) -> list[tuple[Key, Want]]:
-    return [(Key(arm=arm, study=w.study, trial=w.trial), w) for w in wants]
+def _wanted(state: State) -> list[tuple[Key, Want]]:
+    return all_wanted(state.plan, state.finished, state.target)
 
 
 def _start(plan: Plan, key: Key, want: Want) -> Command:
-    if key.arm == SENN:
+    if key.arm in GROWING:
         return Start(spec=grow_spec(plan, key))
-    if want.width is None:
+    if want.choice is None:
         return Ask(key=key)
-    return Start(spec=fixed_spec(plan, key, want.width))
+    return Start(spec=fixed_spec(plan, key, want.choice))
+
+
+def _proposed_spec(state: State, key: Key, choice: Choice) -> RunSpec:
+    spec = fixed_spec(state.plan, key, choice)
+    if key.arm != PRUNED_ARM:
+        return spec
+    place = (key.arm, key.study)
+    study = [r for k, r in state.finished.items() if (k.arm, k.study) == place]
+    return dataclasses.replace(spec, cutoffs=cutoffs(study))
 
 
 def _ended(state: State) -> JobEnded:
-    if all(record.state == "complete" for record in state.finished.values()):
+    if all(record.state not in FAULTY for record in state.finished.values()):
         return JobEnded(state="complete", exit_code=0)
     useful = state.plan.verb != "compare" or state.target is not None
     some = any(record.state == "complete" for record in state.finished.values())

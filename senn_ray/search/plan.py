@@ -2,11 +2,11 @@
 
 Growing and fixed runs get the same data, optimiser, schedule and budget, by
 construction: their specifications differ in the start widths, in whether growth is
-switched on, and in the seed.
+switched on, and in the seed. Only ``tpe_full`` may choose its optimiser's settings.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,18 @@ from senn_ray.seeds import derive
 
 SENN = "senn"
 CONFIRM = "confirm"
+CONFIRM_FULL = "confirm_full"
+"""Confirmations of ``tpe_full``, whose winners differ in more than a width."""
 GRID = "grid"
+GRADMAX = "gradmax"
+NO_GROWTH = "no_growth_at_final"
+GROWING = frozenset({SENN, GRADMAX})
+PAIRED = frozenset({GRADMAX, NO_GROWTH})
+"""Arms whose runs have the seeds of the self-expanding runs, one by one."""
+CONTROLS = frozenset({GRID, NO_GROWTH})
+"""Arms that search for nothing: an oracle, and one that is told the self-found size."""
+TESTED = frozenset({SENN, GRADMAX, NO_GROWTH, CONFIRM, CONFIRM_FULL, GRID})
+"""Arms that are measured on test data: none of their runs is chosen by its outcome."""
 Verb = Literal["grow", "compare", "scan"]
 
 
@@ -35,12 +46,27 @@ class Key:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What a search chooses of a fixed run; nothing stands for the job's setting."""
+
+    hidden: tuple[int, ...]
+    lr: float | None = None
+    weight_decay: float | None = None
+    """With ``lr``, of AdamW; both or none."""
+
+
+def plain(width: int) -> Choice:
+    """Return the choice of one hidden layer, and of nothing else."""
+    return Choice(hidden=(width,))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Want:
-    """A run that an arm asks for; without a width its study proposes one."""
+    """A run that an arm asks for; without a choice its study proposes one."""
 
     study: int
     trial: int
-    width: int | None = None
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +114,8 @@ def seed_of(plan: Plan, key: Key) -> int:
 
     The runs of ``grow`` count up from the root seed, so that any one of them can be
     repeated alone by its seed; those of other verbs follow from the root seed and
-    their place, so that comparisons with other root seeds share no run.
+    their place, so that comparisons with other root seeds share no run. Paired arms
+    have the seeds of the self-expanding runs.
 
     Args:
         plan: The plan of the job.
@@ -96,7 +123,8 @@ def seed_of(plan: Plan, key: Key) -> int:
     """
     if plan.verb == "grow":
         return plan.config.seed + key.trial
-    return derive(plan.config.seed, key.arm, key.study, key.trial)
+    arm = SENN if key.arm in PAIRED else key.arm
+    return derive(plan.config.seed, arm, key.study, key.trial)
 
 
 def key_of(run: RunRecord | RunSpec) -> Key:
@@ -118,24 +146,36 @@ def grow_spec(plan: Plan, key: Key) -> RunSpec:
     """
     folder = plan.checkpoints
     path = None if folder is None else str(folder / key.run_id / "final.pt")
-    return _spec(plan, key, kind="grow", evaluate_test=True, checkpoint=path)
+    spec = _spec(plan, key, kind="grow", checkpoint=path)
+    if key.arm != GRADMAX:
+        return spec
+    growth = spec.growth.model_copy(update={"score": "gradient"})
+    return replace(spec, growth=growth)
 
 
-def fixed_spec(plan: Plan, key: Key, width: int) -> RunSpec:
-    """Specify a run of fixed width, from a fresh initialisation.
+def fixed_spec(plan: Plan, key: Key, choice: Choice) -> RunSpec:
+    """Specify a run of fixed size, from a fresh initialisation.
 
-    Of a comparison, only confirmations are measured on the test split: the winners of
-    an arm are chosen by their validation loss, so they are trained again with fresh
-    seeds first. The grid of a scan is measured as a whole: it is the same whatever
-    comes out, and its best width is chosen by validation loss.
+    Runs of a search are not measured on the test split: the winners of an arm are
+    chosen by their validation loss, so they are trained again with fresh seeds first,
+    and those confirmations are measured. The grid is measured as a whole: it is the
+    same whatever comes out, and its best width is chosen by validation loss.
 
     Args:
         plan: The plan of the job.
         key: Which run.
-        width: Units of the hidden layer.
+        choice: Its widths, and for ``tpe_full`` the settings of AdamW.
     """
-    return _spec(
-        plan, key, kind="fixed", width=width, evaluate_test=key.arm in {CONFIRM, GRID}
+    spec = _spec(plan, key, kind="fixed", checkpoint=None)
+    chosen: dict[str, object] = {}
+    if choice.lr is not None:
+        settings = {"lr": choice.lr, "weight_decay": choice.weight_decay}
+        chosen = {"optimizer": "adamw", **settings}
+    return replace(
+        spec,
+        model=spec.model.model_copy(update={"hidden": choice.hidden}),
+        growth=spec.growth.model_copy(update={"enabled": False}),
+        train=spec.train.model_copy(update=chosen),
     )
 
 
@@ -162,26 +202,21 @@ def _spec(
     key: Key,
     *,
     kind: Kind,
-    evaluate_test: bool,
-    width: int | None = None,
-    checkpoint: str | None = None,
+    checkpoint: str | None,
 ) -> RunSpec:
-    config, model, growth = plan.config, plan.config.model, plan.config.growth
-    if width is not None:
-        model = model.model_copy(update={"hidden": (width,)})
-        growth = growth.model_copy(update={"enabled": False})
+    config = plan.config
     return RunSpec(
         run_id=key.run_id,
         arm=key.arm,
         kind=kind,
         seed=seed_of(plan, key),
         data=data_of(plan, key),
-        model=model,
+        model=config.model,
         train=config.train,
-        growth=growth,
+        growth=config.growth,
         study=key.study,
         trial=key.trial,
         workers=config.cluster.workers_per_run,
-        evaluate_test=evaluate_test,
+        evaluate_test=key.arm in TESTED,
         checkpoint=checkpoint,
     )

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from senn_ray.config import ScanConfig
 from senn_ray.errors import ConfigError, DataError
-from senn_ray.records import RunRecord
+from senn_ray.records import FAULTY, RunRecord
 from senn_ray.search.job import Job
 from senn_ray.search.oracle import oracle_rows
 from senn_ray.search.plan import GRID
@@ -203,7 +203,7 @@ def _caveats(job: Job, cells: Cells, fit: dict[str, Any]) -> list[str]:
     for reason, text in _LEFT_OUT.items():
         if count := sum(cell["stop_reason"] == reason for cell in cells):
             said.append(f"{count} of {total} cells {text}. They are not in the fit")
-    bad = sum(record.state != "complete" for record in job.of(GRID))
+    bad = sum(record.state in FAULTY for record in job.of(GRID))
     if bad:
         said.append(f"{bad} runs of the oracle diverged or failed")
     scan = job.config.scan

@@ -8,28 +8,34 @@ from itertools import zip_longest
 from typing import Any
 
 from senn_ray.records import RunRecord
-from senn_ray.search.arms.confirm import median_width, winners
+from senn_ray.search.arms.confirm import FULL, median_width, place_of, winners
 from senn_ray.search.job import Job
-from senn_ray.search.plan import CONFIRM
+from senn_ray.search.plan import CONFIRM, CONFIRM_FULL, GRID, NO_GROWTH
 from senn_ray.search.statistics import mean_interval, mean_upper
 from senn_ray.search.targets import score
 
 # With two seeds the bound is so wide that "not shown" would look like "worse".
 LEAST_SEEDS = 3
+# Their networks differ from those of the job in more than a width, or their widths
+# follow from the losses of self-expanding runs.
+NOT_SIZES = frozenset({FULL, CONFIRM_FULL, NO_GROWTH})
 
 
 def size_rows(job: Job) -> list[dict[str, Any]]:
     """Collect the fixed runs of each width, with a test of non-inferiority.
 
     A width is non-inferior if the one-sided 95 % upper bound of its mean validation
-    loss exceeds the target by at most ``compare.epsilon``; that takes three seeds.
+    loss exceeds the target by at most ``compare.epsilon``; that takes three seeds. If
+    there is a grid only its runs count: which widths other arms repeat depends on
+    their losses.
 
     Args:
         job: The job.
     """
     by_width: dict[int, list[RunRecord]] = defaultdict(list)
-    for record in job.records:
-        if record.kind == "fixed" and record.params:
+    for record in job.of(GRID) or job.records:
+        sized = record.kind == "fixed" and record.arm not in NOT_SIZES
+        if sized and record.params and record.state != "pruned":
             by_width[record.hidden[0]].append(record)
     return [_row(job, width, by_width[width]) for width in sorted(by_width)]
 
@@ -44,7 +50,7 @@ def size_block(job: Job) -> dict[str, Any]:
         c["quality"] for c in confirmed(job).values() if c.get("quality") is not None
     ]
     complete = [record for record in job.senn if record.state == "complete"]
-    plain = _again(job, median_width(complete)) if complete else None
+    plain = _again(job, (CONFIRM, median_width(complete))) if complete else None
     return {
         "senn": _senn(complete),
         "best_fixed": min(best, key=lambda b: b["val_loss"], default=None),
@@ -65,10 +71,9 @@ def confirmed(job: Job) -> dict[str, Any]:
     """
     if job.target is None:
         return {}
-    fixed = [record for record in job.records if record.arm != CONFIRM]
     result: dict[str, Any] = {arm: {} for arm in job.arms}
-    for (arm, name), record in winners(fixed, job.target).items():
-        result[arm][name] = _again(job, record.hidden[0])
+    for (arm, name), record in winners(job.records, job.target).items():
+        result[arm][name] = _again(job, place_of(record))
     return result
 
 
@@ -134,12 +139,13 @@ def _senn(complete: Sequence[RunRecord]) -> dict[str, Any] | None:
     }
 
 
-def _again(job: Job, width: int) -> dict[str, Any] | None:
-    records = [r for r in job.of(CONFIRM) if r.study == width and r.state == "complete"]
+def _again(job: Job, place: tuple[str, int]) -> dict[str, Any] | None:
+    arm, number = place
+    records = [r for r in job.of(arm) if r.study == number and r.state == "complete"]
     if not records:
         return None
     return {
-        **_units(width),
+        **_units(*records[0].hidden),
         "params": records[0].params,
         "seeds": len(records),
         "val_loss": statistics.fmean(map(score, records)),
@@ -148,8 +154,8 @@ def _again(job: Job, width: int) -> dict[str, Any] | None:
     }
 
 
-def _units(width: int) -> dict[str, Any]:
-    return {"estimate": width, "low": None, "high": None, "hidden": [width]}
+def _units(*widths: int) -> dict[str, Any]:
+    return {"estimate": sum(widths), "low": None, "high": None, "hidden": [*widths]}
 
 
 def _typical(records: Sequence[RunRecord], name: str, typical: Any) -> float | None:

@@ -17,15 +17,19 @@ from collections.abc import Iterable
 from typing import Literal
 
 from senn_ray.events import TargetLocked
-from senn_ray.records import RunRecord
+from senn_ray.records import FAULTY, RunRecord
 
 TargetName = Literal["quality", "quality_at_size"]
 TARGETS: tuple[TargetName, ...] = ("quality", "quality_at_size")
 
 
 def score(record: RunRecord) -> float:
-    """Return the validation loss of a run; infinite unless it completed."""
-    if record.state != "complete" or record.val_loss is None:
+    """Return the validation loss of a run; infinite if it diverged or failed.
+
+    A run that was pruned has the loss of its best network so far. That network exists,
+    so a search that has met the target before it pruned has met the target.
+    """
+    if record.state in FAULTY or record.val_loss is None:
         return math.inf
     return record.val_loss if math.isfinite(record.val_loss) else math.inf
 

@@ -3,16 +3,19 @@
 import dataclasses
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import get_args
 
-from senn_ray.config import Config
+from senn_ray.config import Arm, Config
 from senn_ray.events import Event, JobStarted, RunFinished
 from senn_ray.records import Cost, Evaluation, Progress, RunRecord, RunSpec
 from senn_ray.search.executor import Report
-from senn_ray.search.plan import Key
+from senn_ray.search.plan import Choice, Key, plain
 from tests.search.executor_suite import make_record
 
 SELF_FOUND = 24
+EVALUATIONS = 4
+EVERY_ARM = get_args(Arm)
 
 
 def make_config(**baseline: object) -> Config:
@@ -34,34 +37,63 @@ def fake_run(
     growing = spec.kind == "grow"
     width = SELF_FOUND + spec.trial % 3 - 1 if growing else spec.model.hidden[0]
     loss = 0.1 + 0.5 / width + noise
-    moment = Evaluation(
-        step=10 * width,
-        sample_visits=100 * width,
-        device_s=float(width),
+    first = EVALUATIONS - 1 if growing else 0
+    moments = tuple(_moment(width, loss, n) for n in range(first, EVALUATIONS))
+    kept = moments[: _last(spec, moments) + 1]
+    pruned = len(kept) < len(moments)
+    ended = "pruned" if pruned else "converged" if growing else "schedule"
+    return dataclasses.replace(
+        make_record(spec),
+        state="pruned" if pruned else "complete",
+        stop_reason=ended,
+        hidden=(width,) * len(spec.model.hidden),
+        params=75 * width + 10,
+        val_loss=kept[-1].val_loss,
+        test_loss=loss + 0.01 if spec.evaluate_test else None,
+        test_accuracy=0.9 if spec.evaluate_test else None,
+        cost=Cost(
+            steps=kept[-1].step,
+            sample_visits=kept[-1].sample_visits,
+            flops=1e3 * width,
+            device_s=kept[-1].device_s,
+            growth_s=5.0 if growing else 0.0,
+        ),
+        evaluations=kept,
+        lr=spec.train.lr,
+        weight_decay=spec.train.weight_decay,
+    )
+
+
+def _moment(width: int, loss: float, place: int) -> Evaluation:
+    share = (place + 1) / EVALUATIONS
+    return Evaluation(
+        step=round(10 * width * share),
+        sample_visits=round(100 * width * share),
+        device_s=width * share,
         train_loss=loss / 2,
-        val_loss=loss,
+        val_loss=loss + 0.1 * (1 - share),
         val_accuracy=0.9,
         lr=0.1,
         hidden=(width,),
         params=75 * width + 10,
     )
-    return dataclasses.replace(
-        make_record(spec),
-        stop_reason="converged" if growing else "schedule",
-        hidden=(width,),
-        params=75 * width + 10,
-        val_loss=loss,
-        test_loss=loss + 0.01 if spec.evaluate_test else None,
-        test_accuracy=0.9 if spec.evaluate_test else None,
-        cost=Cost(
-            steps=10 * width,
-            sample_visits=100 * width,
-            flops=1e3 * width,
-            device_s=float(width),
-            growth_s=5.0 if growing else 0.0,
-        ),
-        evaluations=(moment,),
-    )
+
+
+def _last(spec: RunSpec, moments: Sequence[Evaluation]) -> int:
+    """Tell at which evaluation a run is pruned, or its last one."""
+    for place, cutoff in enumerate(spec.cutoffs):
+        if cutoff is not None and moments[place].val_loss > cutoff:
+            return place
+    return len(moments) - 1
+
+
+def halving(key: Key) -> Choice:
+    """Propose widths by halves; the full search varies more."""
+    width = max(2, 128 >> key.trial)
+    if key.arm != "tpe_full":
+        return plain(width)
+    depth = 1 + key.trial % 2
+    return Choice(hidden=(width,) * depth, lr=0.01 / depth, weight_decay=0.5)
 
 
 class ShuffledExecutor:
@@ -103,10 +135,11 @@ class FakeStudies:
     def __init__(self) -> None:
         self.told: dict[Key, RunRecord] = {}
 
-    def ask(self, key: Key) -> int:
-        before = [k for k in self.told if k.study == key.study]
+    def ask(self, key: Key) -> Choice:
+        place = (key.arm, key.study)
+        before = [k for k in self.told if (k.arm, k.study) == place]
         assert len(before) == key.trial, "one trial in flight per study"
-        return max(2, 128 >> key.trial)
+        return halving(key)
 
     def tell(self, key: Key, record: RunRecord) -> None:
         assert key not in self.told

@@ -1,20 +1,16 @@
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
-from pathlib import Path
+from types import ModuleType
 
-import optuna
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
 from senn_ray.events import TargetLocked
 from senn_ray.records import RunRecord
-from senn_ray.search.arms import confirm, ladder_bisect, random
-from senn_ray.search.arms.optuna_studies import OptunaStudies
-from senn_ray.search.plan import Key, Plan, fixed_spec
+from senn_ray.search.arms import confirm, grid, ladder, ladder_bisect, qmc, random
+from senn_ray.search.plan import SENN, Choice, Key, Plan, fixed_spec, grow_spec, plain
 from tests.search.fakes import fake_run, make_config
 
 PLAN = Plan(verb="compare", config=make_config())
@@ -22,9 +18,9 @@ TARGET = TargetLocked(val_loss=0.12, max_params=2000)
 Loss = Callable[[int], float]
 
 
-def climb(loss: Loss, plan: Plan = PLAN) -> dict[int, float]:
+def climb(loss: Loss, arm: ModuleType = ladder_bisect) -> dict[int, float]:
     losses = dict[int, float]()
-    while (width := ladder_bisect.next_width(plan, losses)) is not None:
+    while (width := arm.next_width(PLAN, losses)) is not None:
         assert width not in losses, "a width is never tried twice"
         losses[width] = loss(width)
     return losses
@@ -61,6 +57,73 @@ def test_the_ladder_ends_whatever_the_losses(values: list[float]) -> None:
     assert all(PLAN.lowest <= width <= PLAN.highest for width in losses)
 
 
+def test_the_plain_ladder_ends_after_two_doublings_that_do_not_help() -> None:
+    losses = climb(lambda width: max(1.0, 8 / width), ladder)
+    assert list(losses) == [2, 4, 8, 16, 32]
+    # One that does not help is forgiven.
+    bumps = {2: 4.0, 4: 4.0, 8: 2.0, 16: 2.0, 32: 2.0}
+    assert list(climb(lambda width: bumps.get(width, 1.0), ladder)) == list(bumps)
+
+
+def test_the_plain_ladder_stops_at_the_cap_and_survives_divergence() -> None:
+    assert list(climb(lambda width: 1 / width, ladder))[-1] == PLAN.highest
+    assert list(climb(lambda _: math.inf, ladder)) == [2, 4, 8]
+
+
+def test_a_repeated_run_that_changes_the_ladder_adds_runs_and_takes_none_away() -> None:
+    """The run of width 4 failed, so the ladder went on to 8; then 4 was repeated."""
+    records = {}
+    for trial, (width, loss) in enumerate([(2, 1.0), (4, 0.5), (8, 0.49), (16, 0.48)]):
+        spec = fixed_spec(PLAN, Key(arm="ladder", study=0, trial=trial), plain(width))
+        records[0, trial] = dataclasses.replace(fake_run(spec), val_loss=loss)
+    for arm in (ladder, ladder_bisect):
+        wants = [w for w in arm.wanted(PLAN, records, None) if w.study == 0]
+        assert [w.trial for w in wants] == list(range(len(wants)))
+        assert len(wants) <= len(records) + 1
+
+
+def test_quasi_random_widths_fill_the_range_better_than_random_ones() -> None:
+    def largest_gap(draw: Callable[[Plan, int], int], count: int) -> float:
+        logs = sorted(math.log(draw(PLAN, trial)) for trial in range(count))
+        ends = [math.log(PLAN.lowest), *logs, math.log(PLAN.highest)]
+        return max(b - a for a, b in itertools.pairwise(ends))
+
+    bound = 2.5 * math.log(64) / 16
+    assert largest_gap(qmc.draw_width, 16) < bound < largest_gap(random.draw_width, 16)
+    widths = [qmc.draw_width(PLAN, trial) for trial in range(64)]
+    assert all(PLAN.lowest <= width <= PLAN.highest for width in widths)
+
+
+def test_the_grid_of_a_comparison_has_every_doubled_width_with_every_seed() -> None:
+    wants = grid.wanted(PLAN)
+    tried = [want.choice.hidden[0] for want in wants if want.choice]
+    assert sorted(set(tried)) == grid.widths(PLAN)
+    assert all(tried.count(width) == 3 for width in tried)
+
+
+def test_growth_by_gradient_differs_from_the_run_of_its_seed_in_the_score_only() -> (
+    None
+):
+    ours = grow_spec(PLAN, Key(arm=SENN, study=0, trial=3))
+    other = grow_spec(PLAN, Key(arm="gradmax", study=0, trial=3))
+    assert ours.growth.score == "natural"
+    assert other.growth.score == "gradient"
+    same = dataclasses.replace(
+        other, run_id=ours.run_id, arm=ours.arm, growth=ours.growth
+    )
+    assert same == ours
+
+
+def test_a_full_choice_sets_what_it_names_and_nothing_else() -> None:
+    key = Key(arm="tpe_full", study=0, trial=0)
+    choice = Choice(hidden=(7, 7), lr=0.02, weight_decay=0.3)
+    full, usual = fixed_spec(PLAN, key, choice), fixed_spec(PLAN, key, plain(7))
+    assert full.model.hidden == (7, 7)
+    chosen = {"lr": 0.02, "weight_decay": 0.3, "optimizer": "adamw"}
+    assert full.train == usual.train.model_copy(update=chosen)
+    assert usual.train == PLAN.config.train
+
+
 def test_random_widths_are_log_uniform_between_start_and_cap() -> None:
     drawn = [random.draw_width(PLAN, trial) for trial in range(4000)]
     assert min(drawn) == PLAN.lowest
@@ -75,7 +138,7 @@ def test_random_widths_are_log_uniform_between_start_and_cap() -> None:
 def finished(hits: list[bool]) -> dict[tuple[int, int], RunRecord]:
     records = {}
     for trial, hit in enumerate(hits):
-        spec = fixed_spec(PLAN, Key(arm="random", study=0, trial=trial), 20)
+        spec = fixed_spec(PLAN, Key(arm="random", study=0, trial=trial), plain(20))
         loss = 0.11 if hit else 0.13
         record = dataclasses.replace(fake_run(spec), val_loss=loss, params=1500)
         records[0, trial] = record
@@ -112,117 +175,8 @@ def test_winners_are_the_top_one_under_each_constraint() -> None:
         (21, 0.11),
         (99, 0.1),
     ]):
-        spec = fixed_spec(PLAN, Key(arm="random", study=0, trial=trial), width)
+        spec = fixed_spec(PLAN, Key(arm="random", study=0, trial=trial), plain(width))
         records.append(dataclasses.replace(fake_run(spec), val_loss=loss))
     best = confirm.winners(records, TARGET)
     assert best["random", "quality"].hidden == (99,)
     assert best["random", "quality_at_size"].hidden == (21,)
-
-
-def drive(folder: Path, trials: range, *, study: int = 0) -> list[int]:
-    """Ask and tell, with the studies opened anew for every trial."""
-    widths = []
-    for trial in trials:
-        key = Key(arm="tpe_pareto", study=study, trial=trial)
-        widths.append(width := OptunaStudies(PLAN, folder).ask(key))
-        record = fake_run(fixed_spec(PLAN, key, width))
-        OptunaStudies(PLAN, folder).tell(key, record)
-    return widths
-
-
-def load(folder: Path, study: int = 0) -> optuna.Study:
-    path = str(folder / f"tpe_pareto-{study}.log")
-    storage = JournalStorage(JournalFileBackend(path))
-    return optuna.load_study(study_name=f"tpe_pareto-{study}", storage=storage)
-
-
-def test_a_study_that_is_opened_again_goes_on_as_if_nothing_happened(
-    tmp_path: Path,
-) -> None:
-    whole = OptunaStudies(PLAN, tmp_path / "whole")
-    widths = []
-    for trial in range(9):
-        key = Key(arm="tpe_pareto", study=0, trial=trial)
-        widths.append(whole.ask(key))
-        whole.tell(key, fake_run(fixed_spec(PLAN, key, widths[-1])))
-    first = drive(tmp_path / "parts", range(5))
-    assert first + drive(tmp_path / "parts", range(5, 9)) == widths
-    assert len(set(widths[:4])) >= 3, "random start-up trials do not repeat"
-
-
-def test_studies_are_independent_and_stay_in_range(tmp_path: Path) -> None:
-    one, other = drive(tmp_path, range(6)), drive(tmp_path, range(6), study=1)
-    assert one != other
-    assert all(PLAN.lowest <= width <= PLAN.highest for width in one + other)
-
-
-def test_a_diverged_trial_is_a_failed_trial_of_its_study(tmp_path: Path) -> None:
-    studies = OptunaStudies(PLAN, tmp_path)
-    for trial, loss in enumerate([0.5, math.nan, None]):
-        key = Key(arm="tpe_pareto", study=0, trial=trial)
-        record = fake_run(fixed_spec(PLAN, key, studies.ask(key)))
-        studies.tell(key, dataclasses.replace(record, val_loss=loss))
-    states = [trial.state.name for trial in load(tmp_path).trials]
-    assert states == ["COMPLETE", "FAIL", "FAIL"]
-
-
-def test_a_study_minimises_loss_and_log_parameters(tmp_path: Path) -> None:
-    (width,) = drive(tmp_path, range(1))
-    (trial,) = load(tmp_path).trials
-    record = fake_run(fixed_spec(PLAN, Key(arm="tpe_pareto", study=0, trial=0), width))
-    assert trial.values == [record.val_loss, math.log(record.params)]
-    assert [d.name for d in load(tmp_path).directions] == ["MINIMIZE", "MINIMIZE"]
-
-
-def test_asking_again_gives_the_same_proposal_and_no_other_trial(
-    tmp_path: Path,
-) -> None:
-    drive(tmp_path, range(5))
-    key = Key(arm="tpe_pareto", study=0, trial=5)
-    widths = {OptunaStudies(PLAN, tmp_path).ask(key) for _ in range(3)}
-    assert len(widths) == 1
-    assert len(load(tmp_path).trials) == 6
-
-
-def test_a_trial_that_was_opened_but_got_no_width_gets_the_one_it_would_have_got(
-    tmp_path: Path,
-) -> None:
-    widths = drive(tmp_path / "whole", range(6))
-    drive(tmp_path / "killed", range(5))
-    load(tmp_path / "killed").ask()
-    assert drive(tmp_path / "killed", range(5, 6)) == widths[5:]
-    assert [t.state.name for t in load(tmp_path / "killed").trials] == ["COMPLETE"] * 6
-
-
-def test_telling_twice_is_telling_once(tmp_path: Path) -> None:
-    (width,) = drive(tmp_path, range(1))
-    key = Key(arm="tpe_pareto", study=0, trial=0)
-    OptunaStudies(PLAN, tmp_path).tell(key, fake_run(fixed_spec(PLAN, key, width)))
-    assert len(load(tmp_path).trials) == 1
-
-
-def test_a_study_whose_file_is_gone_is_built_again_from_what_it_is_told(
-    tmp_path: Path,
-) -> None:
-    widths = drive(tmp_path / "whole", range(6))
-    studies = OptunaStudies(PLAN, tmp_path / "again")
-    for trial, width in enumerate(widths[:5]):
-        key = Key(arm="tpe_pareto", study=0, trial=trial)
-        studies.tell(key, fake_run(fixed_spec(PLAN, key, width)))
-    assert drive(tmp_path / "again", range(5, 6)) == widths[5:]
-
-
-def test_what_a_killed_writer_left_is_repaired(tmp_path: Path) -> None:
-    widths = drive(tmp_path / "whole", range(4))
-    drive(tmp_path, range(3))
-    file = tmp_path / "tpe_pareto-0.log"
-    (tmp_path / "tpe_pareto-0.log.lock").touch()
-    with file.open("a") as log:
-        log.write('{"op_code": 4, "work')
-    assert drive(tmp_path, range(3, 4)) == widths[3:]
-
-
-def test_a_study_that_is_ahead_of_the_job_is_refused(tmp_path: Path) -> None:
-    drive(tmp_path, range(3))
-    with pytest.raises(RuntimeError, match="at trial 3"):
-        OptunaStudies(PLAN, tmp_path).ask(Key(arm="tpe_pareto", study=0, trial=0))

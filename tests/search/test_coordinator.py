@@ -15,8 +15,18 @@ from senn_ray.records import RunRecord, RunSpec
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.executor import Report
 from senn_ray.search.machine import State
-from senn_ray.search.plan import CONFIRM, SENN, Plan, Verb
+from senn_ray.search.plan import (
+    CONFIRM,
+    CONFIRM_FULL,
+    GROWING,
+    PAIRED,
+    SENN,
+    Plan,
+    Verb,
+)
+from senn_ray.search.targets import score
 from tests.search.fakes import (
+    EVERY_ARM,
     FakeStudies,
     MemoryJournal,
     ShuffledExecutor,
@@ -25,7 +35,9 @@ from tests.search.fakes import (
     started,
 )
 
-CONFIG = make_config()
+CONFIG = make_config(
+    arms=EVERY_ARM, max_trials=8, trials_per_study=6, repeats=2, until_hits=2
+)
 Run = Callable[[RunSpec], RunRecord]
 
 
@@ -86,20 +98,53 @@ def test_any_order_of_completions_gives_the_same_runs(
 
 def test_every_arm_takes_part() -> None:
     arms = {spec.arm for spec in REFERENCE.values()}
-    assert arms == {SENN, CONFIRM, *CONFIG.baseline.arms}
+    assert arms == {SENN, CONFIRM, CONFIRM_FULL, *CONFIG.baseline.arms}
 
 
 def test_fixed_and_growing_runs_differ_in_size_and_growth_only() -> None:
     kept = [
-        (s.data, s.train, s.workers, s.model.activation) for s in REFERENCE.values()
+        (s.data, s.train, s.workers, s.model.activation)
+        for s in REFERENCE.values()
+        if s.arm not in {"tpe_full", CONFIRM_FULL}
     ]
     assert len(set(kept)) == 1
     for spec in REFERENCE.values():
-        assert spec.growth.enabled == (spec.kind == "grow") == (spec.arm == SENN)
+        assert spec.growth.enabled == (spec.kind == "grow") == (spec.arm in GROWING)
 
 
-def test_seeds_differ_between_all_runs_of_a_comparison() -> None:
-    assert len({spec.seed for spec in REFERENCE.values()}) == len(REFERENCE)
+def test_seeds_differ_between_all_runs_of_a_comparison_but_pairs() -> None:
+    specs = [spec for spec in REFERENCE.values() if spec.arm not in PAIRED]
+    assert len({spec.seed for spec in specs}) == len(specs)
+    ours = {s.trial: s.seed for s in specs if s.arm == SENN}
+    for arm in PAIRED:
+        pairs = {s.trial: s.seed for s in REFERENCE.values() if s.arm == arm}
+        assert pairs == ours
+
+
+def test_plain_networks_of_the_found_sizes_have_them_one_by_one() -> None:
+    found = {s.trial: fake_run(s).hidden for s in REFERENCE.values() if s.arm == SENN}
+    specs = [s for s in REFERENCE.values() if s.arm == "no_growth_at_final"]
+    assert {s.trial: s.model.hidden for s in specs} == found
+
+
+def test_hopeless_trials_are_pruned_and_that_is_no_failure() -> None:
+    ended, journal, _ = carry_out()
+    records = [e.record for e in journal.events if isinstance(e, RunFinished)]
+    pruned = [record for record in records if record.state == "pruned"]
+    assert pruned
+    assert {record.arm for record in pruned} == {"tpe_pruner"}
+    assert ended == JobEnded(state="complete", exit_code=0)
+
+
+def test_the_winner_of_the_full_search_is_trained_again_with_its_own_settings() -> None:
+    _, journal, _ = carry_out()
+    records = [e.record for e in journal.events if isinstance(e, RunFinished)]
+    full = [r for r in records if r.arm == "tpe_full"]
+    best = min(full, key=score)
+    again = [s for s in REFERENCE.values() if s.arm == CONFIRM_FULL]
+    settings = {(s.model.hidden, s.train.lr, s.train.weight_decay) for s in again}
+    assert (best.hidden, best.lr, best.weight_decay) in settings
+    assert all(spec.evaluate_test for spec in again)
 
 
 def test_no_decision_depends_on_a_test_value() -> None:
@@ -118,12 +163,14 @@ def test_no_arm_sees_the_self_found_size() -> None:
         return record
 
     specs = specs_of(carry_out(run=run)[2])
-    for arm in ("tpe_pareto", "ladder_bisect", "max_once"):
+    for arm in {*EVERY_ARM} - {"random", "qmc", "no_growth_at_final"}:
         ours = {k: s for k, s in specs.items() if s.arm == arm}
         assert ours == {k: s for k, s in REFERENCE.items() if s.arm == arm}
-    # The random arm may stop elsewhere, but its widths are the same.
+    # Arms that stop at hits may stop elsewhere, but their widths are the same.
     shared = specs.keys() & REFERENCE.keys()
-    assert all(specs[k] == REFERENCE[k] for k in shared if specs[k].arm == "random")
+    assert all(
+        specs[k] == REFERENCE[k] for k in shared if specs[k].arm in {"random", "qmc"}
+    )
 
 
 def test_targets_are_locked_after_all_growing_runs_and_before_confirmations() -> None:

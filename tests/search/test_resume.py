@@ -25,19 +25,23 @@ from senn_ray.search.arms.optuna_studies import OptunaStudies
 from senn_ray.search.coordinator import Studies, run_job
 from senn_ray.search.job import gather
 from senn_ray.search.machine import State
-from senn_ray.search.plan import Key, Plan, Verb
+from senn_ray.search.plan import Choice, Key, Plan, Verb
 from senn_ray.search.resume import outcome, restore
 from senn_ray.search.summary import summarise
 from tests.search.fakes import (
+    EVERY_ARM,
     MemoryJournal,
     ShuffledExecutor,
     fake_run,
+    halving,
     make_config,
     started,
 )
 
-CONFIG = make_config()
-SMALL = make_config(arms=("tpe_pareto",), studies=2, trials_per_study=4)
+CONFIG = make_config(
+    arms=EVERY_ARM, max_trials=6, trials_per_study=6, repeats=1, until_hits=2
+)
+SMALL = make_config(arms=("tpe_pareto", "tpe_pruner"), studies=2, trials_per_study=6)
 
 
 class Killed(BaseException):
@@ -67,10 +71,11 @@ class LastingStudies:
     def __init__(self) -> None:
         self.told: dict[Key, RunRecord] = {}
 
-    def ask(self, key: Key) -> int:
-        before = [k for k in self.told if k.study == key.study]
+    def ask(self, key: Key) -> Choice:
+        place = (key.arm, key.study)
+        before = [k for k in self.told if (k.arm, k.study) == place]
         assert len(before) == key.trial, "every earlier outcome was told"
-        return max(2, 128 >> key.trial)
+        return halving(key)
 
     def tell(self, key: Key, record: RunRecord) -> None:
         assert self.told.setdefault(key, record) == record
@@ -146,7 +151,8 @@ def test_killed_at_any_event_and_resumed_is_as_undisturbed(
     verb: Verb, before: bool
 ) -> None:
     undisturbed = UNDISTURBED[verb]
-    for last in range(1, len(undisturbed) + 1):
+    # Every kind of event is hit, and every arm; the property below hits the rest.
+    for last in [*range(1, 40), *range(40, len(undisturbed) + 1, 7)]:
         studies = LastingStudies()
         events = killed([], last, studies, before=before, verb=verb)
         if outcome(events) is None:
@@ -180,7 +186,7 @@ def test_real_studies_go_on_identically_wherever_the_driver_was_killed(
     journal = MemoryJournal()
     go_on(journal, OptunaStudies(plan, tmp_path / "whole"), config=SMALL)
     undisturbed = journal.events
-    for last in range(8, len(undisturbed), 3):
+    for last in range(8, len(undisturbed), 7):
         folder = tmp_path / str(last)
         before = last % 2 == 0
         events = killed(

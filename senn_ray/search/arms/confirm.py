@@ -1,12 +1,12 @@
 """Confirmation: winners are trained again with fresh seeds, and measured on test data.
 
 A winner was chosen because its validation loss was low, so that very number flatters
-it. For each arm two widths are confirmed: the one of the least validation loss, and
-the one of the least validation loss among runs that are small enough for quality at
-size (the top-1 rule, under each target's constraint). A width that wins twice is
-trained once. A plain network of the median self-found width is added as a control: it
-tells "growing found the size" from "growing trains better". All of this comes after
-the last decision of every arm, so no arm sees the self-found size.
+it. For each searching arm two runs are confirmed: the one of the least validation loss,
+and the one of the least validation loss among runs that are small enough for quality
+at size (the top-1 rule, under each target's constraint). What wins twice is trained
+once. A plain network of the median self-found width is added as a control: it tells
+"growing found the size" from "growing trains better". All of this comes after the last
+decision of every arm, so no arm sees the self-found size.
 """
 
 import statistics
@@ -14,35 +14,52 @@ from collections.abc import Iterable, Mapping
 
 from senn_ray.events import TargetLocked
 from senn_ray.records import RunRecord
-from senn_ray.search.plan import CONFIRM, SENN, Key, Plan, Want
+from senn_ray.search.plan import (
+    CONFIRM,
+    CONFIRM_FULL,
+    CONTROLS,
+    SENN,
+    Choice,
+    Key,
+    Plan,
+    Want,
+    plain,
+)
 from senn_ray.search.targets import TargetName, score
+
+FULL = "tpe_full"
+TRIALS = 1000
+"""More than the trials of a study: numbers of winners must not collide."""
 
 
 def wanted(
     plan: Plan, finished: Mapping[Key, RunRecord], target: TargetLocked
-) -> list[Want]:
-    """List the confirmations; the width takes the place of the study.
+) -> list[tuple[Key, Want]]:
+    """List the confirmations.
 
     Args:
         plan: The plan of the job.
         finished: All records of the job; those of confirmations do not count.
         target: The locked targets.
     """
-    records = [r for key, r in finished.items() if key.arm != CONFIRM]
-    widths = {r.hidden[0] for r in winners(records, target).values()}
-    widths.add(median_width(records))
-    seeds = range(plan.config.compare.retrain_seeds)
+    records = [r for key, r in finished.items() if key.arm not in _CONFIRMING]
+    places = {place_of(r): choice_of(r) for r in winners(records, target).values()}
+    width = median_width(records)
+    places[CONFIRM, width] = plain(width)
     return [
-        Want(study=width, trial=trial, width=width)
-        for width in sorted(widths)
-        for trial in seeds
+        (
+            Key(arm=arm, study=number, trial=seed),
+            Want(study=number, trial=seed, choice=choice),
+        )
+        for (arm, number), choice in sorted(places.items(), key=lambda item: item[0])
+        for seed in range(plan.config.compare.retrain_seeds)
     ]
 
 
 def winners(
     records: Iterable[RunRecord], target: TargetLocked
 ) -> dict[tuple[str, TargetName], RunRecord]:
-    """Choose the best run of each fixed arm, for each target.
+    """Choose the best run of each arm that searches a fixed size, for each target.
 
     Args:
         records: Runs of all arms.
@@ -52,12 +69,42 @@ def winners(
         Runs by arm and target. An arm none of whose runs qualifies is left out.
     """
     best: dict[tuple[str, TargetName], RunRecord] = {}
-    fixed = [r for r in records if r.kind == "fixed" and r.state == "complete"]
+    out = CONTROLS | _CONFIRMING
+    fixed = [
+        r
+        for r in records
+        if r.kind == "fixed" and r.state == "complete" and r.arm not in out
+    ]
     for record in sorted(fixed, key=lambda r: (score(r), r.params, r.run_id)):
         best.setdefault((record.arm, "quality"), record)
         if record.params <= target.max_params:
             best.setdefault((record.arm, "quality_at_size"), record)
     return best
+
+
+def place_of(winner: RunRecord) -> tuple[str, int]:
+    """Tell under which arm and study a winner is trained again.
+
+    Plain widths are shared by all arms: the width takes the place of the study. A
+    winner of ``tpe_full`` has its own settings, so it gets a number of its own.
+
+    Args:
+        winner: The run that won.
+    """
+    if winner.arm == FULL:
+        return CONFIRM_FULL, winner.study * TRIALS + winner.trial
+    return CONFIRM, winner.hidden[0]
+
+
+def choice_of(winner: RunRecord) -> Choice:
+    """Return what a winner had chosen.
+
+    Args:
+        winner: The run that won.
+    """
+    if winner.arm != FULL:
+        return Choice(hidden=winner.hidden)
+    return Choice(hidden=winner.hidden, lr=winner.lr, weight_decay=winner.weight_decay)
 
 
 def median_width(records: Iterable[RunRecord]) -> int:
@@ -68,3 +115,6 @@ def median_width(records: Iterable[RunRecord]) -> int:
     """
     good = [r for r in records if r.arm == SENN and r.state == "complete"]
     return statistics.median_low(record.hidden[0] for record in good)
+
+
+_CONFIRMING = frozenset({CONFIRM, CONFIRM_FULL})

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from senn_ray.events import TargetLocked
 from senn_ray.records import RunRecord
+from senn_ray.search.arms.ladder import repeated
 from senn_ray.search.plan import Plan, Want
-from senn_ray.search.targets import score
 
 
 def wanted(
@@ -22,16 +22,7 @@ def wanted(
         target: The locked targets; not used, as an engineer would not know them.
     """
     del target
-    wants = list[Want]()
-    for repeat in range(plan.config.baseline.repeats):
-        losses = dict[int, float]()
-        while (width := next_width(plan, losses)) is not None:
-            trial = len(losses)
-            wants.append(Want(study=repeat, trial=trial, width=width))
-            if (repeat, trial) not in finished:
-                break
-            losses[width] = score(finished[repeat, trial])
-    return wants
+    return repeated(plan, finished, next_width)
 
 
 def next_width(plan: Plan, losses: Mapping[int, float]) -> int | None:

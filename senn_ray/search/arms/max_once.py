@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from senn_ray.events import TargetLocked
 from senn_ray.records import RunRecord
-from senn_ray.search.plan import Plan, Want
+from senn_ray.search.plan import Plan, Want, plain
 
 
 def wanted(
@@ -20,5 +20,6 @@ def wanted(
         target: The locked targets; not used.
     """
     del finished, target
+    choice = plain(plan.highest)
     repeats = range(plan.config.baseline.repeats)
-    return [Want(study=0, trial=trial, width=plan.highest) for trial in repeats]
+    return [Want(study=0, trial=trial, choice=choice) for trial in repeats]

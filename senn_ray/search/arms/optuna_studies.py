@@ -17,19 +17,21 @@ from pathlib import Path
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 from senn_ray.records import RunRecord
-from senn_ray.search.plan import Key, Plan
+from senn_ray.search.plan import Choice, Key, Plan, plain
 from senn_ray.search.targets import score
 from senn_ray.seeds import derive
 
-PARAMETER = "hidden"
+PARETO, PRUNER, FULL = "tpe_pareto", "tpe_pruner", "tpe_full"
 STARTUP_TRIALS = 4
 CANDIDATES = 24
 
 
 class OptunaStudies:
-    """The studies of a job: ask for widths, tell outcomes."""
+    """The studies of a job: ask for runs, tell outcomes."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan = plan
@@ -38,8 +40,8 @@ class OptunaStudies:
         folder.mkdir(parents=True, exist_ok=True)
         _repair(folder)
 
-    def ask(self, key: Key) -> int:
-        """Let a study propose the width of its next trial, or of the one still open.
+    def ask(self, key: Key) -> Choice:
+        """Let a study propose its next trial, or repeat the one still open.
 
         Args:
             key: The study, and the number of the trial.
@@ -47,39 +49,34 @@ class OptunaStudies:
         return self._suggest(key, *self._open(key))
 
     def tell(self, key: Key, record: RunRecord) -> None:
-        """Report a trial: validation loss and log parameters, or a failure.
+        """Report a trial: its values, or a failure.
 
         Args:
             key: The study, and the number of the trial.
             record: The outcome; one without a finite loss is a failed trial.
         """
         study, storage = self._open(key)
-        loss = score(record)
         if len(study.trials) == key.trial:
             self._suggest(key, study, storage)
         if study.trials[key.trial].state.is_finished():
             return
-        if math.isfinite(loss) and record.params > 0:
-            values = [loss, math.log(record.params)]
-            study.tell(
-                trial=key.trial, values=values, state=optuna.trial.TrialState.COMPLETE
-            )
-        else:
-            study.tell(trial=key.trial, state=optuna.trial.TrialState.FAIL)
+        if key.arm == PRUNER:
+            _report(_trial(study, storage, key.trial), record)
+        state, values = _outcome(record)
+        loss_only = values[:1] if key.arm != PARETO else values
+        study.tell(trial=key.trial, values=loss_only or None, state=state)
 
-    def _suggest(self, key: Key, study: optuna.Study, storage: JournalStorage) -> int:
+    def _suggest(
+        self, key: Key, study: optuna.Study, storage: JournalStorage
+    ) -> Choice:
         known = len(study.trials)
         if known == key.trial:
             trial = study.ask()
         elif known == key.trial + 1:
-            place = storage.get_study_id_from_name(study.study_name)
-            number = storage.get_trial_id_from_study_id_trial_number(place, key.trial)
-            trial = optuna.Trial(study, number)
+            trial = _trial(study, storage, key.trial)
         else:
             raise RuntimeError(f"study {key.study} is at trial {known}, not {key}")
-        return trial.suggest_int(
-            name=PARAMETER, low=self._plan.lowest, high=self._plan.highest, log=True
-        )
+        return _choose(self._plan, key.arm, trial)
 
     def _open(self, key: Key) -> tuple[optuna.Study, JournalStorage]:
         path = str(self._folder / f"{key.arm}-{key.study}.log")
@@ -88,14 +85,15 @@ class OptunaStudies:
         study = optuna.create_study(
             storage=storage,
             study_name=f"{key.arm}-{key.study}",
-            directions=["minimize", "minimize"],
+            directions=[StudyDirection.MINIMIZE] * (2 if key.arm == PARETO else 1),
             sampler=self._sampler(key),
             load_if_exists=True,
         )
         return study, storage
 
     def _sampler(self, key: Key) -> optuna.samplers.TPESampler:
-        seed = derive(self._plan.config.seed, "optuna", key.study, key.trial)
+        stream = ("optuna", key.arm, key.study, key.trial)
+        seed = derive(self._plan.config.seed, *stream)
         return optuna.samplers.TPESampler(
             seed=seed % 2**32,
             n_startup_trials=STARTUP_TRIALS,
@@ -103,6 +101,46 @@ class OptunaStudies:
             multivariate=True,
             constant_liar=False,
         )
+
+
+def _choose(plan: Plan, arm: str, trial: optuna.Trial) -> Choice:
+    """Draw from the space of an arm; a trial that has drawn before repeats itself."""
+    width = trial.suggest_int(
+        name="hidden", low=plan.lowest, high=plan.highest, log=True
+    )
+    if arm != FULL:
+        return plain(width)
+    baseline = plan.config.baseline
+    rates, decays = baseline.full_lr, baseline.full_weight_decay
+    return Choice(
+        hidden=(width,) * trial.suggest_int("depth", 1, baseline.full_depth),
+        lr=trial.suggest_float("lr", *rates, log=True),
+        weight_decay=trial.suggest_float("weight_decay", *decays, log=True),
+    )
+
+
+def _outcome(record: RunRecord) -> tuple[TrialState, list[float]]:
+    """Return the state of a trial, its loss and its log parameters."""
+    if record.state == "pruned":
+        return TrialState.PRUNED, []
+    loss = score(record)
+    if not math.isfinite(loss) or record.params <= 0:
+        return TrialState.FAIL, []
+    return TrialState.COMPLETE, [loss, math.log(record.params)]
+
+
+def _report(trial: optuna.Trial, record: RunRecord) -> None:
+    """Tell the course of a run, as a pruner sees it; what is known is left."""
+    known = trial.study.trials[trial.number].intermediate_values
+    for place, moment in enumerate(record.evaluations):
+        if place not in known:
+            trial.report(moment.val_loss, place)
+
+
+def _trial(study: optuna.Study, storage: JournalStorage, number: int) -> optuna.Trial:
+    place = storage.get_study_id_from_name(study.study_name)
+    found = storage.get_trial_id_from_study_id_trial_number(place, number)
+    return optuna.Trial(study, found)
 
 
 def _repair(folder: Path) -> None:

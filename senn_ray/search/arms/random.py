@@ -2,11 +2,11 @@
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from senn_ray.events import TargetLocked
 from senn_ray.records import RunRecord
-from senn_ray.search.plan import Plan, Want
+from senn_ray.search.plan import Plan, Want, plain
 from senn_ray.search.targets import is_hit
 from senn_ray.seeds import derive
 
@@ -18,6 +18,22 @@ def wanted(
 ) -> list[Want]:
     """List the trials that are needed whatever the open ones will show.
 
+    Args:
+        plan: The plan of the job.
+        finished: Records of this arm, by study and trial.
+        target: The locked targets; before that, every trial may be a hit.
+    """
+    return until_hits(plan, finished, target, draw_width)
+
+
+def until_hits(
+    plan: Plan,
+    finished: Mapping[tuple[int, int], RunRecord],
+    target: TargetLocked | None,
+    draw: Callable[[Plan, int], int],
+) -> list[Want]:
+    """List the trials of an arm that stops at a number of hits.
+
     The arm ends at the first trial with which ``baseline.until_hits`` hits of quality
     at size are reached, in trial order, or at ``baseline.max_trials``. A trial is only
     started when it surely comes before that end, so the set of trials depends neither
@@ -27,12 +43,14 @@ def wanted(
         plan: The plan of the job.
         finished: Records of this arm, by study and trial.
         target: The locked targets; before that, every trial may be a hit.
+        draw: Gives the width of a trial from its number.
     """
     wants, possible_hits = list[Want](), 0
     for trial in range(plan.config.baseline.max_trials):
         if possible_hits >= plan.config.baseline.until_hits:
             break
-        wants.append(Want(study=0, trial=trial, width=draw_width(plan, trial)))
+        choice = plain(draw(plan, trial))
+        wants.append(Want(study=0, trial=trial, choice=choice))
         record = finished.get((0, trial))
         if (
             record is None
@@ -51,6 +69,16 @@ def draw_width(plan: Plan, trial: int) -> int:
         trial: The number of the trial.
     """
     stream = random.Random(derive(plan.config.seed, "random", "width", trial))
+    return width_at(plan, stream.random())
+
+
+def width_at(plan: Plan, place: float) -> int:
+    """Return the width at a place between start width (0) and cap (1), log-uniform.
+
+    Args:
+        plan: The plan of the job.
+        place: From 0 to below 1.
+    """
     low, high = math.log(plan.lowest), math.log(plan.highest + 1)
-    width = math.floor(math.exp(stream.uniform(low, high)))
+    width = math.floor(math.exp(low + place * (high - low)))
     return min(max(width, plan.lowest), plan.highest)

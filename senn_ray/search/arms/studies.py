@@ -1,4 +1,9 @@
-"""Optuna's multi-objective TPE over validation loss and parameters: what to run.
+"""The arms that ask Optuna: which runs of their studies to do.
+
+``tpe`` searches the width for the least validation loss; ``tpe_pareto`` for loss and
+parameters together; ``tpe_pruner`` is ``tpe`` whose hopeless runs end early
+(``cutoffs.py``); ``tpe_full`` searches width, depth, learning rate and weight decay:
+what people really tune.
 
 Each study has one trial in flight, so that its proposals depend on its own results
 only; the cluster is filled by running the studies side by side. A study always runs to
@@ -10,6 +15,8 @@ from collections.abc import Mapping
 from senn_ray.events import TargetLocked
 from senn_ray.records import RunRecord
 from senn_ray.search.plan import Plan, Want
+
+ASKING = frozenset({"tpe", "tpe_pareto", "tpe_pruner", "tpe_full"})
 
 
 def wanted(
