@@ -28,7 +28,7 @@ from senn_ray.events import (
     TargetLocked,
     TestOpened,
 )
-from senn_ray.records import RunRecord
+from senn_ray.records import FAULTY, RunRecord
 from senn_ray.report.words import duration, number, widths
 
 Observe = Callable[[Event], None]
@@ -106,7 +106,7 @@ def _decided(event: TargetLocked | TestOpened | StopRequested) -> str:
 def _finished(record: RunRecord) -> str:
     name = run_name(record.arm, record.study, record.trial)
     cost = f"{record.cost.steps} steps {duration(record.wall_s)}"
-    if record.state != "complete":
+    if record.state in FAULTY:
         reason = f": {record.error}" if record.error else ""
         return f"✗ {name} {record.state} after {cost}, counted{reason}"
     accuracy = record.val_accuracy
@@ -207,7 +207,7 @@ class LiveBars:
 def _count(arm: _Arm, record: RunRecord) -> None:
     arm.running.pop(record.run_id, None)
     arm.finished += 1
-    if record.state != "complete":
+    if record.state in FAULTY:
         arm.failed += 1
     elif record.val_loss is not None and (
         arm.best is None

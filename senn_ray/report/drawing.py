@@ -27,7 +27,7 @@ COLOURS = {
     PAPER: "--paper",
     **{f"#0101{n:02x}": f"--series-{n - 16}" for n in range(16, 22)},
 }
-# In the order of the series variables; a shape each, for those who see no colours.
+# A colour for each family, and a shape for each arm, for those who see no colours.
 ARMS = {
     "senn": ("#010110", "*"),
     "random": ("#010111", "o"),
@@ -35,6 +35,15 @@ ARMS = {
     "ladder_bisect": ("#010113", "^"),
     "max_once": ("#010114", "D"),
     "confirm": ("#010115", "x"),
+    "gradmax": ("#010110", "P"),
+    "qmc": ("#010111", "h"),
+    "tpe": ("#010112", "v"),
+    "tpe_pruner": ("#010112", "<"),
+    "tpe_full": ("#010112", ">"),
+    "ladder": ("#010113", "p"),
+    "grid": ("#010114", "H"),
+    "no_growth_at_final": ("#010115", "d"),
+    "confirm_full": ("#010115", "X"),
 }
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from senn_ray.records import RunRecord
+from senn_ray.records import FAULTY, RunRecord
 from senn_ray.report.words import (
     UNKNOWN,
     duration,
@@ -261,7 +261,7 @@ def _size_table(sizes: Summary) -> Table:
 def _run_row(record: RunRecord) -> tuple[str, ...]:
     start, end = widths(record.hidden_start), widths(record.hidden)
     ended = record.stop_reason
-    if record.state != "complete":
+    if record.state in FAULTY:
         ended = f"{record.state}: {record.error or 'counted as a miss'}"
     return (
         record.run_id,

@@ -27,7 +27,7 @@ from senn_ray.events import (
     RunSubmitted,
     StopRequested,
 )
-from senn_ray.records import RunRecord
+from senn_ray.records import FAULTY, RunRecord
 from senn_ray.search.job import RUNNING, Job, gather
 from senn_ray.search.targets import score
 
@@ -106,7 +106,7 @@ def _arm(records: list[RunRecord], submitted: int) -> dict[str, Any]:
     found = _found(best) if best else {"val_loss": None, "hidden": None}
     return {
         "done": len(records),
-        "failed": sum(record.state != "complete" for record in records),
+        "failed": sum(record.state in FAULTY for record in records),
         "in_flight": submitted - len(records),
         "best_val_loss": found["val_loss"],
         "best_hidden": found["hidden"],

@@ -1,6 +1,9 @@
+from typing import get_args
+
 import pytest
 
-from senn_ray.report.drawing import canvas, log_scale
+from senn_ray.config import Arm
+from senn_ray.report.drawing import ARMS, canvas, log_scale
 
 
 @pytest.mark.parametrize(
@@ -19,3 +22,9 @@ def test_an_axis_is_logarithmic_only_where_that_shows_ticks(values, scale) -> No
         log_scale(panel, "y", values)
         assert panel.get_yscale() == scale
         assert panel.get_xscale() == "linear"
+
+
+def test_every_arm_has_a_shape_of_its_own() -> None:
+    arms = {"senn", "confirm", "confirm_full", *get_args(Arm)}
+    assert set(ARMS) == arms
+    assert len({marker for _, marker in ARMS.values()}) == len(arms)
