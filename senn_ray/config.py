@@ -9,7 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Activation = Literal["silu", "gelu", "tanh", "relu"]
+Activation = Literal["silu", "gelu", "tanh", "relu", "rational", "prelu"]
+REACHES_IDENTITY: tuple[Activation, ...] = ("rational", "prelu")
+"""Nonlinearities with parameters of their own, for some of which they do nothing."""
 Arm = Literal[
     "random",
     "qmc",
@@ -76,21 +78,61 @@ class ModelConfig(Section):
     max_hidden: int = Field(
         default=1024, ge=1, description="cap on the width of a layer"
     )
-    activation: Activation = Field(default="silu", description="fixed nonlinearity")
+    max_depth: int | None = Field(
+        default=None,
+        ge=1,
+        description="cap on the hidden layers (default: as many as at the start)",
+    )
+    activation: Activation = Field(
+        default="silu",
+        description="nonlinearity; layers can be inserted with rational and prelu, "
+        "whose parameters are trained",
+    )
 
     @model_validator(mode="after")
     def _check_widths(self) -> "ModelConfig":
-        if not self.hidden or min(self.hidden) < 1:
+        if min(self.hidden, default=1) < 1:
             raise ValueError(
                 f"model.hidden needs one width of at least 1 per hidden layer, "
                 f"got {list(self.hidden)}"
             )
-        if max(self.hidden) > self.max_hidden:
+        if max(self.hidden, default=1) > self.max_hidden:
             raise ValueError(
                 f"model.hidden {list(self.hidden)} exceeds model.max_hidden "
                 f"{self.max_hidden}; raise model.max_hidden or lower model.hidden"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_depth(self) -> "ModelConfig":
+        if self.depth_cap < len(self.hidden):
+            raise ValueError(
+                f"model.hidden {list(self.hidden)} has more layers than "
+                f"model.max_depth {self.max_depth}; raise model.max_depth"
+            )
+        if self.may_deepen and self.activation not in REACHES_IDENTITY:
+            raise ValueError(
+                f"model.max_depth {self.depth_cap} above the {len(self.hidden)} hidden "
+                f"layers of model.hidden lets layers be inserted, but model.activation "
+                f"{self.activation} can never be the identity; use "
+                f"{' or '.join(REACHES_IDENTITY)}, or leave model.max_depth out"
+            )
+        if not self.hidden and not self.may_deepen:
+            raise ValueError(
+                "model.hidden without any layer cannot grow; set model.max_depth to at "
+                "least 1, or start with a width"
+            )
+        return self
+
+    @property
+    def depth_cap(self) -> int:
+        """The most hidden layers."""
+        return len(self.hidden) if self.max_depth is None else self.max_depth
+
+    @property
+    def may_deepen(self) -> bool:
+        """Whether layers may be inserted at all."""
+        return self.depth_cap > len(self.hidden)
 
 
 class TrainConfig(Section):
@@ -156,6 +198,11 @@ class GrowthConfig(Section):
     )
     damping: float = Field(
         default=0.1, gt=0, description="of G, over the root mean square gradient"
+    )
+    curvature: Literal["auto", "exact", "sampled"] = Field(
+        default="auto",
+        description="of hidden layers: one backward pass per output, or an estimate "
+        "from random signs (auto: with thousands of examples)",
     )
     candidates: int = Field(
         default=32, ge=4, description="candidates per site and check"
@@ -326,3 +373,14 @@ class Config(Section):
     scan: ScanConfig = ScanConfig()
     cluster: ClusterConfig = ClusterConfig()
     output: OutputConfig = OutputConfig()
+
+    @model_validator(mode="after")
+    def _check_optimizer(self) -> "Config":
+        if self.train.optimizer == "natural" and (
+            self.model.activation in REACHES_IDENTITY
+        ):
+            raise ValueError(
+                f"train.optimizer natural has no factors for the parameters of "
+                f"model.activation {self.model.activation}; use train.optimizer adamw"
+            )
+        return self

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
 
 Kind = Literal["grow", "fixed"]
+GrowthKind = Literal["widen", "insert_layer"]
 State = Literal["complete", "diverged", "failed", "pruned"]
 FAULTY = frozenset({"diverged", "failed"})
 """States of runs that reached nothing; a pruned run is as it should be."""
@@ -68,7 +69,7 @@ class Expansion:
     """
 
     step: int
-    kind: Literal["widen", "rejected", "prune"]
+    kind: GrowthKind | Literal["rejected", "prune", "remove_layer"]
     site: int
     score_gain: float | None
     relative_gain: float | None

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from senn_ray.errors import DivergedError
-from senn_ray.nets.mlp import Architecture, build, checksum
+from senn_ray.nets.make import build
+from senn_ray.nets.mlp import DenseArchitecture
+from senn_ray.nets.network import checksum
 from senn_ray.records import RunRecord, RunSpec
 from senn_ray.seeds import derive
 from senn_ray.training import agreement, checkpoint
@@ -110,7 +112,7 @@ def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Re
         A replica before its first step.
     """
     train, val = (_on(part, device) for part in examples(raw, split(raw, spec.data)))
-    architecture = Architecture(
+    architecture = DenseArchitecture(
         num_inputs=train.x.shape[1],
         hidden=spec.model.hidden,
         num_outputs=raw.num_outputs,
@@ -130,9 +132,10 @@ def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Re
         train=train,
         val=val,
         task=raw.task,
+        num_outputs=raw.num_outputs,
         reducer=reducer,
         ledger=Ledger(reducer.size),
-        births=[[0] * width for width in spec.model.hidden],
+        births=[[0] * width for width in net.architecture().hidden],
     )
 
 

@@ -13,6 +13,7 @@ searched, because the search never saw these examples.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -48,18 +49,55 @@ def heldout_gain(
     """
     d = proposal.direction[:, index]
     c_r = candidate - site.activations @ proposal.projection[:, index]
-    h = (site.residual @ d) * c_r
-    sums = reduce([torch.stack([h.sum(), h.square().sum(), c_r.square().sum()])])[0]
-    mean, square, power = (sums / site.weight).tolist()
+    exact = score_gain(site, candidate[:, None], reduce=reduce).exact.item()
+    length = (site.chol_G.T @ d).square().sum()
+
+    def curvature(power: Tensor) -> Tensor:
+        return length * (
+            1 if site.terms.metric == "gradient" else power + site.terms.damping
+        )
+
+    effect = (site.residual @ d) * c_r
+    return judge(site, effect, c_r[:, None], curvature, ceiling=exact, reduce=reduce)
+
+
+def judge(
+    site: Site,
+    effect: Tensor,
+    features: Tensor,
+    curvature: Callable[[Tensor], Tensor],
+    *,
+    ceiling: float,
+    reduce: Reduce,
+) -> Heldout:
+    """Measure a step of fixed direction: how far it goes, and how surely.
+
+    Args:
+        site: Statistics of the site on the held-out examples.
+        effect: h [rows]: how fast the step lowers the loss, to first order.
+        features: The residual features [rows, m] that the step is made of.
+        curvature: Maps their second moment [m, m] (a scalar for m = 1) to the
+            curvature of the loss along the step.
+        ceiling: The most that any step could gain here.
+        reduce: Sums over the gang.
+
+    Returns:
+        The held-out gain and its significance.
+    """
+    # Rows of one example are not independent of each other: examples are.
+    h = effect.view(-1, site.terms.group).sum(1)
+    sums = torch.stack([h.sum(), h.square().sum(), h.new_tensor(float(len(h)))])
+    sums, power = reduce([sums, (features.T @ features).squeeze()])
+    total, square, count = sums.tolist()
+    mean = total / count
     if mean <= 0:
         return Heldout(gain=0.0, z=min(mean, 0.0))
-    deviation = math.sqrt(max(square - mean**2, 0.0) / site.weight)
-    curvature = (site.chol_G.T @ d).square().sum().item() * (power + site.damping)
-    exact = score_gain(site, candidate[:, None], reduce=reduce).exact.item()
+    error = math.sqrt(max(square / count - mean**2, 0.0) / count)
     # E[h] uses the other half's projection, so the ratio could exceed the exact gain by
     # the damping; capped, accepted gains add up to no more than the score ceiling.
-    gain = min(mean**2 / max(curvature, 1e-30), exact)
-    return Heldout(gain=gain, z=mean / max(deviation, 1e-30))
+    length = curvature(power / site.weight).item()
+    gain = min((total / site.weight) ** 2 / max(length, 1e-30), ceiling)
+    return Heldout(gain=gain, z=mean / max(error, 1e-30))
 
 
 def most_additions(

@@ -7,6 +7,7 @@ coordinates, because an eigenbasis is unique only up to rotations: replicas and 
 of any size search the same neurons.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -57,16 +58,42 @@ def whiten(x: Tensor, *, rank: int, shrinkage: float, reduce: Reduce) -> Whiteni
     Returns:
         The whitening.
     """
+    mean, values, vectors = _principal_axes(x, reduce)
+    rank = min(rank, len(values))
+    damped = values + shrinkage * values.mean() + torch.finfo(x.dtype).tiny
+    basis = vectors[:, -rank:] / damped[-rank:].sqrt()
+    return Whitening(mean, basis.contiguous())
+
+
+def symmetric_whitening(x: Tensor, *, ratio: float, reduce: Reduce) -> Whitening:
+    """Measure an invertible, well-conditioned whitening that does not rotate.
+
+    Args:
+        x: Inputs [n, d] of this replica.
+        ratio: Bound on a singular value over their geometric mean, and its inverse.
+        reduce: Sums over the gang.
+
+    Returns:
+        The whitening, its basis symmetric [d, d].
+    """
+    mean, values, vectors = _principal_axes(x, reduce)
+    scales = -0.5 * (values + torch.finfo(x.dtype).tiny).log()
+    # Directions without any variance must not decide what the usual scale is.
+    alive = values > 1e-6 * values[-1]
+    middle = scales[alive].mean() if alive.any() else scales.new_zeros(())
+    bound = math.log(ratio)
+    scales = (middle + (scales - middle).clamp(-bound, bound)).exp()
+    return Whitening(mean, (vectors * scales) @ vectors.T)
+
+
+def _principal_axes(x: Tensor, reduce: Reduce) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean [d], and the covariance's eigenvalues [d] and vectors [d, d]."""
     total, count = reduce([x.sum(0), x.new_full((1,), len(x))])
     mean = total / count
     centred = x - mean
     (covariance,) = reduce([centred.T @ centred])
-    covariance = covariance / count
-    values, vectors = torch.linalg.eigh(covariance)
-    rank = min(rank, len(values))
-    damped = values.clamp_min(0) + shrinkage * values.mean() + torch.finfo(x.dtype).tiny
-    basis = vectors[:, -rank:] / damped[-rank:].sqrt()
-    return Whitening(mean, basis.contiguous())
+    values, vectors = torch.linalg.eigh(covariance / count)
+    return mean, values.clamp_min(0), vectors
 
 
 def initial_candidates(

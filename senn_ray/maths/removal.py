@@ -47,3 +47,26 @@ def compensation(W: Tensor, A: Tensor, index: int) -> Tensor:
     keep = torch.arange(W.shape[1], device=W.device) != index
     share = torch.linalg.solve(A[keep][:, keep], A[keep, index])
     return W[:, keep] + torch.outer(W[:, index], share)
+
+
+def layer_removal(
+    V: Tensor, A: Tensor, G: Tensor, *, cross: Tensor, power: Tensor
+) -> tuple[float, Tensor]:
+    """Predict by how much the loss rises when a layer becomes linear, at best.
+
+    Its activations s are replaced by C a, the best linear function of its inputs; the
+    outputs of the layer after it change by V (s - C a).
+
+    Args:
+        V: Weights of the layer after it [n_out, n], without the bias.
+        A: Damped second moment of its inputs [n_in, n_in].
+        G: Gauss-Newton moment of the outputs of the layer after it [n_out, n_out].
+        cross: E[s aᵀ] [n, n_in].
+        power: E[s sᵀ] [n, n].
+
+    Returns:
+        The cost ½ Tr[Vᵀ G V E[r rᵀ]] in units of the loss, and C [n, n_in].
+    """
+    C = torch.linalg.solve(A, cross.T).T
+    rest = power - C @ cross.T
+    return 0.5 * ((V.T @ G @ V) * rest).sum().item(), C

@@ -12,10 +12,19 @@ inputs cannot is in the residuals (Mitchell et al. 2023, Theorem 3.2):
 
 One damping per decision: the same damping stands in A, in V and in E[c c], and the same
 damped G everywhere, or the bound does not hold.
+
+A layer that acts at many positions of an example (a convolution) has a row for each;
+moments are sums over positions and means over examples, and G is a mean over both (KFC:
+Grosse & Martens 2016).
+
+The control ``gradient`` (GradMax: Evci et al. 2022) scores by the plain gradient of the
+new weights: the same formulas with the identity for the Fisher, so that nothing knows
+what the present inputs do already.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -24,6 +33,22 @@ from senn_ray.maths.kronecker import damped_cholesky, expansion_score
 
 Reduce = Callable[[list[Tensor]], list[Tensor]]
 """Sums tensors over the gang; the identity in a gang of one."""
+
+Metric = Literal["natural", "gradient"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms sites are measured; the same for a whole decision."""
+
+    damping: float
+    """Of A and of everything added to it, absolute."""
+    positions: int = 1
+    """Where the layer acts, in one example."""
+    group: int = 1
+    """Rows of one example: those of the positions that were looked at."""
+    metric: Metric = "natural"
+    """``gradient`` wants the identity for G."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +66,12 @@ class Site:
     residual: Tensor
     """g_r [n, n_out]."""
     weight: float
-    """Examples in the whole gang."""
+    """Examples in the whole gang: rows over the positions of an example."""
     dW: Tensor  # noqa: N815 — the paper's letter
     """E[g aᵀ] [n_out, n_in + 1]."""
     chol_A: Tensor  # noqa: N815
     chol_G: Tensor  # noqa: N815
-    damping: float
-    """Of A and of everything added to it."""
+    terms: Terms
     current_score: float
     """η of the present parameters."""
 
@@ -57,7 +81,7 @@ def measure_site(
     gradients: Tensor,
     chol_G: Tensor,
     *,
-    damping: float,
+    terms: Terms,
     reduce: Reduce,
 ) -> Site:
     """Measure a site: moments, residual gradient and current score.
@@ -66,13 +90,13 @@ def measure_site(
         activations: a [n, n_in + 1], the constant 1 last.
         gradients: Per-example g [n, n_out] of the next layer's outputs.
         chol_G: Cholesky factor of the damped G [n_out, n_out] of the whole gang.
-        damping: Damping of A, absolute.
+        terms: On what terms.
         reduce: Sums over the gang.
 
     Returns:
         The site's statistics.
     """
-    count = torch.full((1,), float(len(activations))).to(activations)
+    count = torch.full((1,), len(activations) / terms.positions).to(activations)
     A, dW, count = reduce([
         activations.T @ activations,
         gradients.T @ activations,
@@ -80,17 +104,20 @@ def measure_site(
     ])
     weight = count.item()
     A, dW = A / weight, dW / weight
-    chol_A = damped_cholesky(A, damping)
-    coefficients = torch.cholesky_solve(dW.T, chol_A)
+    if terms.metric == "gradient":
+        chol_A, residual = torch.eye(len(A)).to(A), gradients
+    else:
+        chol_A = damped_cholesky(A, terms.damping)
+        residual = gradients - activations @ torch.cholesky_solve(dW.T, chol_A)
     return Site(
         activations=activations,
         gradients=gradients,
-        residual=gradients - activations @ coefficients,
+        residual=residual,
         weight=weight,
         dW=dW,
         chol_A=chol_A,
         chol_G=chol_G,
-        damping=damping,
+        terms=terms,
         current_score=expansion_score(dW, chol_A, chol_G).item(),
     )
 
@@ -111,6 +138,8 @@ class Gain:
     """V [K], damped."""
     projection: Tensor
     """A⁻¹E[a c] [n_in + 1, K]: the part of c that the present inputs explain."""
+    saturation: Tensor
+    """Δη/V [K]: how the gain falls as c grows; zero under the gradient metric."""
 
 
 def score_gain(site: Site, candidates: Tensor, *, reduce: Reduce) -> Gain:
@@ -130,11 +159,13 @@ def score_gain(site: Site, candidates: Tensor, *, reduce: Reduce) -> Gain:
         candidates.square().sum(0),
     ])
     P, cross, power = P / site.weight, cross / site.weight, power / site.weight
+    if site.terms.metric == "gradient":
+        return _gradient_gain(P, cross)
     projection = torch.cholesky_solve(cross, site.chol_A)
-    power = power + site.damping
+    power = power + site.terms.damping
     # One residual is enough: E[g_r c] = E[g c_r] exactly, also under damping, because
     # both subtract the same E[g aᵀ](A + damping)⁻¹E[a c] from E[g c].
-    schur = (power - (cross * projection).sum(0)).clamp_min(site.damping)
+    schur = (power - (cross * projection).sum(0)).clamp_min(site.terms.damping)
     whitened = torch.cholesky_solve(P, site.chol_G)
     numerator = (P * whitened).sum(0)
     return Gain(
@@ -144,6 +175,21 @@ def score_gain(site: Site, candidates: Tensor, *, reduce: Reduce) -> Gain:
         direction=whitened / schur,
         schur=schur,
         projection=projection,
+        saturation=numerator / schur.square(),
+    )
+
+
+def _gradient_gain(P: Tensor, cross: Tensor) -> Gain:
+    power = P.square().sum(0)
+    one, zero = torch.ones_like(power), torch.zeros_like(power)
+    return Gain(
+        exact=power,
+        bound=power,
+        P=P,
+        direction=P,
+        schur=one,
+        projection=torch.zeros_like(cross),
+        saturation=zero,
     )
 
 
@@ -162,7 +208,7 @@ def gain_cotangent(site: Site, candidates: Tensor, gain: Gain) -> Tensor:
     """
     residual_candidates = candidates - site.activations @ gain.projection
     pull = site.residual @ gain.direction
-    return (2 / site.weight) * (pull - residual_candidates * (gain.exact / gain.schur))
+    return (2 / site.weight) * (pull - residual_candidates * gain.saturation)
 
 
 def extend_site(site: Site, candidate: Tensor, *, reduce: Reduce) -> Site:
@@ -182,5 +228,5 @@ def extend_site(site: Site, candidate: Tensor, *, reduce: Reduce) -> Site:
         [site.activations[:, :-1], candidate[:, None], site.activations[:, -1:]], 1
     )
     return measure_site(
-        activations, site.gradients, site.chol_G, damping=site.damping, reduce=reduce
+        activations, site.gradients, site.chol_G, terms=site.terms, reduce=reduce
     )

@@ -1,72 +1,81 @@
-"""A multi-layer perceptron whose layers can change size."""
+"""A multi-layer perceptron whose layers can change size and number."""
 
-import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from senn_ray.config import Activation
-
-ACTIVATIONS = {
-    "silu": nn.functional.silu,
-    "gelu": nn.functional.gelu,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-}
+from senn_ray.nets.activations import FAMILIES
+from senn_ray.nets.network import Network, Parts, Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Architecture:
-    """Everything needed to build a network but its weights."""
+class DenseArchitecture:
+    """Everything needed to build a multi-layer perceptron but its parameters."""
 
+    kind: Literal["mlp"] = "mlp"
     num_inputs: int
     hidden: tuple[int, ...]
     num_outputs: int
     activation: Activation
 
-    def shapes(self) -> list[tuple[int, int]]:
+    def matrices(self) -> list[tuple[int, int]]:
         """List the weight matrices [n_out, n_in + 1], the bias in the last column."""
         widths = (self.num_inputs, *self.hidden, self.num_outputs)
         return [(o, i + 1) for i, o in pairwise(widths)]
 
     def num_params(self) -> int:
         """Count the parameters."""
-        return sum(o * i for o, i in self.shapes())
+        per_neuron = len(FAMILIES[self.activation].start)
+        return self.multiply_adds() + per_neuron * sum(self.hidden)
+
+    def multiply_adds(self) -> int:
+        """Count the multiply-adds of one example's forward pass."""
+        return sum(o * i for o, i in self.matrices())
 
 
-class MLP(nn.Module):
-    """Linear layers with a fixed nonlinearity between them.
+class MLP(Network):
+    """Linear layers with a nonlinearity between them.
 
-    The bias is the last column of each weight matrix, as everywhere in ``maths``.
+    The tensors are, input first, each layer's weight matrix with the bias in the last
+    column, and after it the parameters of the nonlinearity if there are any. There is
+    one stage; hidden layer i is at ``Place(0, i)``.
     """
 
-    def __init__(self, weights: list[Tensor], activation: Activation) -> None:
-        super().__init__()
-        self.weights = nn.ParameterList(nn.Parameter(w) for w in weights)
-        self.activation: Activation = activation
+    looks_at_inputs = True
 
-    def architecture(self) -> Architecture:
+    @property
+    def stride(self) -> int:
+        """The number of tensors of a hidden layer."""
+        return 2 if self.family.start else 1
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The weight matrices, input first."""
+        return self.tensors()[:: self.stride]
+
+    def architecture(self) -> DenseArchitecture:
         """Describe the network as it is now."""
-        return Architecture(
-            num_inputs=self.weights[0].shape[1] - 1,
-            hidden=tuple(len(w) for w in self.weights[:-1]),
-            num_outputs=len(self.weights[-1]),
+        weights = self.weights
+        return DenseArchitecture(
+            num_inputs=weights[0].shape[1] - 1,
+            hidden=tuple(len(w) for w in weights[:-1]),
+            num_outputs=len(weights[-1]),
             activation=self.activation,
         )
 
-    def tensors(self) -> list[Tensor]:
-        """List all parameters, in the order that ``rebuild`` takes them."""
-        return list(self.weights)
-
-    def nonlinearity(self, z: Tensor) -> Tensor:
-        """Apply the activation to pre-activations of any shape."""
-        return ACTIVATIONS[self.activation](z)
+    def locate(self, place: Place) -> Parts:
+        """Find the tensors of a hidden layer."""
+        rows = place.layer * self.stride
+        shape = rows + 1 if self.family.start else None
+        return Parts(rows=rows, shape=shape, columns=rows + self.stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute outputs [n, n_out] from features [n, n_in]."""
-        return self.trace(x)[1][-1][:, : len(self.weights[-1])]
+        return self.trace(x)[1][-1][:, : len(self.parts[-1])]
 
     def trace(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Compute every linear layer's inputs and outputs, padded with zeros.
@@ -78,14 +87,32 @@ class MLP(nn.Module):
             The inputs (without the constant 1) and the outputs, first layer first,
             each with columns of zeros after the real ones.
         """
-        inputs, outputs = [], []
-        a = x
-        for i, W in enumerate(self.weights):
-            z = input_layer(a, W) if i == 0 else hidden_layer(a, W)
+        weights = self.weights
+        inputs, outputs = [x], [input_layer(x, weights[0])]
+        for place, W in zip(self.places(), weights[1:], strict=True):
+            a = self._activate(outputs[-1], place)
             inputs.append(a)
-            outputs.append(z)
-            a = self.nonlinearity(nn.functional.pad(z, (0, -z.shape[1] % CHUNK)))
+            outputs.append(hidden_layer(a, W))
         return inputs, outputs
+
+    def _activate(self, z: Tensor, place: Place) -> Tensor:
+        z = nn.functional.pad(z, (0, -z.shape[1] % CHUNK))
+        shape = [
+            nn.functional.pad(values, (0, z.shape[1] - len(values)))
+            for values in self.shape(place)
+        ]
+        return self.family.apply(z, shape)
+
+
+def dense(net: Network) -> MLP:
+    """Return a network that must be a multi-layer perceptron.
+
+    Raises:
+        TypeError: if it is not.
+    """
+    if not isinstance(net, MLP):
+        raise TypeError(f"{type(net).__name__} is not a multi-layer perceptron")
+    return net
 
 
 # Matrix kernels choose the order of their sums by shape, and elementwise kernels treat
@@ -136,7 +163,7 @@ def _product(a: Tensor, weights: Tensor) -> Tensor:
     return ((a.expand(2, -1) if len(a) == 1 else a) @ weights.T)[: len(a)]
 
 
-def build(architecture: Architecture, generator: torch.Generator) -> MLP:
+def build(architecture: DenseArchitecture, generator: torch.Generator) -> MLP:
     """Initialise a network: weights N(0, 1/n_in), biases zero (LeCun et al. 1998).
 
     Args:
@@ -146,35 +173,27 @@ def build(architecture: Architecture, generator: torch.Generator) -> MLP:
     Returns:
         The network.
     """
-    weights = []
-    for n_out, n_in in architecture.shapes():
+    start = FAMILIES[architecture.activation].start
+    tensors = []
+    for n_out, n_in in architecture.matrices():
         W = torch.zeros(n_out, n_in, device=generator.device)
         scale = (n_in - 1) ** -0.5
         W[:, :-1] = scale * torch.randn(
             n_out, n_in - 1, generator=generator, device=generator.device
         )
-        weights.append(W)
-    return MLP(weights, architecture.activation)
+        tensors.append(W)
+        if start:
+            tensors.append(W.new_tensor(start).expand(n_out, -1).clone())
+    if start:
+        tensors.pop()  # The outputs have no nonlinearity.
+    return rebuild(architecture, tensors)
 
 
-def rebuild(architecture: Architecture, tensors: list[Tensor]) -> MLP:
+def rebuild(architecture: DenseArchitecture, tensors: list[Tensor]) -> MLP:
     """Make a network from what ``architecture`` and ``tensors`` gave.
 
     Args:
         architecture: What the network is.
         tensors: Its parameters.
     """
-    return MLP(tensors, architecture.activation)
-
-
-def checksum(net: MLP) -> str:
-    """Hash the architecture and the parameters, bit for bit."""
-    digest = hashlib.sha256(repr(net.architecture()).encode())
-    for W in net.tensors():
-        digest.update(W.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def with_constant(a: Tensor) -> Tensor:
-    """Append the constant input 1: [n, n_in] -> [n, n_in + 1]."""
-    return torch.cat([a, a.new_ones(len(a), 1)], 1)
+    return MLP(tensors, (len(architecture.hidden),), architecture.activation)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from senn_ray.nets.mlp import MLP
+from senn_ray.nets.network import Network
 from senn_ray.training.keeping import write
 from senn_ray.training.state import pack, unpack
 
 
-def save(net: MLP, path: Path) -> None:
+def save(net: Network, path: Path) -> None:
     """Write the architecture and the weights, atomically.
 
     Args:
@@ -22,7 +22,7 @@ def save(net: MLP, path: Path) -> None:
     write({**packed, "weights": host}, path)
 
 
-def load(path: Path) -> MLP:
+def load(path: Path) -> Network:
     """Read a network.
 
     Args:

@@ -3,17 +3,15 @@
 import torch
 
 from senn_ray.maths.losses import loss
-from senn_ray.nets.mlp import MLP
+from senn_ray.nets.network import Network
 from senn_ray.training.data import Examples
 from senn_ray.training.ledger import FORWARD
 from senn_ray.training.replica import Replica
 from senn_ray.training.trace import Quality
 
-CHUNK = 8192
-
 
 @torch.no_grad()
-def evaluate(replica: Replica, net: MLP, part: Examples) -> Quality:
+def evaluate(replica: Replica, net: Network, part: Examples) -> Quality:
     """Measure the network on every example of a part, shared over the gang.
 
     Args:
@@ -26,13 +24,13 @@ def evaluate(replica: Replica, net: MLP, part: Examples) -> Quality:
     """
     own = replica.shard(torch.arange(len(part)))
     total = part.shift.new_zeros(2, dtype=torch.float64)
-    for indices in own.split(CHUNK):
+    for indices in own.split(2 * net.batch_size):
         x, y = part.batch(indices)
         outputs = net(x)
         total[0] += loss(outputs, y, replica.task).double() * len(x)
         if replica.task == "classification":
             total[1] += (outputs.argmax(1) == y).sum()
     (total,) = replica.reduce([total])
-    replica.ledger.visit(len(part), replica.num_params, FORWARD)
+    replica.ledger.visit(len(part), replica.multiply_adds, FORWARD)
     mean_loss, accuracy = (total / len(part)).tolist()
     return Quality(mean_loss, accuracy if replica.task == "classification" else None)

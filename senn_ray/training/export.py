@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from senn_ray.errors import DataError
 from senn_ray.maths.losses import loss
-from senn_ray.nets.mlp import ACTIVATIONS, MLP, checksum
+from senn_ray.nets.mlp import MLP, dense
+from senn_ray.nets.network import checksum
 from senn_ray.records import RunRecord
 from senn_ray.training import checkpoint
 from senn_ray.training.card import model_card
@@ -38,14 +39,22 @@ class Portable(nn.Module):
         self.register_buffer("shift", shift.clone())
         self.register_buffer("scale", scale.clone())
         self.layers = nn.ModuleList(_linear(W.detach()) for W in net.weights)
-        self.activation = ACTIVATIONS[net.activation]
+        self.activate = net.family.apply
+        self.has_shapes = bool(net.family.start)
+        for i, place in enumerate(net.places() if self.has_shapes else []):
+            values = torch.stack(list(net.shape(place))).detach()
+            self.register_buffer(f"shape{i}", values)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute outputs [n, n_out] from raw float32 features [n, n_in]."""
         a = (x - self.shift) / self.scale
         for i, layer in enumerate(self.layers):
-            a = layer(self.activation(a) if i else a)
+            a = layer(self._activated(a, i - 1) if i else a)
         return a
+
+    def _activated(self, z: Tensor, i: int) -> Tensor:
+        shape = self.get_buffer(f"shape{i}").unbind(0) if self.has_shapes else ()
+        return self.activate(z, shape)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +80,7 @@ def export(record: RunRecord, source: Path, raw: RawData, folder: Path) -> Measu
     Raises:
         DataError: if the network is not the one of the record.
     """
-    net = checkpoint.load(source)
+    net = dense(checkpoint.load(source))
     if record.checksum is not None and checksum(net) != record.checksum:
         raise DataError(
             f"{source} is not the network that {record.run_id} ended with; restore it"

@@ -5,37 +5,22 @@ replicas decide alike without a message. Nothing here touches the state of train
 (random numbers, optimiser, running factors) unless a proposal is accepted.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from senn_ray.config import GrowthConfig
-from senn_ray.maths.heldout import Heldout, heldout_gain, most_additions
+from senn_ray.maths.heldout import Heldout, most_additions
 from senn_ray.maths.kronecker import score_ceiling
-from senn_ray.maths.score import score_gain
-from senn_ray.nets.surgery import Widen, widen
+from senn_ray.nets.surgery import site
 from senn_ray.records import Expansion
-from senn_ray.training.pools import Pool, Searcher
+from senn_ray.training.layer_pools import LayerPool, LayerProposal
+from senn_ray.training.pools import NeuronPool, NeuronProposal, Proposal
 from senn_ray.training.replica import Replica
+from senn_ray.training.searcher import Searcher
 
-
-@dataclass(frozen=True)
-class Proposal:
-    """The best candidate of all sites, and what it is worth."""
-
-    pool: Pool
-    candidate: int
-    score_gain: float
-    heldout: Heldout
-
-    def passes(self, growth: GrowthConfig) -> bool:
-        """Decide: significant, above the absolute and above the relative threshold."""
-        gain = self.heldout.gain
-        return (
-            self.heldout.z >= growth.significance
-            and gain > 2 * growth.absolute_threshold
-            and gain > growth.relative_threshold * self.pool.heldout.current_score
-        )
+AnyPool = NeuronPool | LayerPool
 
 
 @dataclass(frozen=True)
@@ -52,7 +37,24 @@ class Check:
     @property
     def additions(self) -> int:
         """The number of accepted proposals."""
-        return sum(event.kind == "widen" for event in self.events)
+        return sum(event.kind != "rejected" for event in self.events)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A proposal, and what it is worth on examples that it was not found on."""
+
+    proposal: Proposal
+    heldout: Heldout
+
+    def passes(self, growth: GrowthConfig) -> bool:
+        """Decide: significant, above the absolute and above the relative threshold."""
+        gain = self.heldout.gain
+        return (
+            self.heldout.z >= growth.significance
+            and gain > 2 * growth.absolute_threshold
+            and gain > growth.relative_threshold * self.proposal.current_score
+        )
 
 
 class Grower:
@@ -64,7 +66,7 @@ class Grower:
 
     @torch.no_grad()
     def check(self, step: int) -> Check:
-        """Add neurons while proposals pass.
+        """Add neurons or a layer while proposals pass.
 
         Args:
             step: The step before which the check takes place.
@@ -77,15 +79,19 @@ class Grower:
         score = sum(pool.heldout.current_score for pool in pools)
         bound = sum(self._bound(pool) for pool in pools)
         events: list[Expansion] = []
-        while len(events) < growth.max_additions and not self.at_cap():
-            proposal = self._propose([p for p in pools if self._may_widen(p.index)])
-            accepted = proposal.passes(growth)
-            events.append(
-                self._event(proposal, accepted=accepted, step=step, loss=loss)
-            )
-            if not accepted:
+        while len(events) < growth.max_additions:
+            pools = [pool for pool in pools if self._may_grow(pool, len(events))]
+            if not pools:
                 break
-            self._insert(proposal, step)
+            judged = self._propose(pools, (step, len(events)))
+            before, accepted = self.replica.hidden, judged.passes(growth)
+            if accepted:
+                judged.proposal.install(step)
+            events.append(
+                _event(judged, (step, loss), before, self.replica, accepted=accepted)
+            )
+            if not accepted or isinstance(judged.proposal, LayerProposal):
+                break
         check = Check(loss=loss, current_score=score, events=events)
         if check.additions > bound:
             raise RuntimeError(
@@ -105,75 +111,83 @@ class Grower:
         wanted = 0
         for division in range(3):
             _, pools = self._searcher.search(step + division)
-            wanted += self._propose(pools).passes(self.replica.spec.growth)
+            judged = self._propose(pools, (step, division))
+            wanted += judged.passes(self.replica.spec.growth)
         return wanted < 2
 
     def at_cap(self) -> bool:
-        """Tell whether the cap on the width stops every site from growing."""
-        return not any(self._may_widen(i) for i in range(len(self.replica.hidden)))
+        """Tell whether caps on width and depth stop every place from growing."""
+        widths = self.replica.hidden
+        cap = self.replica.spec.model.max_hidden
+        return all(h >= cap for h in widths) and not self.replica.may_insert
 
-    def _may_widen(self, site: int) -> bool:
-        return self.replica.hidden[site] < self.replica.spec.model.max_hidden
+    def _may_grow(self, pool: AnyPool, additions: int) -> bool:
+        if isinstance(pool, LayerPool):
+            # What it knows of its linear layer is from before the additions.
+            return additions == 0
+        if pool.kind == "insert_layer":
+            return True
+        width = self.replica.hidden[site(self.replica.net, pool.place)]
+        return width < self.replica.spec.model.max_hidden
 
-    def _bound(self, pool: Pool) -> float:
-        growth, site = self.replica.spec.growth, pool.heldout
+    def _bound(self, pool: AnyPool) -> float:
+        """Bound the additions at one place; a layer ends its check."""
+        if isinstance(pool, LayerPool):
+            return 1
+        if pool.heldout.terms.metric == "gradient":
+            return math.inf  # The control has no ceiling.
+        growth, where = self.replica.spec.growth, pool.heldout
         (power,) = self.replica.reduce([
-            score_ceiling(site.gradients, site.chol_G)[None] * len(site.gradients)
+            score_ceiling(where.gradients, where.chol_G)[None] * len(where.gradients)
         ])
         return most_additions(
-            power.item() / site.weight,
+            power.item() / where.weight,
             relative_threshold=growth.relative_threshold,
             absolute_threshold=2 * growth.absolute_threshold,
         )
 
-    def _propose(self, pools: list[Pool]) -> Proposal:
-        """Choose the best candidate by score gain, and judge it on held-out examples."""
-        reduce = self.replica.reduce
-        gains = [
-            score_gain(p.search, p.search_activations, reduce=reduce) for p in pools
-        ]
-        best = max(range(len(pools)), key=lambda i: gains[i].exact.max().item())
-        pool, gain = pools[best], gains[best]
-        k = int(gain.exact.argmax())
-        heldout = heldout_gain(
-            pool.heldout, pool.heldout_activations[:, k], gain, k, reduce=reduce
-        )
-        return Proposal(pool, k, gain.exact[k].item(), heldout)
+    def _propose(self, pools: list[AnyPool], draw: tuple[int, int]) -> Judged:
+        """Choose the best candidate of all places by its score gain, and judge it.
 
-    def _event(
-        self, proposal: Proposal, *, accepted: bool, step: int, loss: float
-    ) -> Expansion:
-        before = self.replica.hidden
-        after = list(before)
-        after[proposal.pool.index] += accepted
-        current = proposal.pool.heldout.current_score
-        return Expansion(
-            step=step,
-            kind="widen" if accepted else "rejected",
-            site=proposal.pool.index,
-            score_gain=proposal.score_gain,
-            relative_gain=proposal.heldout.gain / max(current, 1e-30),
-            current_score=current,
-            heldout_gain=proposal.heldout.gain,
-            heldout_z=proposal.heldout.z,
-            removal_cost=None,
-            hidden_before=before,
-            hidden_after=tuple(after),
-            loss_before=loss,
-            loss_after=None,
-        )
+        A layer has more new parameters than a neuron, so it looks better by luck: if
+        the best layer fails where it counts, the best neuron is judged too. These two
+        tries are all.
+        """
+        growth = self.replica.spec.growth
+        if growth.score == "random":
+            generator = self.replica.generator("choice", *draw)
+            numbers = torch.randint(2**31, (2,), generator=generator).tolist()
+            proposal = pools[numbers[0] % len(pools)].pick(numbers[1])
+            return Judged(proposal, proposal.judge())
+        proposals = sorted((p.best() for p in pools), key=lambda p: -p.score_gain)
+        judged = Judged(proposals[0], proposals[0].judge())
+        neurons = [p for p in proposals if isinstance(p, NeuronProposal)]
+        if neurons and neurons[0] is not proposals[0] and not judged.passes(growth):
+            return Judged(neurons[0], neurons[0].judge())
+        return judged
 
-    def _insert(self, proposal: Proposal, step: int) -> None:
-        replica, pool, k = self.replica, proposal.pool, proposal.candidate
-        change = Widen(pool.index)
-        fan_in = pool.fan_in[k]
-        missing = replica.net.weights[pool.index].shape[1] - len(fan_in)
-        if missing:  # Neurons that this check has added to the layer before.
-            zeros = fan_in.new_zeros(missing)
-            fan_in = torch.cat([fan_in[:-1], zeros, fan_in[-1:]])
-        widen(replica.net, change, fan_in)
-        if replica.best is not None:
-            widen(replica.best, change, fan_in)
-        replica.optimizer.reshape(change)
-        replica.births[pool.index].append(step)
-        pool.take(k, replica)
+
+def _event(
+    judged: Judged,
+    moment: tuple[int, float],
+    before: tuple[int, ...],
+    replica: Replica,
+    *,
+    accepted: bool,
+) -> Expansion:
+    proposal, heldout = judged.proposal, judged.heldout
+    return Expansion(
+        step=moment[0],
+        kind=proposal.kind if accepted else "rejected",
+        site=site(replica.net, proposal.place),
+        score_gain=proposal.score_gain,
+        relative_gain=heldout.gain / max(proposal.current_score, 1e-30),
+        current_score=proposal.current_score,
+        heldout_gain=heldout.gain,
+        heldout_z=heldout.z,
+        removal_cost=None,
+        hidden_before=before,
+        hidden_after=replica.hidden,
+        loss_before=moment[1],
+        loss_after=None,
+    )

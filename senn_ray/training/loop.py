@@ -9,6 +9,7 @@ import torch
 
 from senn_ray.errors import DivergedError
 from senn_ray.maths.losses import loss
+from senn_ray.nets.mlp import dense
 from senn_ray.records import Evaluation, Expansion, Progress, StopReason
 from senn_ray.training import agreement
 from senn_ray.training.evaluate import evaluate
@@ -95,11 +96,11 @@ def train_step(replica: Replica, step: int, lr: float) -> float:
     if isinstance(replica.optimizer, Natural) and replica.optimizer.observe(
         replica.net, x, y, size
     ):
-        replica.ledger.visit(size, replica.num_params, TRAINING)
-        for n_out, n_in in replica.net.architecture().shapes():
+        replica.ledger.visit(size, replica.multiply_adds, TRAINING)
+        for n_out, n_in in dense(replica.net).architecture().matrices():
             replica.ledger.count(moment_flops(size, n_in) + moment_flops(size, n_out))
     total = loss(replica.net(x), y, replica.task) * len(x)
-    gradients = torch.autograd.grad(total, list(replica.net.weights))
+    gradients = torch.autograd.grad(total, replica.net.tensors())
     *sums, total = replica.reduce([*gradients, total.detach()[None]])
     mean_loss = total.item() / size
     if not math.isfinite(mean_loss):
@@ -108,7 +109,7 @@ def train_step(replica: Replica, step: int, lr: float) -> float:
             f"train.optimizer {config.optimizer}); lower train.lr"
         )
     replica.optimizer.step(replica.net, [s / size for s in sums], lr)
-    replica.ledger.visit(size, replica.num_params, TRAINING)
+    replica.ledger.visit(size, replica.multiply_adds, TRAINING)
     replica.ledger.steps += 1
     return mean_loss
 

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from senn_ray.config import TrainConfig
+from senn_ray.errors import ConfigError
 from senn_ray.maths.kronecker import damped_cholesky, natural_gradient
 from senn_ray.maths.losses import Task
 from senn_ray.nets.capture import capture
-from senn_ray.nets.mlp import MLP
-from senn_ray.nets.surgery import Prune, Surgery, Widen
+from senn_ray.nets.mlp import dense
+from senn_ray.nets.network import Network
+from senn_ray.nets.surgery import Prune, Replace, Surgery, Widen
 from senn_ray.training.reducer import Reducer, sum_all
 
 FACTOR_EVERY = 10
@@ -29,19 +31,19 @@ class Natural:
     """
 
     def __init__(
-        self, net: MLP, config: TrainConfig, task: Task, reducer: Reducer
+        self, net: Network, config: TrainConfig, task: Task, reducer: Reducer
     ) -> None:
         self.config = config
         self.task: Task = task
         self.reducer = reducer
-        self.velocity = [torch.zeros_like(w.detach()) for w in net.weights]
+        self.velocity = [torch.zeros_like(w.detach()) for w in net.tensors()]
         self.A = [w.new_zeros(w.shape[1], w.shape[1]) for w in self.velocity]
         self.G = [w.new_zeros(len(w), len(w)) for w in self.velocity]
         self.weight = 0.0
         self.steps = 0
         self._factors: list[tuple[Tensor, Tensor]] = []
 
-    def observe(self, net: MLP, x: Tensor, y: Tensor, batch_size: int) -> bool:
+    def observe(self, net: Network, x: Tensor, y: Tensor, batch_size: int) -> bool:
         """Measure the factors on a batch, when it is time to.
 
         Args:
@@ -55,7 +57,7 @@ class Natural:
         """
         due = self.steps % FACTOR_EVERY == 0 or not self._factors
         if due:
-            layers = capture(net, x, y, self.task).layers
+            layers = capture(dense(net), x, y, self.task, with_ridge=False).layers
             moments = [layer.inputs.T @ layer.inputs for layer in layers]
             sums = sum_all(
                 self.reducer, [*moments, *(layer.curvature for layer in layers)]
@@ -77,7 +79,7 @@ class Natural:
         return damped_cholesky(A, root * split), damped_cholesky(G, root / split)
 
     @torch.no_grad()
-    def step(self, net: MLP, gradients: list[Tensor], lr: float) -> None:
+    def step(self, net: Network, gradients: list[Tensor], lr: float) -> None:
         """Take one step."""
         steps = [
             natural_gradient(g, chol_A, chol_G)
@@ -86,7 +88,7 @@ class Natural:
         power = sum((n * g).sum() for n, g in zip(steps, gradients, strict=True))
         length = lr**2 * float(power) + torch.finfo(torch.float32).tiny
         scale = min(1.0, (self.config.kl_clip / length) ** 0.5)
-        for W, velocity, n in zip(net.weights, self.velocity, steps, strict=True):
+        for W, velocity, n in zip(net.tensors(), self.velocity, steps, strict=True):
             velocity.mul_(self.config.momentum).add_(n, alpha=scale)
             W[:, :-1] *= 1 - lr * self.config.weight_decay
             W.add_(velocity, alpha=-lr)
@@ -107,6 +109,10 @@ class Natural:
             case Prune():
                 self.G[site] = _delete(self.G[site], change.index)
                 self.A[site + 1] = _delete(self.A[site + 1], change.index)
+            case Replace():
+                raise ConfigError(
+                    "train.optimizer natural cannot follow inserted layers; use adamw"
+                )
         self._factors = []
 
     def state(self) -> dict[str, Any]:

@@ -9,19 +9,19 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from senn_ray.nets.mlp import MLP
+from senn_ray.nets.network import Network
 from senn_ray.nets.surgery import Surgery
 
 
 class Optimizer(Protocol):
     """Turn gradients into steps."""
 
-    def step(self, net: MLP, gradients: list[Tensor], lr: float) -> None:
-        """Change the network's weights in place.
+    def step(self, net: Network, gradients: list[Tensor], lr: float) -> None:
+        """Change the network's parameters in place.
 
         Args:
             net: The network.
-            gradients: Of the mean loss, shaped like the weights.
+            gradients: Of the mean loss, shaped like the parameters.
             lr: Learning rate of this step.
         """
         ...
@@ -44,32 +44,39 @@ class Optimizer(Protocol):
 
 
 class AdamW:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019); biases undecayed.
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
 
-    Every entry counts its own steps, so an entry that is added later starts exactly
+    Biases and the parameters of nonlinearities do not decay. Every entry counts its own steps, so an entry that is added later starts exactly
     as all entries start in a fresh run, and old entries do not notice.
     """
 
     BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
-    def __init__(self, net: MLP, weight_decay: float) -> None:
+    def __init__(self, net: Network, weight_decay: float) -> None:
         self.weight_decay = weight_decay
-        self.first = [torch.zeros_like(w.detach()) for w in net.weights]
-        self.second = [torch.zeros_like(w.detach()) for w in net.weights]
-        self.age = [torch.zeros_like(w.detach()) for w in net.weights]
+        self.first = [torch.zeros_like(w.detach()) for w in net.tensors()]
+        self.second = [torch.zeros_like(w.detach()) for w in net.tensors()]
+        self.age = [torch.zeros_like(w.detach()) for w in net.tensors()]
 
     @torch.no_grad()
-    def step(self, net: MLP, gradients: list[Tensor], lr: float) -> None:
+    def step(self, net: Network, gradients: list[Tensor], lr: float) -> None:
         """Take one step."""
         state = zip(
-            net.weights, gradients, self.first, self.second, self.age, strict=True
+            net.tensors(),
+            net.decayed(),
+            gradients,
+            self.first,
+            self.second,
+            self.age,
+            strict=True,
         )
-        for W, gradient, first, second, age in state:
+        for W, decays, gradient, first, second, age in state:
             age.add_(1)
             first.lerp_(gradient, 1 - self.BETA1)
             second.mul_(self.BETA2).addcmul_(gradient, gradient, value=1 - self.BETA2)
             scale = (second / (1 - self.BETA2**age)).sqrt_().add_(self.EPSILON)
-            W[:, :-1] *= 1 - lr * self.weight_decay
+            if decays:
+                W[:, :-1] *= 1 - lr * self.weight_decay
             W.addcdiv_(first / (1 - self.BETA1**age), scale, value=-lr)
 
     def reshape(self, change: Surgery) -> None:

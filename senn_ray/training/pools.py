@@ -1,199 +1,229 @@
-"""Pools: the candidates of every site, measured and optimised for one decision."""
+"""Pools: the neurons that could be added at one place, optimised for one decision."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from senn_ray.maths.kronecker import damped_cholesky
+from senn_ray.maths.heldout import Heldout, heldout_gain
 from senn_ray.maths.proposals import (
     Whitening,
     activations,
     ascend,
     initial_candidates,
-    whiten,
 )
-from senn_ray.maths.score import Site, extend_site, measure_site
-from senn_ray.nets.capture import Layer, capture, merge
-from senn_ray.training.ledger import FORWARD, decision_flops, moment_flops
+from senn_ray.maths.score import Gain, Reduce, Site, extend_site, score_gain
+from senn_ray.nets.network import Place
+from senn_ray.nets.observe import View
+from senn_ray.nets.surgery import widen
+from senn_ray.records import GrowthKind
+from senn_ray.training.ledger import decision_flops
 from senn_ray.training.replica import Replica
 
-INPUT_DAMPING = 1e-3
-"""Damping of A; activations are of order 1."""
-WHITENING_SHRINKAGE = 0.1
+
+class Proposal(Protocol):
+    """A candidate that could be installed, and its score gain where it was found."""
+
+    @property
+    def kind(self) -> GrowthKind:
+        """What would be done."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Where."""
+        ...
+
+    @property
+    def score_gain(self) -> float:
+        """On the examples that it was optimised on."""
+        ...
+
+    @property
+    def current_score(self) -> float:
+        """Of the site as it is, on held-out examples."""
+        ...
+
+    def judge(self) -> Heldout:
+        """Measure it on held-out examples."""
+        ...
+
+    def install(self, step: int) -> None:
+        """Put it into the network, without changing the function."""
+        ...
+
+
+class NeuronPool:
+    """Neurons that could be added to a hidden layer."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        view: View,
+        sites: tuple[Site, Site],
+        whitening: Whitening,
+        coordinates: Tensor,
+        candidates: Tensor,
+    ) -> None:
+        """Hold optimised candidates.
+
+        Args:
+            replica: The network that may grow.
+            view: Where.
+            sites: The site on the search half and on the held-out half.
+            whitening: How the coordinates were made.
+            coordinates: x̃ [rows, r] of all examples, the search half first.
+            candidates: [K, r + 1].
+        """
+        self.replica = replica
+        self.place = view.place
+        self.kind: GrowthKind = "insert_layer" if view.is_new else "widen"
+        self.search, self.heldout = sites
+        self.fan_in = whitening.fan_in(candidates)
+        values = activations(candidates, coordinates, replica.net.family.fresh)
+        split = len(self.search.gradients)
+        self._search_values, self._heldout_values = values[:split], values[split:]
+        self._taken = torch.zeros(len(candidates), dtype=torch.bool)
+
+    @property
+    def _reduce(self) -> Reduce:
+        return self.replica.reduce
+
+    def best(self) -> "NeuronProposal":
+        """Propose the candidate with the largest score gain."""
+        gain = score_gain(self.search, self._search_values, reduce=self._reduce)
+        free = gain.exact.masked_fill(self._taken.to(gain.exact.device), -torch.inf)
+        return NeuronProposal(self, int(free.argmax()), gain)
+
+    def pick(self, number: int) -> "NeuronProposal":
+        """Propose a candidate by its number, for the random control."""
+        gain = score_gain(self.search, self._search_values, reduce=self._reduce)
+        free = (~self._taken).nonzero()[:, 0]
+        return NeuronProposal(self, int(free[number % len(free)]), gain)
+
+    def judge(self, k: int, gain: Gain) -> Heldout:
+        """Measure a candidate on held-out examples.
+
+        Args:
+            k: Which.
+            gain: Score gains on the search half.
+        """
+        values = self._heldout_values[:, k]
+        return heldout_gain(self.heldout, values, gain, k, reduce=self._reduce)
+
+    def install(self, k: int, step: int) -> None:
+        """Add a neuron, and measure the site again with it.
+
+        Args:
+            k: Which candidate.
+            step: When.
+        """
+        fan_in = self._padded(self.fan_in[k])
+        change = widen(self.replica.net, self.place, fan_in)
+        if self.replica.best is not None:
+            widen(self.replica.best, self.place, fan_in)
+        self.replica.follow(change, step)
+        self._taken[k] = True
+        self.search = extend_site(
+            self.search, self._search_values[:, k], reduce=self._reduce
+        )
+        self.heldout = extend_site(
+            self.heldout, self._heldout_values[:, k], reduce=self._reduce
+        )
+
+    def _padded(self, fan_in: Tensor) -> Tensor:
+        """Make room for neurons that this check has added to the layer before."""
+        rows = self.replica.net.tensors()[self.replica.net.locate(self.place).rows]
+        zeros = fan_in.new_zeros(rows.shape[1] - len(fan_in))
+        return torch.cat([fan_in[:-1], zeros, fan_in[-1:]])
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What the candidates of a site look at, on both halves of a decision."""
+class NeuronProposal:
+    """A neuron that could be added."""
 
-    whitening: Whitening
-    coordinates: Tensor
-    """[n, r], the search half first."""
-    split: int
-    """This replica's examples in the search half."""
-
-
-@dataclass
-class Pool:
-    """The candidates of one site, and its statistics on both halves of a decision."""
-
+    pool: NeuronPool
     index: int
-    search: Site
-    """On the examples that proposals are optimised on."""
-    heldout: Site
-    """On the examples that they are judged by."""
-    fan_in: Tensor
-    """[K, n_in + 1], on raw inputs."""
-    search_activations: Tensor
-    """[n, K]"""
-    heldout_activations: Tensor
+    gain: Gain
 
-    def take(self, k: int, replica: Replica) -> None:
-        """Measure both halves again with candidate ``k`` among the inputs."""
-        self.search = extend_site(
-            self.search, self.search_activations[:, k], reduce=replica.reduce
+    @property
+    def kind(self) -> GrowthKind:
+        """What would be done."""
+        return self.pool.kind
+
+    @property
+    def place(self) -> Place:
+        """Where."""
+        return self.pool.place
+
+    @property
+    def score_gain(self) -> float:
+        """On the examples that it was optimised on."""
+        return self.gain.exact[self.index].item()
+
+    @property
+    def current_score(self) -> float:
+        """Of the site as it is, on held-out examples."""
+        return self.pool.heldout.current_score
+
+    def judge(self) -> Heldout:
+        """Measure it on held-out examples."""
+        return self.pool.judge(self.index, self.gain)
+
+    def install(self, step: int) -> None:
+        """Add it, its fan-out zero."""
+        self.pool.install(self.index, step)
+
+
+def neuron_pool(
+    replica: Replica,
+    view: View,
+    sites: tuple[Site, Site],
+    *,
+    whitening: Whitening,
+    coordinates: Tensor,
+    generator: torch.Generator,
+) -> NeuronPool:
+    """Search the candidates of one place: start them, and let their gains ascend.
+
+    Args:
+        replica: The network that may grow.
+        view: Where.
+        sites: The site on the search half and on the held-out half.
+        whitening: How the coordinates were made.
+        coordinates: x̃ [rows, r] of all examples, the search half first.
+        generator: Source of chance, the same on all replicas.
+
+    Returns:
+        The pool.
+    """
+    growth, search = replica.spec.growth, sites[0]
+    own = coordinates[: len(search.gradients)]
+    candidates = initial_candidates(
+        search,
+        own,
+        whitening,
+        count=growth.candidates,
+        generator=generator,
+        reduce=replica.reduce,
+    )
+    steps = 0 if growth.score == "random" else growth.ascent_steps
+    candidates, _ = ascend(
+        search,
+        candidates,
+        own,
+        replica.net.family.fresh,
+        steps=steps,
+        reduce=replica.reduce,
+    )
+    replica.ledger.count(
+        decision_flops(
+            examples=sum(round(site.weight) * site.terms.group for site in sites),
+            inputs=len(whitening.mean),
+            rank=coordinates.shape[1],
+            site=(search.dW.shape[1], search.dW.shape[0]),
+            searches=growth.candidates * (steps + 1),
         )
-        self.heldout = extend_site(
-            self.heldout, self.heldout_activations[:, k], reduce=replica.reduce
-        )
-
-
-class Searcher:
-    """Measure sites and search their candidates, on fresh examples each time."""
-
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
-
-    def search(self, step: int) -> tuple[float, list[Pool]]:
-        """Find the best candidates of every site.
-
-        Args:
-            step: Names the decision: its examples and candidates follow from it.
-
-        Returns:
-            The mean training loss on the decision examples, and a pool per site.
-        """
-        replica = self.replica
-        order = torch.randperm(
-            len(replica.train), generator=replica.generator("decision", step)
-        )
-        chosen = order[: replica.spec.growth.decision_examples]
-        whole = chosen.tensor_split(2)
-        halves = [replica.shard(half) for half in whole]
-        whitening = self._input_whitening(halves[0], examples=len(whole[0]))
-        parts, coordinates = [], []
-        for x, y in replica.batches(torch.cat(halves)):
-            parts.append(capture(replica.net, x, y, replica.task, first=1))
-            coordinates.append(whitening.coordinates(x))
-        captured = merge(parts)
-        replica.ledger.visit(len(chosen), replica.num_params, FORWARD)
-        (total,) = replica.reduce([captured.loss[None]])
-        inputs = Inputs(whitening, torch.cat(coordinates), len(halves[0]))
-        generator = replica.generator("candidates", step)
-        pools = []
-        for site, target in enumerate(captured.layers):
-            pools.append(self._pool(site, inputs, target, generator))
-            inputs = self._hidden_inputs(target, inputs.split)
-        return total.item() / len(chosen), pools
-
-    def _input_whitening(self, search: Tensor, *, examples: int) -> Whitening:
-        """Whiten the network's inputs, once: they do not change."""
-        if self.replica.whitening is None:
-            x, _ = self.replica.train.batch(search)
-            self.replica.whitening = self._whiten(x)
-            self.replica.ledger.count(moment_flops(examples, x.shape[1]))
-        return self.replica.whitening
-
-    def _hidden_inputs(self, layer: Layer, split: int) -> Inputs:
-        """Whiten a hidden layer as it is now: the inputs of the next site."""
-        features = layer.inputs[:, :-1]
-        whitening = self._whiten(features[:split])
-        return Inputs(whitening, whitening.coordinates(features), split)
-
-    def _whiten(self, features: Tensor) -> Whitening:
-        return whiten(
-            features,
-            rank=self.replica.spec.growth.rank,
-            shrinkage=WHITENING_SHRINKAGE,
-            reduce=self.replica.reduce,
-        )
-
-    def _pool(
-        self, index: int, inputs: Inputs, target: Layer, generator: torch.Generator
-    ) -> Pool:
-        """Measure one site on both halves and optimise its candidates on the first."""
-        growth, reduce = self.replica.spec.growth, self.replica.reduce
-        search, heldout = self._measure(target, inputs.split)
-        own = inputs.coordinates[: inputs.split]
-        self._count(search, heldout, inputs)
-        nonlinearity = self.replica.net.nonlinearity
-        candidates = initial_candidates(
-            search,
-            own,
-            inputs.whitening,
-            count=growth.candidates,
-            generator=generator,
-            reduce=reduce,
-        )
-        candidates, _ = ascend(
-            search,
-            candidates,
-            own,
-            nonlinearity,
-            steps=growth.ascent_steps,
-            reduce=reduce,
-        )
-        values = activations(candidates, inputs.coordinates, nonlinearity)
-        return Pool(
-            index=index,
-            search=search,
-            heldout=heldout,
-            fan_in=inputs.whitening.fan_in(candidates),
-            search_activations=values[: inputs.split],
-            heldout_activations=values[inputs.split :],
-        )
-
-    def _measure(self, target: Layer, split: int) -> tuple[Site, Site]:
-        """Measure a site on both halves, with one damped G."""
-        chol_G = self._curvature(target)
-        search, heldout = (
-            measure_site(
-                target.inputs[half],
-                target.gradients[half],
-                chol_G,
-                damping=INPUT_DAMPING,
-                reduce=self.replica.reduce,
-            )
-            for half in (slice(None, split), slice(split, None))
-        )
-        return search, heldout
-
-    def _count(self, search: Site, heldout: Site, inputs: Inputs) -> None:
-        growth = self.replica.spec.growth
-        self.replica.ledger.count(
-            decision_flops(
-                examples=round(search.weight + heldout.weight),
-                inputs=len(inputs.whitening.mean),
-                rank=inputs.coordinates.shape[1],
-                site=(search.dW.shape[1], search.dW.shape[0]),
-                searches=growth.candidates * (growth.ascent_steps + 1),
-            )
-        )
-
-    def _curvature(self, target: Layer) -> Tensor:
-        """Factorise G, damped once for the whole decision.
-
-        The damping is relative to the root mean square gradient. It has the units of
-        the loss, and it keeps the promise finite where the loss is near zero: there
-        the Gauss-Newton factor of confident mistakes vanishes, but their gradient does
-        not.
-        """
-        power = target.gradients.square().sum()
-        G, sums = self.replica.reduce([
-            target.curvature,
-            torch.stack([power, power.new_tensor(float(len(target.gradients)))]),
-        ])
-        weight = sums[1]
-        damping = self.replica.spec.growth.damping * (sums[0] / weight).sqrt()
-        return damped_cholesky(G / weight, damping + torch.finfo(G.dtype).eps)
+    )
+    return NeuronPool(replica, view, sites, whitening, coordinates, candidates)

@@ -1,37 +1,39 @@
-"""Pruning: remove the neurons that the annealed network hardly needs."""
+"""Pruning: remove the neurons and layers that the annealed network hardly needs."""
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from senn_ray.maths.removal import removal_cost
-from senn_ray.nets.capture import Layer, capture, merge
-from senn_ray.nets.mlp import MLP
-from senn_ray.nets.surgery import Prune, prune
+from senn_ray.maths.removal import layer_removal, removal_cost
+from senn_ray.nets.capture import Layer
+from senn_ray.nets.layers import remove_layer
+from senn_ray.nets.mlp import MLP, dense
+from senn_ray.nets.network import Network, Place
+from senn_ray.nets.surgery import Surgery, prune, site
 from senn_ray.records import Expansion
-from senn_ray.training.ledger import FORWARD, moment_flops
-from senn_ray.training.pools import INPUT_DAMPING
+from senn_ray.training.measure import Draw, Measured, curvature, draw, measure, moment
 from senn_ray.training.replica import Replica
 
 OUTPUT_DAMPING = 1e-3
-"""Of G, so that the cost of a neuron that all agree on is not lost in rounding."""
+"""Of the curvature at the outputs, so that the cost of a neuron that all agree on is
+not lost in rounding."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """The cheapest neuron to remove."""
+    """A neuron, or a layer, that could go."""
 
-    change: Prune
+    place: Place
+    index: int | None
+    """The neuron; none for the whole layer."""
     cost: float
     """Predicted rise of the loss, in nats, after compensation."""
-    A: Tensor
-    """Damped second moment of the inputs that the neuron is among."""
 
 
 @torch.no_grad()
 def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Expansion]:
-    """Remove neurons, cheapest first, while each costs less than the threshold.
+    """Remove neurons and layers, cheapest first, while each is below the threshold.
 
     The cost is predicted to second order and then measured: a removal that raises the
     loss on the decision examples by more than twice the threshold is taken back.
@@ -45,89 +47,122 @@ def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Exp
     Returns:
         The removals.
     """
-    growth, count = replica.spec.growth, len(replica.train)
-    order = torch.randperm(count, generator=replica.generator("pruning", step))
-    chosen = order[: growth.decision_examples]
+    growth = replica.spec.growth
+    drawn = draw(replica, "pruning", step)
     events: list[Expansion] = []
-    loss, layers = _measure(replica, replica.net, chosen)
-    while True:
-        removal = _cheapest(replica, layers, len(chosen), born_before)
+    measured = _measure(replica, replica.net, drawn)
+    while removals := _candidates(replica, measured, born_before):
+        removal = min(removals, key=lambda r: r.cost)
         if removal.cost > growth.removal_threshold:
-            return events
-        weights, before = list(replica.net.weights), replica.hidden
-        prune(replica.net, removal.change, removal.A)
-        after, layers = _measure(replica, replica.net, chosen)
-        if after - loss > 2 * growth.removal_threshold:
-            replica.net.weights = nn.ParameterList(weights)
-            return events
+            break
+        tensors, layout = replica.net.tensors(), replica.net.layout
+        before, number = replica.hidden, site(replica.net, removal.place)
+        change = _remove(replica, replica.net, removal, measured)
+        after = _measure(replica, replica.net, drawn)
+        if after.loss - measured.loss > 2 * growth.removal_threshold:
+            replica.net.become(tensors, layout)
+            break
         if replica.best is not None:
-            _prune_best(replica, replica.best, removal.change, chosen)
-        replica.optimizer.reshape(removal.change)
-        del replica.births[removal.change.site][removal.change.index]
+            own = _measure(replica, replica.best, drawn)
+            _remove(replica, replica.best, removal, own)
+        replica.follow(change, step)
         events.append(
-            _event(removal, step, (before, replica.hidden), losses=(loss, after))
+            _event(
+                removal,
+                (step, number),
+                (before, replica.hidden),
+                losses=(measured.loss, after.loss),
+            )
         )
-        loss = after
+        measured = after
+    return events
 
 
-def _prune_best(replica: Replica, best: MLP, change: Prune, chosen: Tensor) -> None:
-    """Remove the same neuron from the best network, with its own compensation."""
-    _, layers = _measure(replica, best, chosen)
-    prune(best, change, _moment(replica, layers[change.site].inputs, len(chosen)))
+def _measure(replica: Replica, net: Network, drawn: Draw) -> Measured:
+    return measure(replica, net, drawn, with_inputs=_may_remove_layers(net))
 
 
-def _moment(replica: Replica, inputs: Tensor, count: int) -> Tensor:
-    (A,) = replica.reduce([inputs.T @ inputs])
-    replica.ledger.count(moment_flops(count, len(A)))
-    return _damped(A / count, INPUT_DAMPING)
+def _may_remove_layers(net: Network) -> bool:
+    return isinstance(net, MLP) and net.family.identity is not None
 
 
-def _measure(replica: Replica, net: MLP, chosen: Tensor) -> tuple[float, list[Layer]]:
-    """Return the mean loss, and the layers that hidden neurons feed."""
-    captured = merge([
-        capture(net, x, y, replica.task, first=1)
-        for x, y in replica.batches(replica.shard(chosen))
-    ])
-    (total,) = replica.reduce([captured.loss[None]])
-    replica.ledger.visit(len(chosen), replica.num_params, FORWARD)
-    return total.item() / len(chosen), captured.layers
-
-
-def _cheapest(
-    replica: Replica, layers: list[Layer], count: int, born_before: int
-) -> Removal:
-    """Find the cheapest neuron of all sites; infinitely dear if none may go."""
+def _candidates(
+    replica: Replica, measured: Measured, born_before: int
+) -> list[Removal]:
+    """List the cheapest neuron of every layer, and every layer, that are old enough."""
     removals = []
-    for site, layer in enumerate(layers):
-        A = _moment(replica, layer.inputs, count)
-        (G,) = replica.reduce([layer.curvature])
-        G = _damped(G / count, OUTPUT_DAMPING)
-        cost = removal_cost(replica.net.weights[site + 1].detach(), A, G)[:-1]
-        births = replica.births[site]
+    for view in measured.views:
+        if view.is_new:
+            continue
+        births = replica.births[site(replica.net, view.place)]
         young = torch.tensor([born >= born_before for born in births])
-        if len(births) == 1:  # The last neuron of a layer never goes.
-            young[:] = True
-        cost = cost.masked_fill(young.to(cost.device), torch.inf)
-        index = int(cost.argmin())
-        removals.append(Removal(Prune(site, index), cost[index].item(), A))
-    return min(removals, key=lambda removal: removal.cost)
+        layer = measured.layers[view.layer]
+        if len(births) > 1:  # The last neuron of a layer goes with it, or not at all.
+            cost = _neuron_costs(replica, view.place, layer)
+            cost = cost.masked_fill(young.to(cost.device), torch.inf)
+            index = int(cost.argmin())
+            removals.append(Removal(view.place, index, cost[index].item()))
+        removable = _may_remove_layers(replica.net) and _saves(replica.net, view.place)
+        if removable and not young.any():
+            layer_cost, _ = _linearised(replica, replica.net, view.place, measured)
+            removals.append(Removal(view.place, None, layer_cost))
+    return removals
 
 
-def _damped(matrix: Tensor, damping: float) -> Tensor:
-    return matrix + damping * torch.eye(len(matrix)).to(matrix)
+def _neuron_costs(replica: Replica, place: Place, layer: Layer) -> Tensor:
+    columns = replica.net.tensors()[replica.net.locate(place).columns].detach()
+    G = curvature(replica, layer, OUTPUT_DAMPING)
+    return removal_cost(columns, moment(replica, layer), G)[:-1]
+
+
+def _linearised(
+    replica: Replica, net: Network, place: Place, measured: Measured
+) -> tuple[float, Tensor]:
+    """Return the cost of removing a dense layer, and its best linear replacement."""
+    below, above = measured.layers[place.layer], measured.layers[place.layer + 1]
+    s = above.inputs[:, :-1]
+    rows = s.new_tensor([float(len(s))])
+    cross, power, rows = replica.reduce([s.T @ below.inputs, s.T @ s, rows])
+    V = net.tensors()[net.locate(place).columns].detach()
+    return layer_removal(
+        V[:, :-1],
+        moment(replica, below),
+        curvature(replica, above, OUTPUT_DAMPING),
+        cross=cross / rows,
+        power=power / rows,
+    )
+
+
+def _saves(net: Network, place: Place) -> bool:
+    """Tell whether a network without the layer has fewer parameters."""
+    parts = net.locate(place)
+    rows, columns = net.tensors()[parts.rows], net.tensors()[parts.columns]
+    return len(columns) * rows.shape[1] < rows.numel() + columns.numel()
+
+
+def _remove(
+    replica: Replica, net: Network, removal: Removal, measured: Measured
+) -> Surgery:
+    """Carry out a removal, with the network's own compensation."""
+    if removal.index is None:
+        _, C = _linearised(replica, net, removal.place, measured)
+        return remove_layer(dense(net), removal.place.layer, C)
+    (view,) = (v for v in measured.views if v.place == removal.place and not v.is_new)
+    A = moment(replica, measured.layers[view.layer])
+    return prune(net, removal.place, removal.index, A)
 
 
 def _event(
     removal: Removal,
-    step: int,
+    when: tuple[int, int],
     hidden: tuple[tuple[int, ...], tuple[int, ...]],
     *,
     losses: tuple[float, float],
 ) -> Expansion:
     return Expansion(
-        step=step,
-        kind="prune",
-        site=removal.change.site,
+        step=when[0],
+        kind="remove_layer" if removal.index is None else "prune",
+        site=when[1],
         score_gain=None,
         relative_gain=None,
         current_score=None,

@@ -10,6 +10,8 @@ from senn_ray.maths.losses import Task
 from senn_ray.maths.proposals import Whitening
 from senn_ray.maths.score import Reduce
 from senn_ray.nets.mlp import MLP
+from senn_ray.nets.network import Network
+from senn_ray.nets.surgery import Prune, Surgery, Widen
 from senn_ray.records import RunSpec
 from senn_ray.seeds import derive
 from senn_ray.training.data import Examples
@@ -19,24 +21,23 @@ from senn_ray.training.optimizers import AdamW
 from senn_ray.training.reducer import Reducer, sum_all
 from senn_ray.training.trace import Trace
 
-BATCH = 4096
-
 
 @dataclass
 class Replica:
     """One member of the gang of a run. All members hold the same network."""
 
     spec: RunSpec
-    net: MLP
+    net: Network
     optimizer: AdamW | Natural
     train: Examples
     val: Examples
     task: Task
+    num_outputs: int
     reducer: Reducer
     ledger: Ledger
     births: list[list[int]]
     """Per hidden layer, the step at which each neuron was added; 0 at the start."""
-    best: MLP | None = None
+    best: Network | None = None
     """The network as it was at its best evaluation; surgery changes it alike, so it
     always has the present size."""
     whitening: Whitening | None = None
@@ -56,6 +57,39 @@ class Replica:
         return self.net.architecture().num_params()
 
     @property
+    def multiply_adds(self) -> int:
+        """The multiply-adds of one example's forward pass now."""
+        return self.net.architecture().multiply_adds()
+
+    @property
+    def may_insert_dense(self) -> bool:
+        """Whether a hidden layer may be inserted into a multi-layer perceptron."""
+        return isinstance(self.net, MLP) and self.may_insert
+
+    @property
+    def may_insert(self) -> bool:
+        """Whether a stage of the network has fewer layers than the cap."""
+        return min(self.net.layout) < self.spec.model.depth_cap
+
+    def follow(self, change: Surgery, step: int) -> None:
+        """Let everything that is shaped like the network follow a surgery.
+
+        Args:
+            change: What was done to the network.
+            step: When.
+        """
+        self.optimizer.reshape(change)
+        match change:
+            case Widen():
+                self.births[change.site].append(step)
+            case Prune():
+                del self.births[change.site][change.index]
+            case _ if change.is_insertion:
+                self.births.insert(change.site, [step] * change.shapes[0][0])
+            case _:
+                del self.births[change.site]
+
+    @property
     def reduce(self) -> Reduce:
         """Sum a list of tensors over the gang."""
         return lambda tensors: sum_all(self.reducer, tensors)
@@ -65,11 +99,8 @@ class Replica:
         return torch.Generator().manual_seed(derive(self.spec.seed, *stream))
 
     def batches(self, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield training examples in order, a few thousand at a time.
-
-        Larger pieces cost more: their memory goes back to the system every time.
-        """
-        for part in indices.split(BATCH):
+        """Yield training examples in order, some at a time."""
+        for part in indices.split(self.net.batch_size):
             yield self.train.batch(part)
 
     def shard(self, indices: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ to keep. One pair of functions serves every purpose: a replica rolls back in mem
 another one adopts the run, a checkpoint goes to disk, a gang compares its members.
 """
 
-import dataclasses
 import hashlib
 import io
 from collections.abc import Callable
@@ -15,7 +14,8 @@ import torch
 from torch import Tensor
 
 from senn_ray.maths.proposals import Whitening
-from senn_ray.nets.mlp import MLP, Architecture, rebuild
+from senn_ray.nets.make import describe, from_values, rebuild
+from senn_ray.nets.network import Network
 from senn_ray.training import trace
 from senn_ray.training.replica import Replica
 
@@ -69,20 +69,20 @@ def restore(replica: Replica, state: State) -> None:
     replica.ledger.restore(own["ledger"])
 
 
-def pack(net: MLP) -> State:
+def pack(net: Network) -> State:
     """Describe a network by plain values and its own tensors."""
-    architecture = dataclasses.asdict(net.architecture())
+    architecture = describe(net)
     tensors = [tensor.detach() for tensor in net.tensors()]
     return {"architecture": architecture, "weights": tensors}
 
 
-def unpack(packed: State) -> MLP:
+def unpack(packed: State) -> Network:
     """Make a network of what ``pack`` gave.
 
     Args:
         packed: Its tensors are taken over, not copied.
     """
-    return rebuild(Architecture(**packed["architecture"]), packed["weights"])
+    return rebuild(from_values(packed["architecture"]), packed["weights"])
 
 
 def to_bytes(state: State) -> bytes:

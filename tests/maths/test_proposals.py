@@ -12,7 +12,7 @@ from senn_ray.maths.proposals import (
     initial_candidates,
     whiten,
 )
-from senn_ray.maths.score import Site, measure_site, score_gain
+from senn_ray.maths.score import Site, Terms, measure_site, score_gain
 
 
 def alone(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -30,7 +30,7 @@ def problem() -> tuple[Site, torch.Tensor]:
     gradients = target[:, None] * torch.tensor([1.0, -1.0]).double() + 0.3 * noise
     a = torch.cat([x[:, :1].tanh(), torch.ones(200, 1).double()], 1)
     chol_G = damped_cholesky(torch.eye(2).double(), 0.01)
-    return measure_site(a, gradients, chol_G, damping=1e-3, reduce=alone), x
+    return measure_site(a, gradients, chol_G, terms=Terms(1e-3), reduce=alone), x
 
 
 def start(site: Site, x: torch.Tensor, seed: int = 0) -> torch.Tensor:

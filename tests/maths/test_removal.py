@@ -5,7 +5,7 @@ import torch
 
 from senn_ray.maths.kronecker import damped_cholesky, natural_gradient
 from senn_ray.maths.removal import compensation, removal_cost
-from senn_ray.maths.score import measure_site, score_gain
+from senn_ray.maths.score import Terms, measure_site, score_gain
 
 
 def alone(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -69,7 +69,7 @@ def test_the_cost_is_half_the_gain_of_adding_the_neuron_back(
         keep = [j for j in range(5) if j != i]
         pruned = a[:, keep] @ compensation(W, A, i).T
         site = measure_site(
-            a[:, keep], (pruned - targets) @ G, chol_G, damping=0.0, reduce=alone
+            a[:, keep], (pruned - targets) @ G, chol_G, terms=Terms(0.0), reduce=alone
         )
         gain = score_gain(site, a[:, [i]], reduce=alone).exact.item()
         assert cost[i].item() == pytest.approx(gain / 2, rel=1e-8)

@@ -16,6 +16,7 @@ from senn_ray.maths.kronecker import (
 )
 from senn_ray.maths.score import (
     Site,
+    Terms,
     extend_site,
     gain_cotangent,
     measure_site,
@@ -45,7 +46,9 @@ def example_site(
     root = normal(n_out, n_out, seed=seed + 3)
     G = root @ root.T + 0.1 * torch.eye(n_out, dtype=torch.float64)
     chol_G = damped_cholesky(G, damping)
-    site = measure_site(activations, gradients, chol_G, damping=damping, reduce=alone)
+    site = measure_site(
+        activations, gradients, chol_G, terms=Terms(damping), reduce=alone
+    )
     own = normal(n, 5, seed=seed + 4)
     candidates = own * 0.3 + a @ normal(n_in, 5, seed=seed + 5)
     return site, chol_G @ chol_G.T, candidates
@@ -166,7 +169,7 @@ def test_the_undamped_gain_ignores_scale_and_order(seed: int) -> None:
         site.activations[order],
         site.gradients[order],
         site.chol_G,
-        damping=0.0,
+        terms=Terms(0.0),
         reduce=alone,
     )
     again = score_gain(shuffled, candidates[order], reduce=alone)
@@ -180,7 +183,7 @@ def test_scores_scale_with_the_loss() -> None:
         site.activations,
         7.0 * site.gradients,
         damped_cholesky(7.0 * G, 0.0),
-        damping=0.01,
+        terms=Terms(0.01),
         reduce=alone,
     )
     assert scaled.current_score == pytest.approx(7 * site.current_score, rel=1e-10)
@@ -293,7 +296,7 @@ def test_pure_noise_is_rarely_accepted(n: int, num_candidates: int) -> None:
         c = (x @ w).tanh()
         chol_G = damped_cholesky(0.25 * torch.eye(4).double() - 1 / 16, 0.1)
         search, heldout = (
-            measure_site(a[part], g[part], chol_G, damping=1e-3, reduce=alone)
+            measure_site(a[part], g[part], chol_G, terms=Terms(1e-3), reduce=alone)
             for part in (slice(None, n), slice(n, None))
         )
         gain = score_gain(search, c[:n], reduce=alone)

@@ -7,9 +7,13 @@ from hypothesis import strategies as st
 
 from senn_ray.config import Activation
 from senn_ray.maths.losses import Task, loss
+from senn_ray.nets.activations import FAMILIES
 from senn_ray.nets.capture import capture
-from senn_ray.nets.mlp import ACTIVATIONS, MLP, Architecture, build, checksum
+from senn_ray.nets.mlp import MLP, DenseArchitecture, build
+from senn_ray.nets.network import Place, checksum
 from senn_ray.nets.surgery import Prune, Widen, prune, widen
+
+FIRST = Place(0, 0)
 
 
 def network(
@@ -19,7 +23,7 @@ def network(
     seed: int = 0,
     activation: Activation = "silu",
 ) -> MLP:
-    architecture = Architecture(
+    architecture = DenseArchitecture(
         num_inputs=num_inputs, hidden=hidden, num_outputs=3, activation=activation
     )
     return build(architecture, torch.Generator().manual_seed(seed))
@@ -29,24 +33,25 @@ def network(
 @given(
     hidden=st.lists(st.integers(1, 70), min_size=0, max_size=3).map(tuple),
     num_inputs=st.integers(1, 20),
+    activation=st.sampled_from(list(FAMILIES)),
 )
 def test_a_network_describes_what_built_it(
-    hidden: tuple[int, ...], num_inputs: int
+    hidden: tuple[int, ...], num_inputs: int, activation: Activation
 ) -> None:
-    net = network(hidden, num_inputs=num_inputs)
+    net = network(hidden, num_inputs=num_inputs, activation=activation)
     architecture = net.architecture()
     assert architecture.hidden == hidden
     assert architecture.num_inputs == num_inputs
-    assert architecture.num_params() == sum(w.numel() for w in net.weights)
+    assert architecture.num_params() == sum(t.numel() for t in net.tensors())
 
 
-@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+@pytest.mark.parametrize("activation", list(FAMILIES))
 def test_the_padded_network_is_the_plain_one(activation) -> None:
     net = network((7, 70), activation=activation).double()
     x = torch.randn(9, 5, generator=torch.Generator().manual_seed(1)).double()
     a = x
     for i, W in enumerate(net.weights):
-        a = a if i == 0 else ACTIVATIONS[activation](a)
+        a = a if i == 0 else net.family.apply(a, net.shape(Place(0, i - 1)))
         a = a @ W[:, :-1].T + W[:, -1]
     torch.testing.assert_close(net(x), a, rtol=1e-12, atol=1e-12)
 
@@ -56,7 +61,7 @@ def test_the_padded_network_is_the_plain_one(activation) -> None:
     width=st.integers(1, 140),
     n=st.sampled_from([1, 2, 7, 33, 512]),
     num_inputs=st.sampled_from([3, 64, 784]),
-    activation=st.sampled_from(list(ACTIVATIONS)),
+    activation=st.sampled_from(list(FAMILIES)),
 )
 def test_widening_leaves_the_outputs_bitwise_equal(
     width: int, n: int, num_inputs: int, activation
@@ -65,7 +70,7 @@ def test_widening_leaves_the_outputs_bitwise_equal(
     generator = torch.Generator().manual_seed(n)
     x = 10 * torch.randn(n, num_inputs, generator=generator)
     before = net(x)
-    widen(net, Widen(0), torch.randn(num_inputs + 1, generator=generator))
+    widen(net, FIRST, torch.randn(num_inputs + 1, generator=generator))
     assert net.architecture().hidden == (width + 1,)
     assert torch.equal(net(x), before)
 
@@ -82,7 +87,7 @@ def test_widening_keeps_old_gradients_and_gives_the_new_fan_out_one() -> None:
         return list(torch.autograd.grad(total, list(net.weights)))
 
     before = gradients()
-    widen(net, Widen(0), fan_in)
+    widen(net, FIRST, fan_in)
     after = gradients()
     torch.testing.assert_close(after[0][:-1], before[0], rtol=1e-12, atol=1e-12)
     old = torch.cat([after[1][:, :4], after[1][:, -1:]], 1)
@@ -147,13 +152,13 @@ def test_capture_from_a_later_layer_gives_the_same_layers() -> None:
 def test_pruning_a_duplicate_keeps_the_function() -> None:
     net = network((4,)).double()
     x = torch.randn(50, 5, generator=torch.Generator().manual_seed(4)).double()
-    widen(net, Widen(0), net.weights[0][1].detach().clone())
+    widen(net, FIRST, net.weights[0][1].detach().clone())
     with torch.no_grad():
         net.weights[1][:, 4] = 0.5
     before = net(x)
     inputs = capture(net, x, torch.zeros(50).long(), "classification").layers[1].inputs
     A = inputs.T @ inputs / 50 + 1e-10 * torch.eye(6).double()
-    prune(net, Prune(0, 1), A)
+    prune(net, FIRST, 1, A)
     assert net.architecture().hidden == (4,)
     torch.testing.assert_close(net(x), before, rtol=0, atol=1e-7)
 
@@ -161,13 +166,14 @@ def test_pruning_a_duplicate_keeps_the_function() -> None:
 def test_surgery_carries_what_is_shaped_like_the_weights() -> None:
     net = network((3, 2))
     state = [torch.rand_like(w) for w in net.weights]
-    wider = Widen(0).reshape(state)
+    parts = net.locate(FIRST)
+    wider = Widen(0, parts).reshape(state)
     assert [t.shape for t in wider] == [(4, 6), (2, 5), (3, 3)]
     assert torch.equal(wider[0][:3], state[0])
     assert wider[0][3].abs().sum() == 0
     assert wider[1][:, 3].abs().sum() == 0
     assert torch.equal(wider[1][:, 4], state[1][:, 3])
-    back = Prune(0, 3).reshape(wider)
+    back = Prune(0, parts, 3).reshape(wider)
     assert all(torch.equal(a, b) for a, b in zip(back, state, strict=True))
 
 

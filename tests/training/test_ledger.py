@@ -3,7 +3,7 @@
 from torch import randn
 from torch.utils.flop_counter import FlopCounterMode
 
-from senn_ray.maths.score import measure_site, score_gain
+from senn_ray.maths.score import Terms, measure_site, score_gain
 from senn_ray.tasks import train_run
 from senn_ray.training.ledger import FORWARD, TRAINING, Ledger, decision_flops
 from tests.training.problems import rings, spec
@@ -44,7 +44,7 @@ def test_the_search_counts_no_less_than_what_torch_counts() -> None:
     chol_G = randn(n_out, n_out).tril().abs()
     with FlopCounterMode(display=False) as counter:
         site = measure_site(
-            site_inputs, gradients, chol_G, damping=1.0, reduce=lambda t: t
+            site_inputs, gradients, chol_G, terms=Terms(1.0), reduce=lambda t: t
         )
         candidates = randn(n, rank) @ randn(rank, num_candidates)
         score_gain(site, candidates, reduce=lambda t: t)

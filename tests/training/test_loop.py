@@ -177,8 +177,8 @@ def test_gangs_of_any_size_grow_the_same_network(size: int) -> None:
     for replica in gang:
         assert replica.hidden == alone.hidden
         # Members agree bit for bit; gangs of other sizes sum in another order.
-        assert tensors_equal(list(replica.net.weights), list(gang[0].net.weights))
-        for own, other in zip(replica.net.weights, alone.net.weights, strict=True):
+        assert tensors_equal(replica.net.tensors(), gang[0].net.tensors())
+        for own, other in zip(replica.net.tensors(), alone.net.tensors(), strict=True):
             torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4)
 
 

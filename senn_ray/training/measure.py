@@ -1,0 +1,165 @@
+"""Measuring a network for a decision: its places on some examples of the gang."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from senn_ray.maths.proposals import Whitening
+from senn_ray.nets.capture import Layer, merge
+from senn_ray.nets.network import Network
+from senn_ray.nets.observe import View, observe
+from senn_ray.training.ledger import FORWARD, moment_flops
+from senn_ray.training.replica import Replica
+
+INPUT_DAMPING = 1e-3
+"""Damping of A at every position; activations are of order 1."""
+EXACT_BELOW = 4096
+"""Fewer examples than these get exact curvature, if the choice is ours."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The examples of one decision: this replica's share of them."""
+
+    search: Tensor
+    heldout: Tensor
+    probes: Tensor | None
+    """Signs [n, 2, n_out] for both, the search half first."""
+    count: int
+    """Examples of the whole gang."""
+
+    def batches(
+        self, replica: Replica
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Yield features, targets and probes, in order."""
+        start = 0
+        for x, y in replica.batches(torch.cat([self.search, self.heldout])):
+            stop = start + len(x)
+            yield x, y, None if self.probes is None else self.probes[start:stop]
+            start = stop
+
+
+def draw(replica: Replica, stream: str, step: int) -> Draw:
+    """Draw the examples of a decision, the same on all replicas.
+
+    Args:
+        replica: Whose training examples.
+        stream: What they are for.
+        step: Names the decision.
+
+    Returns:
+        This replica's share.
+    """
+    generator = replica.generator(stream, step)
+    order = torch.randperm(len(replica.train), generator=generator)
+    chosen = order[: replica.spec.growth.decision_examples]
+    search, heldout = (replica.shard(half) for half in chosen.tensor_split(2))
+    probes = None
+    curvature = replica.spec.growth.curvature
+    if curvature == "auto":
+        curvature = "exact" if len(chosen) < EXACT_BELOW else "sampled"
+    if curvature == "sampled":
+        shape = (len(chosen), 2, replica.num_outputs)
+        signs = 2 * torch.randint(2, shape, generator=generator) - 1
+        shares = [replica.shard(half) for half in signs.tensor_split(2)]
+        probes = torch.cat(shares).to(replica.train.shift)
+    return Draw(search, heldout, probes, len(chosen))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A network on the examples of a decision."""
+
+    loss: float
+    """Mean over the gang."""
+    rms: float
+    """Root mean square of the gradient at the network's outputs, over the gang."""
+    layers: list[Layer]
+    """The captured linear layers, this replica's rows."""
+    views: list[View]
+    """The places that may grow; their features are those of the last batch only."""
+    coordinates: list[Tensor]
+    """Of the features [rows, r], for each view, if whitenings were given."""
+
+
+def measure(
+    replica: Replica,
+    net: Network,
+    drawn: Draw,
+    *,
+    whitenings: list[Whitening] | None = None,
+    with_inputs: bool = False,
+) -> Measured:
+    """Observe a network on the examples of a decision.
+
+    Args:
+        replica: Whose examples and gang.
+        net: The network.
+        drawn: The examples.
+        whitenings: Coordinates for the features of every view.
+        with_inputs: Capture a dense network's first layer too.
+
+    Returns:
+        What was measured.
+    """
+    captures, views = [], []
+    coordinates: list[list[Tensor]] = [[] for _ in whitenings or []]
+    for x, y, probes in drawn.batches(replica):
+        seen = observe(net, x, y, replica.task, probes=probes, with_inputs=with_inputs)
+        captures.append(seen.captured)
+        views = seen.views
+        for i, whitening in enumerate(whitenings or []):
+            coordinates[i].append(whitening.coordinates(views[i].features))
+    captured = merge(captures)
+    replica.ledger.visit(drawn.count, net.architecture().multiply_adds(), FORWARD)
+    (sums,) = replica.reduce([torch.stack([captured.loss, captured.power])])
+    loss, power = (sums / drawn.count).tolist()
+    return Measured(
+        loss=loss,
+        rms=power**0.5,
+        layers=captured.layers,
+        views=views,
+        coordinates=[torch.cat(parts) for parts in coordinates],
+    )
+
+
+def curvature(replica: Replica, layer: Layer, damping: float) -> Tensor:
+    """Return the damped Gauss-Newton factor G of a layer, over the gang.
+
+    The damping is one of the curvature at the network's outputs, pulled back like it:
+    what a layer's units are does not matter.
+
+    Args:
+        replica: Whose gang.
+        layer: The layer, this replica's rows.
+        damping: In units of the output curvature.
+
+    Returns:
+        G + damping JᵀJ [n_out, n_out], a mean over rows.
+    """
+    rows = layer.curvature.new_tensor([float(len(layer.gradients))])
+    total, ridge, rows = replica.reduce([layer.curvature, layer.ridge, rows])
+    G = (total + damping * ridge) / rows
+    # What reaches no output must not make the factor singular.
+    tiny = torch.finfo(G.dtype).eps * G.diagonal().mean() + torch.finfo(G.dtype).tiny
+    return G + 10 * tiny * torch.eye(len(G)).to(G)
+
+
+def moment(replica: Replica, layer: Layer) -> Tensor:
+    """Return the damped second moment A of a layer's inputs, over the gang.
+
+    Args:
+        replica: Whose gang.
+        layer: The layer, this replica's rows.
+
+    Returns:
+        [n_in + 1, n_in + 1]: a sum over positions, a mean over examples.
+    """
+    inputs = layer.inputs
+    rows = inputs.new_tensor([float(len(inputs))])
+    A, rows = replica.reduce([inputs.T @ inputs, rows])
+    replica.ledger.count(moment_flops(int(rows.item()), len(A)))
+    eye = torch.eye(len(A)).to(A)
+    return layer.positions * (A / rows + INPUT_DAMPING * eye)

@@ -1,0 +1,134 @@
+"""The searcher: finds the best candidates of every place, for one decision."""
+
+import torch
+from torch import Tensor
+
+from senn_ray.maths.kronecker import damped_cholesky
+from senn_ray.maths.proposals import Whitening, whiten
+from senn_ray.maths.score import Site, Terms, measure_site
+from senn_ray.nets.capture import Layer
+from senn_ray.nets.observe import features
+from senn_ray.training.layer_pools import LayerPool
+from senn_ray.training.ledger import FORWARD, moment_flops
+from senn_ray.training.measure import (
+    INPUT_DAMPING,
+    Draw,
+    curvature,
+    draw,
+    measure,
+)
+from senn_ray.training.pools import NeuronPool, neuron_pool
+from senn_ray.training.replica import Replica
+
+WHITENING_SHRINKAGE = 0.1
+WHITENING_EXAMPLES = 4096
+"""Of the search half, for the coordinates of what changes while training."""
+
+
+class Searcher:
+    """Measure sites and search their candidates, on fresh examples each time."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+
+    def search(self, step: int) -> tuple[float, list[NeuronPool | LayerPool]]:
+        """Find the best candidates of every place that may still grow.
+
+        Args:
+            step: Names the decision: its examples and candidates follow from it.
+
+        Returns:
+            The mean training loss on the decision examples, and the pools.
+        """
+        replica = self.replica
+        drawn = draw(replica, "decision", step)
+        whitenings = self._whitenings(drawn)
+        measured = measure(
+            replica,
+            replica.net,
+            drawn,
+            whitenings=whitenings,
+            with_inputs=replica.may_insert_dense,
+        )
+        sites = [
+            self._sites(layer, measured.rms, len(drawn.search))
+            for layer in measured.layers
+        ]
+        generator = replica.generator("candidates", step)
+        pools: list[NeuronPool | LayerPool] = [
+            neuron_pool(
+                replica,
+                view,
+                sites[view.layer],
+                whitening=whitening,
+                coordinates=coordinates,
+                generator=generator,
+            )
+            for view, whitening, coordinates in zip(
+                measured.views, whitenings, measured.coordinates, strict=True
+            )
+        ]
+        if replica.may_insert_dense:
+            pools += [
+                LayerPool(replica, i, both, generator) for i, both in enumerate(sites)
+            ]
+        return measured.loss, pools
+
+    def _sites(self, layer: Layer, rms: float, examples: int) -> tuple[Site, Site]:
+        """Measure a site on both halves, with one damped G."""
+        growth = self.replica.spec.growth
+        split = examples * layer.group
+        terms = Terms(
+            damping=INPUT_DAMPING * layer.positions,
+            positions=layer.positions,
+            group=layer.group,
+            metric="gradient" if growth.score == "gradient" else "natural",
+        )
+        if terms.metric == "gradient":
+            chol_G = torch.eye(layer.gradients.shape[1]).to(layer.gradients)
+        else:
+            # Relative to the gradient at the outputs: in units of the loss, and the
+            # promise stays finite where the loss is near zero. There the curvature of
+            # confident mistakes vanishes, but their gradient does not.
+            G = curvature(self.replica, layer, growth.damping * rms)
+            chol_G = damped_cholesky(G, 0.0)
+        search, heldout = (
+            measure_site(
+                layer.inputs[half],
+                layer.gradients[half],
+                chol_G,
+                terms=terms,
+                reduce=self.replica.reduce,
+            )
+            for half in (slice(None, split), slice(split, None))
+        )
+        return search, heldout
+
+    def _whitenings(self, drawn: Draw) -> list[Whitening]:
+        """Find coordinates for what the neurons of every place look at.
+
+        Those of a dense network's inputs are measured once: they do not change.
+        """
+        replica = self.replica
+        most = range(replica.reducer.rank, WHITENING_EXAMPLES, replica.reducer.size)
+        some, _ = replica.train.batch(drawn.search[: len(most)])
+        seen = features(replica.net, some)
+        half = (drawn.count + 1) // 2
+        count = min(WHITENING_EXAMPLES, half)
+        replica.ledger.visit(count, replica.multiply_adds, FORWARD)
+        if not (seen and replica.net.looks_at_inputs):
+            return [self._whiten(x, count) for x in seen]
+        if replica.whitening is None:
+            x, _ = replica.train.batch(drawn.search)
+            replica.whitening = self._whiten(x, half)
+        return [replica.whitening, *(self._whiten(x, count) for x in seen[1:])]
+
+    def _whiten(self, x: Tensor, count: int) -> Whitening:
+        replica = self.replica
+        replica.ledger.count(moment_flops(count, x.shape[1]))
+        return whiten(
+            x,
+            rank=replica.spec.growth.rank,
+            shrinkage=WHITENING_SHRINKAGE,
+            reduce=replica.reduce,
+        )
