@@ -1,6 +1,7 @@
 """Events: what happens to a job, as the journal stores it and the console shows it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from senn_ray.records import Progress, RunRecord, RunSpec
@@ -19,12 +20,21 @@ class JobStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobResumed:
-    """A job goes on after its driver ended; its settings are those of the beginning."""
+    """A job goes on after its driver ended; its settings are those of the beginning.
+
+    They may have been extended: then more runs follow, under another protocol.
+    """
 
     versions: dict[str, str]
     where: str
     resubmitted: tuple[str, ...]
-    """Runs that were in flight: they start again, with the same specification."""
+    """Runs that were in flight, or failed: they start again, with the same specification."""
+    lost_device_s: dict[str, float] = field(default_factory=dict)
+    """What those in flight had used, by the clock of the journal; by run."""
+    extended: dict[str, Any] = field(default_factory=dict)
+    """Settings that were raised, and to what."""
+    protocol_id: str = ""
+    """Of the protocol from here on; empty if it is the old one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,3 +102,19 @@ Event = (
     | StopRequested
     | JobEnded
 )
+
+
+def outcomes(events: Iterable[Event]) -> list[RunRecord]:
+    """Return the last attempt of every run that has ended, in the order they ended.
+
+    Args:
+        events: What happened, in order. A run that is attempted again has not ended.
+    """
+    found: dict[str, RunRecord] = {}
+    for event in events:
+        if isinstance(event, RunFinished):
+            found[event.record.run_id] = event.record
+        elif isinstance(event, JobResumed):
+            for run_id in event.resubmitted:
+                found.pop(run_id, None)
+    return list(found.values())

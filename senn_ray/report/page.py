@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray.errors import DataError
-from senn_ray.events import Event, JobStarted, RunFinished
+from senn_ray.events import Event, JobStarted, outcomes
 from senn_ray.records import RunRecord
 from senn_ray.report import view
 from senn_ray.search import journal
@@ -43,7 +43,7 @@ def write(folder: Path) -> Path:
             f"{folder / 'summary.json'} is missing; type: senn-ray report {folder}"
         )
     events = journal.read(folder)
-    finished = [event.record for event in events if isinstance(event, RunFinished)]
+    finished = outcomes(events)
     records = sorted(finished, key=lambda r: (r.arm, r.study, r.trial))
     growth, overall = _draw(records, summary)
     target = folder / FOLDER

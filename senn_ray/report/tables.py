@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from senn_ray.errors import DataError
-from senn_ray.events import Event, RunFinished
+from senn_ray.events import Event, outcomes
 from senn_ray.records import RunRecord
 
 SCHEMA_VERSION = "1"
@@ -30,7 +30,7 @@ RUNS = {
     "kind": (TEXT, "grow or fixed"),
     "study": (WHOLE, ""),
     "trial": (WHOLE, ""),
-    "state": (TEXT, "complete, diverged or failed"),
+    "state": (TEXT, "complete, pruned, diverged or failed"),
     "stop_reason": (TEXT, ""),
     "dataset": (TEXT, ""),
     "per_class": (TEXT, "training examples per class, or all"),
@@ -57,6 +57,9 @@ RUNS = {
     "checkpoint": (TEXT, "path"),
     "checksum": (TEXT, "SHA-256"),
     "error": (TEXT, ""),
+    "lr": (REAL, ""),
+    "weight_decay": (REAL, ""),
+    "wasted_device_s": (REAL, "seconds x replicas"),
 }
 STEPS = {
     "run_id": (TEXT, ""),
@@ -122,6 +125,22 @@ SIZES = {
     "val_high": (REAL, "nats or squared error, 95 %"),
     "noninferior": (FLAG, "to the target, with the margin compare.epsilon"),
 }
+LEDGER = {
+    "arm": (TEXT, "or total"),
+    "runs": (WHOLE, "runs"),
+    "steps": (WHOLE, "optimiser steps"),
+    "sample_visits": (WHOLE, "examples"),
+    "flops": (REAL, "floating point operations"),
+    "device_s": (REAL, "seconds x replicas"),
+    "growth_s": (REAL, "seconds x replicas"),
+    "wall_s": (REAL, "seconds, runs one after the other"),
+    "complete": (WHOLE, "runs"),
+    "pruned": (WHOLE, "runs"),
+    "diverged": (WHOLE, "runs"),
+    "failed": (WHOLE, "runs"),
+    "retries": (WHOLE, "attempts"),
+    "wasted_device_s": (REAL, "seconds x replicas"),
+}
 SCAN = {
     "per_class": (TEXT, "training examples per class, or all"),
     "subset_seed": (WHOLE, ""),
@@ -134,7 +153,7 @@ SCAN = {
     "params": (WHOLE, "parameters"),
     "val_loss": (REAL, "nats or squared error"),
     "test_accuracy": (REAL, "share"),
-    "run_state": (TEXT, "complete, diverged or failed"),
+    "run_state": (TEXT, "complete, pruned, diverged or failed"),
     "stop_reason": (TEXT, ""),
     "converged": (FLAG, ""),
     "steps": (WHOLE, "optimiser steps"),
@@ -148,6 +167,7 @@ SCHEMAS = {
     "matches": MATCHES,
     "sizes": SIZES,
     "scan": SCAN,
+    "ledger": LEDGER,
 }
 
 
@@ -158,14 +178,16 @@ def build(events: Sequence[Event], summary: dict[str, Any]) -> dict[str, pa.Tabl
         events: What ``journal.read`` gave.
         summary: The summary of the same job.
     """
-    records = [event.record for event in events if isinstance(event, RunFinished)]
-    records.sort(key=lambda r: (r.arm, r.study, r.trial))
+    records = sorted(outcomes(events), key=lambda r: (r.arm, r.study, r.trial))
     rows: dict[str, Rows] = {
         "runs": [_run(record) for record in records],
         "steps": [row for record in records for row in _steps(record)],
         "expansions": [row for record in records for row in _expansions(record)],
         "matches": _matches(summary) if summary["verb"] == "compare" else [],
         "sizes": summary.get("sizes", []),
+        "ledger": [
+            {"arm": arm, **row} for arm, row in summary.get("ledger", {}).items()
+        ],
         "scan": [
             {**cell, "per_class": str(cell["per_class"])}
             for cell in summary.get("cells", [])
@@ -195,7 +217,7 @@ def read(folder: Path, name: str) -> pa.Table:
 
     Args:
         folder: The run folder.
-        name: runs, steps, expansions, matches, sizes or scan.
+        name: runs, steps, expansions, matches, sizes, scan or ledger.
 
     Raises:
         DataError: if there is no such table.

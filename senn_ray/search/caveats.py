@@ -7,7 +7,7 @@ from typing import Any
 from senn_ray.config import Config
 from senn_ray.records import FAULTY
 from senn_ray.search.job import Job
-from senn_ray.search.protocol import CURRENCIES
+from senn_ray.search.ledger import CURRENCIES
 
 LEAST_SEEDS = 5
 MANY_WORKERS = "16"
@@ -74,6 +74,7 @@ def caveats(job: Job, known: Known) -> list[str]:
         *_over_provision(known["size"]),
         *_known_target(job, known["size"]["senn"]),
         *_failures(job),
+        *_retries(known["ledger"]["total"]),
         *_devices(job),
         *_unmeasured(known["cost"]),
     ]
@@ -193,6 +194,16 @@ def _known_target(job: Job, senn: Known | None) -> list[str]:
 def _failures(job: Job) -> list[str]:
     bad = [r for r in job.records if r.kind == "fixed" and r.state in FAULTY]
     return [f"{len(bad)} fixed runs diverged or failed; they count"] if bad else []
+
+
+def _retries(total: Known) -> list[str]:
+    if not total["retries"] and not total["wasted_device_s"]:
+        return []
+    return [
+        f"{total['retries']:.0f} runs were attempted again after failures of the "
+        f"infrastructure: {total['wasted_device_s']:.3g} device seconds are wasted, "
+        "not restarts"
+    ]
 
 
 def _devices(job: Job) -> list[str]:

@@ -14,7 +14,8 @@ Contract; ``{...}`` of an interval is ``{estimate, low, high, bound}``: 95 %, nu
         median_runs                       to a hit; null if not reached
         cost{currency: number}            spent in all
         cost_to_hit{currency: {...}}      expected
-        rounds{workers: number}}}         run lengths to a hit, side by side
+        rounds{workers: number}           run lengths to a hit, side by side
+        latency_s{workers: number}}}      seconds to a hit, side by side
     exchange_rate{TARGET: {opponent: {currency: {..., chance_above_one}}}}
     restarts_saved{TARGET: {opponent: {...}}}
     size{senn, best_fixed, plain_at_senn_size, smallest_sufficient}    each or null:
@@ -26,7 +27,7 @@ Contract; ``{...}`` of an interval is ``{estimate, low, high, bound}``: 95 %, nu
     curves{arm: [{runs val_loss cost{currency}}]}    expected best of so many runs
     paired{arm: {...}}    see ``senn_ray/search/paired.py``
     growth_share    of the device seconds of self-expanding runs
-    cost{arm: {currency: number}}
+    cost{arm: {currency: number}}    ledger{arm: {...}}    see ``ledger.py``
 
 A *search* is one study of a tpe arm, one repeat of a ladder, and one run of any other
 arm; ``censored`` counts searches without a hit. ``grid`` and ``no_growth_at_final``
@@ -47,9 +48,9 @@ from senn_ray.search.arms.studies import ASKING
 from senn_ray.search.curves import curve
 from senn_ray.search.exchange import Exchange, exchange
 from senn_ray.search.job import Job
+from senn_ray.search.ledger import CURRENCIES, all_arms, cost_row, ledger, spent
 from senn_ray.search.paired import paired
 from senn_ray.search.plan import SENN
-from senn_ray.search.protocol import CURRENCIES
 from senn_ray.search.sizes import confirmed, size_block, size_rows
 from senn_ray.search.statistics import (
     Interval,
@@ -85,7 +86,8 @@ def compare_summary(job: Job) -> dict[str, Any]:
         "curves": {arm: _curve(job, arm) for arm in [SENN, *job.arms]},
         "growth_share": _growth_share(job),
         "paired": paired(job),
-        "cost": {arm: _spent(job.of(arm)) for arm in all_arms(job)},
+        "cost": {arm: spent(job.of(arm)) for arm in all_arms(job)},
+        "ledger": ledger(job),
     }
     withheld = caveats.reasons_to_withhold(job)
     return {
@@ -102,16 +104,6 @@ def compare_summary(job: Job) -> dict[str, Any]:
         "caveats": caveats.caveats(job, known),
         **known,
     }
-
-
-def all_arms(job: Job) -> list[str]:
-    """List what has finished runs: self-expansion, opponents, controls, confirmations.
-
-    Args:
-        job: The job.
-    """
-    known = [SENN, *job.arms, *job.controls]
-    return [*known, *sorted({r.arm for r in job.records} - {*known})]
 
 
 def searches(job: Job, arm: str) -> list[Runs]:
@@ -136,12 +128,8 @@ def as_runs(records: Sequence[RunRecord]) -> Runs:
     return Runs(
         losses=np.array([score(record) for record in records]),
         params=np.array([record.params for record in records], dtype=float),
-        costs=np.array([_cost_row(record) for record in records]),
+        costs=np.array([cost_row(record) for record in records]),
     )
-
-
-def _cost_row(record: RunRecord) -> list[float]:
-    return [float(getattr(record.cost, currency)) for currency in CURRENCIES]
 
 
 def _by_target(job: Job, found: Mapping[TargetName, Any]) -> dict[str, Any]:
@@ -198,7 +186,7 @@ def _arm_row(
         "hit_probability": _probability(job, arm, reached),
         "median_runs": median_runs(reached) if adaptive else _geometric_median(q),
         "cost_to_hit": _by_currency(costs),
-        "rounds": {str(w): length * rounds(q, w) if hits else None for w in WORKERS},
+        **_side_by_side(job, arm, q, length),
     }
 
 
@@ -216,8 +204,17 @@ def _senn_row(
         "hit_probability": {"estimate": q, "low": None, "high": None, "bound": False},
         "median_runs": _geometric_median(q) if q else None,
         "cost_to_hit": _by_currency(cost),
-        "rounds": {str(w): rounds(q, w) if q else None for w in WORKERS},
+        **_side_by_side(job, SENN, q or 0.0, 1.0),
     }
+
+
+def _side_by_side(job: Job, arm: str, q: float, length: float) -> dict[str, Any]:
+    """Tell how long a hit takes if searches go side by side; runs inside one cannot."""
+    runs = {str(w): length * rounds(q, w) if q else None for w in WORKERS}
+    records = job.of(arm)
+    run_s = math.fsum(record.wall_s for record in records) / len(records)
+    seconds = {w: None if r is None else r * run_s for w, r in runs.items()}
+    return {"rounds": runs, "latency_s": seconds}
 
 
 def _row_head(job: Job, arm: str, limit: float, reached: Reached) -> dict[str, Any]:
@@ -232,7 +229,7 @@ def _row_head(job: Job, arm: str, limit: float, reached: Reached) -> dict[str, A
         "best_val_loss": score(best) if best else None,
         "best_hidden": list(best.hidden) if best else None,
         "best_params": best.params if best else None,
-        "cost": _spent(records),
+        "cost": spent(records),
     }
 
 
@@ -270,11 +267,6 @@ def as_json(interval: Interval) -> dict[str, Any]:
         interval: The interval.
     """
     return dataclasses.asdict(interval)
-
-
-def _spent(records: Sequence[RunRecord]) -> dict[str, float]:
-    rows = [_cost_row(record) for record in records]
-    return {c: math.fsum(row[i] for row in rows) for i, c in enumerate(CURRENCIES)}
 
 
 def _curve(job: Job, arm: str) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """A job as its journal tells it: the one input of summaries and tables."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from senn_ray.config import Config
 from senn_ray.errors import DataError
@@ -10,10 +10,11 @@ from senn_ray.events import (
     JobEnded,
     JobResumed,
     JobStarted,
-    RunFinished,
     TargetLocked,
 )
 from senn_ray.records import RunRecord
+from senn_ray.search.attempts import Attempts, attempts
+from senn_ray.search.changes import config_of
 from senn_ray.search.plan import CONTROLS, SENN
 
 RUNNING = JobEnded(state="running", exit_code=0)
@@ -26,9 +27,11 @@ class Job:
     started: JobStarted
     config: Config
     records: tuple[RunRecord, ...]
-    """Finished runs by arm, study and trial: not in the order they finished."""
+    """The last attempts of all runs that ended, by arm, study and trial."""
     target: TargetLocked | None
     ended: JobEnded
+    tried: Attempts = field(default_factory=Attempts, compare=False)
+    """All attempts, with those that were repeated."""
 
     def of(self, arm: str) -> list[RunRecord]:
         """Return the runs of an arm, in order."""
@@ -66,14 +69,16 @@ def gather(events: Sequence[Event]) -> Job:
     started = [event for event in events if isinstance(event, JobStarted)]
     if not started:
         raise DataError("the journal is empty: the job ended before it began")
-    records = [event.record for event in events if isinstance(event, RunFinished)]
+    tried = attempts(events)
+    records = tried.finished.values()
     targets = [event for event in events if isinstance(event, TargetLocked)]
     ended = [event for event in events if isinstance(event, JobEnded | JobResumed)]
     last = ended[-1] if ended else None
     return Job(
         started=started[0],
-        config=Config.model_validate(started[0].config),
+        config=config_of(events),
         records=tuple(sorted(records, key=lambda r: (r.arm, r.study, r.trial))),
         target=targets[0] if targets else None,
         ended=last if isinstance(last, JobEnded) else RUNNING,
+        tried=tried,
     )

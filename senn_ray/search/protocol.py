@@ -6,10 +6,10 @@ import json
 import platform
 from typing import Any
 
+from senn_ray.search.ledger import CURRENCIES
 from senn_ray.search.plan import Plan, seed_of, senn_keys
 
 SCHEMA_VERSION = 1
-CURRENCIES = ("runs", "steps", "sample_visits", "flops", "device_s")
 PACKAGES = ("senn-ray", "numpy", "optuna", "pyarrow", "ray", "scipy", "torch")
 RULES = {
     "score": "least validation loss among the evaluations at the final size",

@@ -13,56 +13,68 @@ from senn_ray.events import (
     Event,
     JobEnded,
     JobResumed,
-    RunFinished,
-    RunSubmitted,
     TargetLocked,
     TestOpened,
 )
 from senn_ray.records import RunSpec
+from senn_ray.search.attempts import attempts
 from senn_ray.search.machine import State
-from senn_ray.search.plan import Plan, key_of
+from senn_ray.search.plan import Plan
 
 SOME_RUNS_FAILED = 6
 
 
-def restore(plan: Plan, events: Sequence[Event], *, capacity: int) -> State:
+def restore(
+    plan: Plan, events: Sequence[Event], *, capacity: int, retry_failed: bool = False
+) -> State:
     """Rebuild the state of a job from its journal, wherever the journal ends.
 
     Args:
         plan: The plan of the job.
         events: What ``journal.read`` gave.
         capacity: How many runs to keep in flight from now on.
+        retry_failed: Whether runs that failed are done again, as if they had been in
+            flight. Runs that diverged are not: they would diverge again.
     """
-    specs = [event.spec for event in events if isinstance(event, RunSubmitted)]
-    submitted = {key_of(spec): spec for spec in specs}
-    records = [event.record for event in events if isinstance(event, RunFinished)]
-    finished = {key_of(record): record for record in records}
+    tried = attempts(events)
+    finished = {
+        key: record
+        for key, record in tried.finished.items()
+        if not (retry_failed and record.state == "failed")
+    }
     targets = [event for event in events if isinstance(event, TargetLocked)]
     opened = [event.run_ids for event in events if isinstance(event, TestOpened)]
     return State(
         plan=plan,
         capacity=capacity,
-        issued=frozenset(submitted | finished),
+        issued=frozenset(tried.submitted),
         finished=finished,
         target=targets[0] if targets else None,
         opened=frozenset().union(*opened),
         lost=tuple(
-            _moved(plan, spec) for key, spec in submitted.items() if key not in finished
+            _moved(plan, spec)
+            for key, spec in tried.submitted.items()
+            if key not in finished
         ),
     )
 
 
-def outcome(events: Sequence[Event]) -> JobEnded | None:
+def outcome(events: Sequence[Event], *, retry_failed: bool = False) -> JobEnded | None:
     """Return how a job ended, if there is nothing left to do in it.
 
-    An interrupted job, or one that an error of the machinery ended, can go on.
+    An interrupted job, or one that an error of the machinery ended, can go on; so can
+    one with failed runs, if they are to be done again.
 
     Args:
         events: What ``journal.read`` gave.
+        retry_failed: Whether runs that failed are done again.
     """
     ends = [event for event in events if isinstance(event, JobEnded | JobResumed)]
     last = ends[-1] if ends else None
     if not isinstance(last, JobEnded):
+        return None
+    records = attempts(events).finished.values()
+    if retry_failed and any(record.state == "failed" for record in records):
         return None
     over = last.state == "complete" or last.exit_code == SOME_RUNS_FAILED
     return last if over else None

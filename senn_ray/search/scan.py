@@ -26,6 +26,7 @@ from senn_ray.config import ScanConfig
 from senn_ray.errors import ConfigError, DataError
 from senn_ray.records import FAULTY, RunRecord
 from senn_ray.search.job import Job
+from senn_ray.search.ledger import ledger
 from senn_ray.search.oracle import oracle_rows
 from senn_ray.search.plan import GRID
 from senn_ray.search.sizes import LEAST_SEEDS
@@ -99,6 +100,7 @@ def scan_summary(job: Job) -> dict[str, Any]:
         "by_size": by_size(cells),
         "fit": fit,
         "oracle": oracle_rows(job),
+        "ledger": ledger(job),
         "caveats": _caveats(job, cells, fit),
     }
 

@@ -9,6 +9,7 @@ Contract (design, section 5); values that are not known are null.
     val_accuracy test_loss test_accuracy steps sample_visits flops wall_s device_s
     growth_s growth_share checks stop_reason expansions[...]
     runs[{the same per run, with run_state and error}]   caveats[]
+    ledger{arm: {...}}   (see ``senn_ray/search/ledger.py``; in every verb)
 
 With several seeds the values at the top are medians (low medians for widths and
 counts), ``stop_reason`` is "mixed" unless all agree, ``run_id`` is null and
@@ -28,6 +29,7 @@ from senn_ray.events import Event
 from senn_ray.records import RunRecord
 from senn_ray.search.comparison import compare_summary
 from senn_ray.search.job import Job, gather
+from senn_ray.search.ledger import ledger
 from senn_ray.search.scan import scan_summary
 
 SHARED = ("dataset", "per_class", "workers", "hidden_start", "stop_reason")
@@ -76,7 +78,8 @@ def grow_summary(job: Job) -> dict[str, Any]:
         "seed": job.config.seed,
     }
     rest = {k: v for k, v in top.items() if k not in {*head, "run_state", "error"}}
-    return {**head, **rest, "runs": runs, "caveats": _grow_caveats(job)}
+    tail = {"runs": runs, "ledger": ledger(job), "caveats": _grow_caveats(job)}
+    return {**head, **rest, **tail}
 
 
 def run_summary(record: RunRecord) -> dict[str, Any]:
