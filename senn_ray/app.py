@@ -5,23 +5,43 @@ demand, Arrow tables. Heavy imports are made when they are needed, so that impor
 this module loads neither torch nor ray.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from senn_ray import folder as run_folder
-from senn_ray import jobs, lock, stopping
+from senn_ray import jobs
 from senn_ray.config import ClusterConfig, Config
 from senn_ray.errors import ConfigError, SennRayError
-from senn_ray.events import Event
 from senn_ray.jobs import JobResult, MakeExecutor, Observer
+from senn_ray.live import status, stop, watch
+from senn_ray.rerun import find_run, rerun
 from senn_ray.search import journal, protocol
 
 if TYPE_CHECKING:
     from senn_ray.search.executor import Executor
     from senn_ray.training.data import RawData
+
+__all__ = [
+    "JobResult",
+    "MakeExecutor",
+    "Observer",
+    "compare",
+    "doctor",
+    "export",
+    "find_run",
+    "grow",
+    "in_process",
+    "report",
+    "rerun",
+    "resume",
+    "scan",
+    "status",
+    "stop",
+    "submit",
+    "watch",
+]
 
 Check = tuple[str, bool, str]
 
@@ -111,6 +131,8 @@ def resume(
     folder: Path,
     *,
     settings: Config | None = None,
+    extend: Sequence[str] = (),
+    retry_failed: bool = False,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
 ) -> JobResult:
@@ -123,148 +145,20 @@ def resume(
         folder: The run folder.
         settings: Settings, of which those that are explicitly set must agree with the
             job's; only where it runs may change.
+        extend: What there is to be more of, each ``key=value``, such as
+            ``baseline.max_trials=64``: totals, not increments. Recorded as a deviation,
+            under a new protocol.
+        retry_failed: Whether runs that failed are done again, with the same seeds.
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
-    return jobs.resume(folder, settings, observe=observe, executor=executor)
-
-
-def watch(
-    folder: Path,
-    *,
-    every_s: float = 1.0,
-    pause: Callable[[float], None] = time.sleep,
-) -> Iterator[tuple[dict[str, Any], list[Event]]]:
-    """Follow a job that another process runs, until nobody works on it any more.
-
-    Args:
-        folder: The run folder.
-        every_s: Seconds between two looks.
-        pause: Waits so long.
-
-    Yields:
-        What ``status`` gives, and what has happened since the last look.
-    """
-    mark, timed = journal.Mark(), list[tuple[float, Event]]()
-    while True:
-        news, mark = journal.read_on(folder, mark)
-        timed += news
-        if not timed and _live_writer(folder, time.time()):
-            pause(every_s)  # The journal is there, but its first line is not.
-            continue
-        found = _status(folder, timed)
-        yield found, [event for _, event in news]
-        if found["state"] != "running":
-            return
-        pause(every_s)
-
-
-def stop(folder: Path, *, now: bool = False) -> dict[str, Any]:
-    """Ask the process that works on a job to end it, on whatever host it is.
-
-    Args:
-        folder: The run folder.
-        now: Whether runs in flight are given up; else they finish first.
-
-    Returns:
-        What ``status`` gives; and ``asked``, whether there was anybody to ask.
-    """
-    found = status(folder)
-    asked = found["writer"] is not None
-    if asked:
-        stopping.request(folder, now=now)
-    return {**found, "asked": asked}
-
-
-def status(folder: Path) -> dict[str, Any]:
-    """Tell where a job stands, also while another process runs it.
-
-    Args:
-        folder: A run folder.
-
-    Returns:
-        See ``senn_ray/search/status.py``; and ``run``, the folder.
-    """
-    return _status(folder, journal.read_timed(folder))
-
-
-def _status(folder: Path, timed: list[tuple[float, Event]]) -> dict[str, Any]:
-    from senn_ray.search.status import status
-
-    folder, now = folder.expanduser().absolute(), time.time()
-    writer = _live_writer(folder, now)
-    found = status(timed, now=now if writer else None)
-    heart = writer and {
-        "pid": writer.pid,
-        "host": writer.host,
-        "heartbeat_s": max(now - writer.beat_utc_s, 0.0),
-    }
-    return {"run": str(folder), **found, "writer": heart}
-
-
-def _live_writer(folder: Path, now: float) -> lock.Writer | None:
-    writer = lock.writer(folder)
-    return writer if writer is not None and writer.is_alive(now) else None
-
-
-def rerun(
-    folder: Path,
-    run_id: str,
-    *,
-    tolerance: float = 0.0,
-    settings: Config | None = None,
-    observe: Observer | None = None,
-    executor: MakeExecutor | None = None,
-) -> dict[str, Any]:
-    """Carry out one run of a job again, and compare it with its record.
-
-    Args:
-        folder: The run folder; nothing is written into it.
-        run_id: The run.
-        tolerance: Relative difference of numbers that is let pass; 0 asks for equal
-            bits, which the same versions on the same kind of processor give.
-        settings: Settings, of which those that are explicitly set must agree with the
-            job's; only where it runs may change.
-        observe: Is shown signs of life, and the new record.
-        executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
-
-    Returns:
-        ``run run_id same tolerance differences[{name was now}] hidden val_loss
-        checksum wall_s versions_changed{package: [was, now]}``.
-    """
-    return jobs.rerun(
+    return jobs.resume(
         folder,
-        run_id,
-        tolerance=tolerance,
-        settings=settings,
+        settings,
+        extend=extend,
+        retry_failed=retry_failed,
         observe=observe,
         executor=executor,
-    )
-
-
-def find_run(name: str, root: Path) -> tuple[Path, str]:
-    """Find the folder of a run that somebody names.
-
-    Args:
-        name: ``RUN/RUN_ID``, or a run's name alone: then the newest run folder that
-            has such a run is meant.
-        root: Parent of run folders.
-
-    Returns:
-        The run folder and the name of the run.
-
-    Raises:
-        ConfigError: if it is not found.
-    """
-    folder, run_id = Path(name).expanduser().parent, Path(name).name
-    if (folder / journal.FILE_NAME).is_file():
-        return folder, run_id
-    found = [] if "/" in name else [*root.expanduser().glob(f"*/{journal.FILE_NAME}")]
-    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
-        if run_folder.has_run(path.parent, run_id):
-            return path.parent, run_id
-    raise ConfigError(
-        f"no run {name} is known; give RUN/RUN_ID, such as {root}/FOLDER/senn-0-000"
     )
 
 

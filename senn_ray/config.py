@@ -352,6 +352,17 @@ class ClusterConfig(Section):
     gpus_per_worker: float = Field(default=0.0, ge=0, description="GPUs a replica")
 
 
+class BudgetConfig(Section):
+    """How much a job may use in all; what is finished by then is its result."""
+
+    device_hours: float | None = Field(
+        default=None, gt=0, description="hours times replicas, of all runs together"
+    )
+    wall_hours: float | None = Field(
+        default=None, gt=0, description="hours, without pauses between drivers"
+    )
+
+
 class OutputConfig(Section):
     """Where results go."""
 
@@ -372,6 +383,7 @@ class Config(Section):
     compare: CompareConfig = CompareConfig()
     scan: ScanConfig = ScanConfig()
     cluster: ClusterConfig = ClusterConfig()
+    budget: BudgetConfig = BudgetConfig()
     output: OutputConfig = OutputConfig()
 
     @model_validator(mode="after")

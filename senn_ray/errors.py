@@ -30,6 +30,12 @@ class DataError(SennRayError):
     exit_code = 4
 
 
+class BudgetError(SennRayError):
+    """Report a budget that is used up; what is finished is valid."""
+
+    exit_code = 5
+
+
 class DivergedError(SennRayError):
     """Report a training run whose loss is no longer finite."""
 

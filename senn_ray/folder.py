@@ -16,6 +16,7 @@ from senn_ray.config import Config
 from senn_ray.errors import ConfigError, DataError
 from senn_ray.events import Event, JobStarted, RunFinished
 from senn_ray.search import journal
+from senn_ray.search.changes import config_of
 from senn_ray.search.plan import Plan, Verb
 from senn_ray.search.protocol import SCHEMA_VERSION, versions
 
@@ -78,14 +79,60 @@ def create(folder: Path, plan: Plan, protocol: dict[str, Any]) -> None:
     write_json(folder / "manifest.json", manifest)
 
 
+def amend(
+    folder: Path, plan: Plan, protocol: dict[str, Any], more: dict[str, Any]
+) -> None:
+    """Write the settings and the protocol of a job that was extended.
+
+    The protocol so far is kept beside it, under its identifier.
+
+    Args:
+        folder: The run folder.
+        plan: The plan from here on.
+        protocol: The protocol from here on.
+        more: What was extended, by key.
+    """
+    old = _read_json(folder / "protocol.json")
+    if old:
+        write_json(folder / f"protocol-{old['protocol_id']}.json", old)
+    deviation = {
+        "utc_s": time.time(),
+        "after_protocol_id": old.get("protocol_id"),
+        "finished_runs": sum(isinstance(e, RunFinished) for e in events(folder)),
+        "extended": more,
+    }
+    said = [*old.get("deviations", []), deviation]
+    write_json(folder / "protocol.json", {**protocol, "deviations": said})
+    config = plan.config.model_dump(mode="json")
+    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+
+
 def events(folder: Path) -> list[Event]:
     """Read the journal of a run folder; nothing, if it has not begun.
 
     Args:
         folder: The run folder.
     """
+    return [event for _, event in timed_events(folder)]
+
+
+def timed_events(folder: Path) -> list[tuple[float, Event]]:
+    """Read the journal of a run folder with its times; nothing, if it has not begun.
+
+    Args:
+        folder: The run folder.
+    """
     path = folder / journal.FILE_NAME
-    return journal.read(path) if path.exists() else []
+    return journal.read_timed(path) if path.exists() else []
+
+
+def protocol_id(folder: Path) -> str:
+    """Return the identifier of the protocol that holds now.
+
+    Args:
+        folder: The run folder.
+    """
+    return _read_json(folder / "protocol.json").get("protocol_id", "")
 
 
 def has_run(folder: Path, run_id: str) -> bool:
@@ -111,7 +158,7 @@ def recorded_plan(folder: Path) -> Plan:
     checkpoints = folder / "checkpoints"
     began = next(iter(events(folder)), None)
     if isinstance(began, JobStarted):
-        config = Config.model_validate(began.config)
+        config = config_of(events(folder))
         return Plan(verb=_verb(began.verb), config=config, checkpoints=checkpoints)
     # The driver ended before its first event: nothing has run yet.
     protocol, config = _read_json(folder / "protocol.json"), written_config(folder)

@@ -1,18 +1,18 @@
 """Jobs: bind data, search, an executor and a run folder, from start or resume to end."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray import folder as run_folder
 from senn_ray import lock, stopping
 from senn_ray.config import ClusterConfig, Config
-from senn_ray.errors import DataError
-from senn_ray.events import Event, JobEnded, JobResumed, JobStarted, RunFinished
-from senn_ray.records import RunRecord, RunSpec
+from senn_ray.errors import BudgetError, DataError
+from senn_ray.events import Event, JobEnded, JobResumed, JobStarted
+from senn_ray.records import RunSpec
 from senn_ray.search import changes, journal, protocol
 from senn_ray.search.plan import Plan, Verb
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from senn_ray.training.data import RawData
 
 Observer = Callable[[Event], None]
+EXTEND_BUDGET = "budget.device_hours=HOURS (or budget.wall_hours)"
 MakeExecutor = Callable[["RawData", ClusterConfig], AbstractContextManager["Executor"]]
 
 
@@ -50,9 +51,15 @@ class JobResult:
         return tables.read(self.folder, name)
 
 
-def _on_ray(
+def on_ray(
     raw: "RawData", cluster: ClusterConfig
 ) -> AbstractContextManager["Executor"]:
+    """Make the executor that works on Ray.
+
+    Args:
+        raw: The data set.
+        cluster: Where to run.
+    """
     from senn_ray.cluster_runtime.executor import RayExecutor
 
     return RayExecutor(raw, cluster)
@@ -84,10 +91,17 @@ def start(
     plan = Plan(verb=verb, config=config, checkpoints=folder / "checkpoints")
     frozen = protocol.freeze(plan, data_sha256=_sha256(raw))
     with contextlib.ExitStack() as held:
-        with (executor or _on_ray)(raw, config.cluster) as ready:
+        with (executor or on_ray)(raw, config.cluster) as ready:
             check = held.enter_context(lock.hold(folder))
             run_folder.create(folder, plan, frozen)
-            ended = _coordinate(plan, folder, ready, observe or _ignore, check)
+            driver = _Driver(
+                plan=plan,
+                folder=folder,
+                executor=ready,
+                observe=observe or ignore,
+                check=check,
+            )
+            ended = driver.run()
         summary = finish(folder)
     return JobResult(folder=folder, summary=summary, exit_code=ended.exit_code)
 
@@ -96,6 +110,8 @@ def resume(
     folder: Path,
     settings: Config | None,
     *,
+    extend: Sequence[str] = (),
+    retry_failed: bool = False,
     observe: Observer | None,
     executor: MakeExecutor | None,
 ) -> JobResult:
@@ -104,88 +120,49 @@ def resume(
     Args:
         folder: The run folder.
         settings: Settings that must agree with the job's, if explicitly set.
+        extend: Settings that are raised, each ``key=value``.
+        retry_failed: Whether runs that failed are done again.
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray).
     """
     folder = folder.expanduser().absolute()
-    plan = _continued(folder, settings)
+    plan, more = continued(folder, settings, extend)
     with lock.hold(folder) as check:
-        ended = _outcome(folder)
+        ended = None if more else _outcome(folder, retry_failed=retry_failed)
         was_over = ended is not None
         if ended is None:
+            _require_budget(plan, folder)
             raw = same_data(plan, folder)
-            with (executor or _on_ray)(raw, plan.config.cluster) as ready:
+            with (executor or on_ray)(raw, plan.config.cluster) as ready:
+                if more:
+                    frozen = protocol.freeze(plan, data_sha256=_sha256(raw))
+                    run_folder.amend(folder, plan, frozen, more)
                 run_folder.set_state(folder, "running")
-                ended = _coordinate(plan, folder, ready, observe or _ignore, check)
+                driver = _Driver(
+                    plan=plan,
+                    folder=folder,
+                    executor=ready,
+                    observe=observe or ignore,
+                    check=check,
+                    more=more,
+                    retry_failed=retry_failed,
+                )
+                ended = driver.run()
         summary = finish(folder)
     code = ended.exit_code
     return JobResult(folder=folder, summary=summary, exit_code=code, was_over=was_over)
 
 
-def rerun(
-    folder: Path,
-    run_id: str,
-    *,
-    tolerance: float,
-    settings: Config | None,
-    observe: Observer | None,
-    executor: MakeExecutor | None,
-) -> dict[str, Any]:
-    """Carry out one run of a job again, and compare the records.
+def _require_budget(plan: Plan, folder: Path) -> None:
+    """Refuse to start runs that the budget does not pay for."""
+    from senn_ray.search.budget import Meter
 
-    Args:
-        folder: The run folder; nothing is written into it.
-        run_id: The run.
-        tolerance: Relative difference of numbers that is let pass; 0: not a bit.
-        settings: Settings that must agree with the job's, if explicitly set.
-        observe: Is shown signs of life, and the new record.
-        executor: Makes the executor (default: Ray).
-
-    Returns:
-        See ``app.rerun``.
-    """
-    from senn_ray.search import rerun
-
-    folder = folder.expanduser().absolute()
-    spec, record = rerun.recorded(journal.read(folder), run_id)
-    plan = _continued(folder, settings)
-    raw = same_data(plan, folder)
-    with (executor or _on_ray)(raw, plan.config.cluster) as ready:
-        again = _carry_out(spec, ready, observe or _ignore)
-    found = rerun.differences(record, again, tolerance=tolerance)
-    return {
-        "run": str(folder),
-        "run_id": run_id,
-        "same": not found,
-        "tolerance": tolerance,
-        "differences": found,
-        "hidden": list(again.hidden),
-        "val_loss": again.val_loss,
-        "checksum": again.checksum,
-        "wall_s": again.wall_s,
-        "versions_changed": _versions_changed(folder),
-    }
-
-
-def _carry_out(spec: RunSpec, executor: "Executor", observe: Observer) -> RunRecord:
-    executor.submit(spec)
-    while reports := executor.wait():
-        for report in reports:
-            observe(report)
-            if isinstance(report, RunFinished):
-                return report.record
-    raise RuntimeError(f"{spec.run_id} came to rest without a record")
-
-
-def _versions_changed(folder: Path) -> dict[str, list[str]]:
-    """List the packages that have another version than when the job began."""
-    started = next(e for e in run_folder.events(folder) if isinstance(e, JobStarted))
-    now = protocol.versions()
-    return {
-        name: [was, now[name]]
-        for name, was in started.versions.items()
-        if name in now and now[name] != was
-    }
+    request = Meter(plan.config.budget, run_folder.timed_events(folder)).exceeded()
+    if request is not None:
+        raise BudgetError(
+            f"{request.detail}; what is finished is in {folder}; go on with: "
+            f"senn-ray resume {folder} --extend {EXTEND_BUDGET}"
+        )
 
 
 def _with_sizes(config: Config, raw: "RawData") -> Config:
@@ -197,21 +174,36 @@ def _with_sizes(config: Config, raw: "RawData") -> Config:
     return config.model_copy(update={"scan": settle(config.scan, most)})
 
 
-def _continued(folder: Path, settings: Config | None) -> Plan:
-    """Return the plan of a job that goes on, if nobody wants another one."""
+def continued(
+    folder: Path, settings: Config | None, extend: Sequence[str] = ()
+) -> tuple[Plan, dict[str, Any]]:
+    """Return the plan of a job that goes on, if nobody wants another one.
+
+    Args:
+        folder: The run folder.
+        settings: Settings that must agree with the job's, if explicitly set.
+        extend: Settings that are raised, each ``key=value``.
+
+    Returns:
+        The plan, and what is new in it.
+    """
     plan = run_folder.recorded_plan(folder)
+    more = changes.extended(plan.config, extend)
     config, written = plan.config, run_folder.written_config(folder)
+    config = changes.with_values(config, more)
     if written is not None:
+        # It may have the extension already, if the driver ended at that moment.
+        written = changes.with_values(written, more)
         config = changes.continued(config, written, source="config.yaml")
     if settings is not None:
         config = changes.continued(config, settings, source="given now")
-    return replace(plan, config=config)
+    return replace(plan, config=config), more
 
 
-def _outcome(folder: Path) -> JobEnded | None:
+def _outcome(folder: Path, *, retry_failed: bool) -> JobEnded | None:
     from senn_ray.search.resume import outcome
 
-    return outcome(run_folder.events(folder))
+    return outcome(run_folder.events(folder), retry_failed=retry_failed)
 
 
 def same_data(plan: Plan, folder: Path) -> "RawData":
@@ -240,42 +232,79 @@ def _sha256(raw: "RawData") -> str:
     return run_folder.hash_arrays(*arrays)
 
 
-def _coordinate(
-    plan: Plan,
-    folder: Path,
-    executor: "Executor",
-    observe: Observer,
-    check: Callable[[], None],
-) -> JobEnded:
-    """Run a job to its end, from its beginning or from where its journal ends."""
-    from senn_ray.search.arms.optuna_studies import OptunaStudies
-    from senn_ray.search.coordinator import run_job
-    from senn_ray.search.resume import restore
-    from senn_ray.search.stoppable import Stoppable
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Driver:
+    """What works on a job: this process, with an executor, in a folder that it holds."""
 
-    before = run_folder.events(folder)
-    state = restore(plan, before, capacity=executor.capacity)
-    facts = {"versions": protocol.versions(), "where": executor.where}
-    lost = tuple(spec.run_id for spec in state.lost)
-    config = plan.config.model_dump(mode="json")
-    first = (
-        JobResumed(resubmitted=lost, **facts)
-        if before
-        else JobStarted(verb=plan.verb, config=config, **facts)
-    )
-    path = folder / journal.FILE_NAME
-    with (
-        contextlib.closing(journal.Journal(path, guard=check)) as writer,
-        stopping.obeyed(folder) as stop,
-    ):
-        return run_job(
-            state,
-            first,
-            executor=Stoppable(executor, stop),
-            journal=writer,
-            studies=OptunaStudies(plan, folder / "optuna"),
-            observe=observe,
+    plan: Plan
+    folder: Path
+    executor: "Executor"
+    observe: Observer
+    check: Callable[[], None]
+    """Raises if the folder was lost."""
+    more: dict[str, Any] = field(default_factory=dict)
+    """What was extended."""
+    retry_failed: bool = False
+
+    def run(self) -> JobEnded:
+        """Run the job to its end, from its beginning or from where its journal ends."""
+        from senn_ray.search.arms.optuna_studies import OptunaStudies
+        from senn_ray.search.attempts import seconds_lost
+        from senn_ray.search.budget import Meter
+        from senn_ray.search.coordinator import run_job
+        from senn_ray.search.resume import restore
+        from senn_ray.search.stoppable import Stoppable
+
+        timed = run_folder.timed_events(self.folder)
+        before = [event for _, event in timed]
+        state = restore(
+            self.plan,
+            before,
+            capacity=self.executor.capacity,
+            retry_failed=self.retry_failed,
         )
+        resumed = self._resumed(state.lost, seconds_lost(timed))
+        meter = Meter(self.plan.config.budget, timed)
+        path = self.folder / journal.FILE_NAME
+        with (
+            contextlib.closing(journal.Journal(path, guard=self.check)) as writer,
+            stopping.obeyed(self.folder) as asked,
+        ):
+            return run_job(
+                state,
+                resumed if before else self._started(),
+                executor=Stoppable(self.executor, lambda: asked() or meter.exceeded()),
+                journal=writer,
+                studies=OptunaStudies(self.plan, self.folder / "optuna"),
+                observe=_both(meter.observe, self.observe),
+            )
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        return {"versions": protocol.versions(), "where": self.executor.where}
+
+    def _started(self) -> JobStarted:
+        config = self.plan.config.model_dump(mode="json")
+        return JobStarted(verb=self.plan.verb, config=config, **self._facts)
+
+    def _resumed(
+        self, lost: Sequence[RunSpec], lost_device_s: dict[str, float]
+    ) -> JobResumed:
+        return JobResumed(
+            resubmitted=tuple(spec.run_id for spec in lost),
+            lost_device_s=lost_device_s,
+            extended=self.more,
+            protocol_id=run_folder.protocol_id(self.folder) if self.more else "",
+            **self._facts,
+        )
+
+
+def _both(first: Observer, second: Observer) -> Observer:
+    def observe(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return observe
 
 
 def finish(folder: Path) -> dict[str, Any]:
@@ -299,5 +328,10 @@ def finish(folder: Path) -> dict[str, Any]:
     return summary
 
 
-def _ignore(event: Event) -> None:
+def ignore(event: Event) -> None:
+    """Show an event to nobody.
+
+    Args:
+        event: What happened.
+    """
     del event

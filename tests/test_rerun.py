@@ -22,7 +22,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_on_ray", app.in_process)
+    monkeypatch.setattr(jobs, "on_ray", app.in_process)
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

@@ -16,7 +16,9 @@ from senn_ray.config import Config
 if TYPE_CHECKING:
     from senn_ray.cli.console import Observe
 
+BUDGET = 5
 SOME_RUNS_FAILED = 6
+MORE = "budget.device_hours=HOURS (or budget.wall_hours) goes on"
 INTERRUPTED = 130
 LOADING = "loading data and starting workers ..."
 PIPED_WIDTH = 120
@@ -62,7 +64,11 @@ def run_job(
     except KeyboardInterrupt:
         return _interrupted(out)
     show_result(result.summary, out / "report" / "index.html", common)
-    return _interrupted(out) if result.exit_code == INTERRUPTED else result.exit_code
+    if result.exit_code == BUDGET:
+        _say(f"{result.summary.get('budget')}; senn-ray resume {out} --extend {MORE}")
+    elif result.exit_code == INTERRUPTED:
+        return _interrupted(out)
+    return result.exit_code
 
 
 @contextlib.contextmanager
@@ -89,9 +95,12 @@ def shown(common: Common, *lines: str) -> Iterator["Observe"]:
 
 
 def _interrupted(out: Path) -> int:
-    line = f"interrupted; what is finished is in {out}: senn-ray resume {out} goes on"
-    print(f"senn-ray: {line}", file=sys.stderr)
+    _say(f"interrupted; what is finished is in {out}: senn-ray resume {out} goes on")
     return INTERRUPTED
+
+
+def _say(line: str) -> None:
+    print(f"senn-ray: {line}", file=sys.stderr)
 
 
 def people(common: Common) -> Console:

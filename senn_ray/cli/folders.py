@@ -2,6 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from senn_ray.cli.common import (
     DEFAULTS,
@@ -22,6 +25,8 @@ def resume(
     run: Path,
     /,
     *,
+    extend: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    retry_failed: Annotated[bool, Parameter(negative=())] = False,
     settings: AllSettings = DEFAULTS,
     common: Common = NO_FLAGS,
 ) -> int:
@@ -29,6 +34,9 @@ def resume(
 
     Args:
         run: Run folder.
+        extend: More of something, as key=value (a total), such as
+            baseline.max_trials=64; may be repeated; recorded as a deviation.
+        retry_failed: Do runs that failed again, with the same seeds.
         settings: Settings are those of the job; others are refused, but where it runs
             (cluster.address, cluster.max_parallel_runs, data.root) may change.
         common: Flags of every verb.
@@ -36,7 +44,13 @@ def resume(
     from senn_ray import app
 
     def go_on(given: Config, *, out: Path, observe: app.Observer) -> app.JobResult:
-        result = app.resume(out, settings=given, observe=observe)
+        result = app.resume(
+            out,
+            settings=given,
+            extend=extend,
+            retry_failed=retry_failed,
+            observe=observe,
+        )
         if result.was_over:
             people(common).print("this job was over already: nothing was run")
         return result

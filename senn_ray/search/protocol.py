@@ -76,6 +76,7 @@ def freeze(plan: Plan, *, data_sha256: str) -> dict[str, Any]:
         "baseline": config["baseline"],
         "compare": config["compare"],
         "scan": config["scan"],
+        "budget": config["budget"],
         "config_sha256": _hash(config),
         "versions": versions(),
     }

@@ -27,6 +27,8 @@ from typing import Any
 
 from senn_ray.events import Event
 from senn_ray.records import RunRecord
+from senn_ray.search.budget import exhausted
+from senn_ray.search.changes import deviations
 from senn_ray.search.comparison import compare_summary
 from senn_ray.search.job import Job, gather
 from senn_ray.search.ledger import ledger
@@ -55,11 +57,20 @@ def summarise(events: Sequence[Event]) -> dict[str, Any]:
         events: What ``journal.read`` gave.
 
     Returns:
-        Strict JSON values: no NaN, no infinity.
+        Strict JSON values: no NaN, no infinity. ``deviations`` says what was extended
+        since the protocol was frozen, ``budget`` which one ended the job (or null);
+        the caveats say it too.
     """
     job = gather(events)
     makers = {"compare": compare_summary, "scan": scan_summary}
-    return finite(makers.get(job.started.verb, grow_summary)(job))
+    found = finite(makers.get(job.started.verb, grow_summary)(job))
+    said = deviations(events)
+    budget = exhausted(events)
+    if budget is not None:
+        runs = len(job.records)
+        budget = f"{budget}: partial results, of the {runs} runs that are finished"
+    caveats = [*found["caveats"], *said, *([budget] if budget else [])]
+    return {**found, "caveats": caveats, "deviations": said, "budget": budget}
 
 
 def grow_summary(job: Job) -> dict[str, Any]:

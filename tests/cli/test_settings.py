@@ -136,7 +136,7 @@ BAD_FLAGS = [
     (["--data.per-class", "0"], "data.per_class must be at least 1 or 'all', got 0"),
     (["--data.per-class", "x"], "data.per_class = x: should be a valid integer or"),
     (["--model.hidden", "4,x"], "model.hidden[1] = x: should be a valid integer"),
-    (["--model.hidden", "0"], "model.hidden needs one width of at least 1"),
+    (["--model.hidden", "0"], "model.hidden without any layer cannot grow"),
     (["--model.hidden", "4", "8"], "unexpected '8'; a list is one word with commas"),
     (["--model.hidden"], "--model.hidden requires an argument"),
     (["--model.max-hidden", "1"], "model.hidden [2] exceeds model.max_hidden 1"),
@@ -169,7 +169,7 @@ BAD_FILES = [
     ("train: {lr: -1}", "train.lr = -1 (from "),
     ("- a\n- b", "must hold sections"),
     ("a: [", "is not valid YAML"),
-    ("model: {hidden: []}", "model.hidden needs one width of at least 1"),
+    ("model: {hidden: []}", "model.hidden without any layer cannot grow"),
     ("data: {per_class: [1, 2]}", "data.per_class = [1, 2] (from "),
 ]
 

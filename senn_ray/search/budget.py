@@ -1,0 +1,91 @@
+"""The budget of a job: what it has used so far, over all its drivers."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from senn_ray.config import BudgetConfig
+from senn_ray.events import (
+    Event,
+    JobEnded,
+    RunFinished,
+    RunSubmitted,
+    StopRequested,
+)
+from senn_ray.records import RunRecord
+from senn_ray.search.status import elapsed_s
+
+HOUR_S = 3600.0
+
+
+class Meter:
+    """Add up device-seconds and the time that drivers have worked.
+
+    Runs in flight count with the time since they were handed over, so a job stops
+    submitting before its budget is used up by what it has started.
+    """
+
+    def __init__(
+        self,
+        limits: BudgetConfig,
+        before: Sequence[tuple[float, Event]],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Begin where a journal ends.
+
+        Args:
+            limits: The budget.
+            before: What ``journal.read_timed`` gave.
+            clock: Tells the time.
+        """
+        self._limits = limits
+        self._clock = clock
+        self._begun = clock()
+        self._wall_s = elapsed_s(before, now=None)
+        records = [e.record for _, e in before if isinstance(e, RunFinished)]
+        self._device_s = sum(map(_device_s, records))
+        self._flying: dict[str, tuple[float, int]] = {}
+
+    def observe(self, event: Event) -> None:
+        """Take note of an event.
+
+        Args:
+            event: What happened.
+        """
+        if isinstance(event, RunSubmitted):
+            self._flying[event.spec.run_id] = (self._clock(), event.spec.workers)
+        elif isinstance(event, RunFinished):
+            self._flying.pop(event.record.run_id, None)
+            self._device_s += _device_s(event.record)
+
+    def exceeded(self) -> StopRequested | None:
+        """Return the request to stop, once a limit is reached."""
+        now = self._clock()
+        flying = sum((now - since) * size for since, size in self._flying.values())
+        used = {
+            "device_hours": (self._device_s + flying) / HOUR_S,
+            "wall_hours": (self._wall_s + now - self._begun) / HOUR_S,
+        }
+        for name, hours in used.items():
+            limit = getattr(self._limits, name)
+            if limit is not None and hours >= limit:
+                detail = f"budget.{name} {limit:g} is used up ({hours:.3g})"
+                return StopRequested(why="budget", detail=detail)
+        return None
+
+
+def exhausted(events: Sequence[Event]) -> str | None:
+    """Say which budget ended a job, if one did.
+
+    Args:
+        events: What ``journal.read`` gave.
+    """
+    kept = [e for e in events if isinstance(e, StopRequested | JobEnded)]
+    if not kept or not isinstance(kept[-1], JobEnded) or kept[-1].state != "budget":
+        return None
+    asked = [event.detail for event in kept if isinstance(event, StopRequested)]
+    return asked[-1] if asked else None
+
+
+def _device_s(record: RunRecord) -> float:
+    return record.cost.device_s + record.cost.wasted_device_s

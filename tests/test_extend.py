@@ -1,0 +1,147 @@
+"""``resume --extend`` and ``--retry-failed``, and budgets: with real training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from senn_ray import app, jobs
+from senn_ray.cli.main import run
+from senn_ray.config import ClusterConfig, Config
+from senn_ray.errors import BudgetError
+from senn_ray.events import JobResumed, RunFinished, RunSubmitted, StopRequested
+from senn_ray.records import RunRecord, RunSpec
+from senn_ray.search import journal
+from senn_ray.search.executor import LocalExecutor, failed_record
+from senn_ray.training.data import RawData
+from tests.test_app import settings
+from tests.test_resume import results
+
+
+@pytest.fixture(autouse=True)
+def _without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "on_ray", app.in_process)
+
+
+def protocol(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "protocol.json").read_text())
+
+
+def test_a_job_that_is_over_goes_on_to_what_the_longer_one_would_have_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a"
+    app.grow(settings(), out=folder, seeds=2, executor=app.in_process)
+    old = protocol(folder)
+    words = ["resume", str(folder), "--extend", "compare.seeds=3"]
+    assert run([*words, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    said = "deviation from the protocol: compare.seeds from 2 to 3, after 2 runs"
+    assert [caveat for caveat in printed["caveats"] if said in caveat]
+    assert said in (folder / "report" / "index.html").read_text()
+    whole = app.grow(settings(), out=tmp_path / "b", seeds=3, executor=app.in_process)
+    again = app.resume(folder)
+    assert again.was_over
+    assert results(again) == results(whole)
+    new = protocol(folder)
+    (deviation,) = new["deviations"]
+    assert deviation["extended"] == {"compare.seeds": 3}
+    assert deviation["after_protocol_id"] == old["protocol_id"] != new["protocol_id"]
+    kept = folder / f"protocol-{old['protocol_id']}.json"
+    assert json.loads(kept.read_text()) == old
+    (resumed,) = [e for e in journal.read(folder) if isinstance(e, JobResumed)]
+    assert resumed.protocol_id == new["protocol_id"]
+    written = yaml.safe_load((folder / "config.yaml").read_text())
+    assert Config.model_validate(written).compare.seeds == 3
+
+
+def test_what_cannot_be_extended_leaves_the_folder_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a"
+    app.grow(settings(), out=folder, executor=app.in_process)
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    for word, says in {
+        "train.lr=0.5": "--extend train.lr=0.5: give key=value with one of baseline",
+        "compare.seeds": "'': Input should be a valid integer",
+        "compare.seeds=0": "greater than or equal to 1",
+        "budget.device_hours=3": "it has no limit",
+    }.items():
+        assert run(["resume", str(folder), "--extend", word, "--quiet"]) == 2
+        printed = capsys.readouterr().err
+        assert says in printed
+        assert printed.count("\n") == 1
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_a_budget_ends_a_job_with_what_is_finished_and_can_be_raised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a"
+    words = [
+        "grow", "--out", str(folder), "--seeds", "3", "--budget.device-hours", "1e-9",
+        "--data.per-class", "20", "--data.val-per-class", "10",
+        "--train.max-steps", "12", "--train.min-steps", "4", "--json",
+    ]  # fmt: skip
+    assert run(words) == 5
+    printed = capsys.readouterr()
+    summary = json.loads(printed.out)
+    assert summary["state"] == "budget"
+    assert 0 < len(summary["runs"]) < 3
+    assert "budget.device_hours 1e-09 is used up" in summary["budget"]
+    last = printed.err.splitlines()[-1]
+    assert f"senn-ray resume {folder} --extend budget.device_hours=HOURS" in last
+    assert any(isinstance(e, StopRequested) for e in journal.read(folder))
+    before = (folder / journal.FILE_NAME).read_bytes()
+    assert run(["resume", str(folder), "--quiet"]) == 5
+    assert "is used up" in capsys.readouterr().err
+    assert (folder / journal.FILE_NAME).read_bytes() == before
+    more = ["--extend", "budget.device_hours=none"]
+    assert run(["resume", str(folder), *more, "--quiet"]) == 0
+    assert len(app.resume(folder).summary["runs"]) == 3
+    ended = app.grow(
+        settings(budget={"wall_hours": 1e-12}), out=tmp_path / "b", seeds=2
+    )
+    assert ended.exit_code == 5
+    with pytest.raises(BudgetError, match=r"wall_hours 1e-12 is used up"):
+        app.resume(tmp_path / "b")
+
+
+class Flaky(LocalExecutor):
+    """The first run fails, as on a machine that was lost."""
+
+    def submit(self, spec: RunSpec) -> None:
+        if spec.trial == 0:
+            self._in_flight += 1
+            record = failed_record(spec, "the machine was lost", wall_s=2.0)
+            self._reports.put(RunFinished(record=record))
+        else:
+            super().submit(spec)
+
+
+def flaky(raw: RawData, cluster: ClusterConfig) -> LocalExecutor:
+    executor = app.in_process(raw, cluster)
+    assert isinstance(executor, LocalExecutor)
+    return Flaky(executor._run)
+
+
+def records(folder: Path) -> list[RunRecord]:
+    return [e.record for e in journal.read(folder) if isinstance(e, RunFinished)]
+
+
+def test_failed_runs_are_done_again_and_the_tables_are_those_without_failure(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "a"
+    first = app.grow(settings(), out=folder, seeds=2, executor=flaky)
+    assert first.exit_code == 6
+    assert app.resume(folder).was_over
+    assert run(["resume", str(folder), "--retry-failed", "--quiet"]) == 0
+    whole = app.grow(settings(), out=tmp_path / "b", seeds=2, executor=app.in_process)
+    result = app.resume(folder)
+    assert results(result) == results(whole)
+    assert [r.state for r in records(folder)].count("failed") == 1
+    submitted = [e for e in journal.read(folder) if isinstance(e, RunSubmitted)]
+    assert len(submitted) == 3
