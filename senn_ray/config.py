@@ -350,6 +350,34 @@ class ClusterConfig(Section):
         default=1, ge=1, description="CPU cores and threads a replica"
     )
     gpus_per_worker: float = Field(default=0.0, ge=0, description="GPUs a replica")
+    placement: Literal["PACK", "SPREAD"] = Field(
+        default="PACK",
+        description="PACK: the replicas of a gang close together, SPREAD: apart",
+    )
+    spares: int = Field(
+        default=0,
+        ge=0,
+        description="hot spares a gang: replicas that stand by for one that is lost",
+    )
+    max_recoveries: int = Field(
+        default=3, ge=0, description="lost replicas that a run survives"
+    )
+    silence_s: float = Field(
+        default=50.0, gt=0, description="seconds until a silent replica counts as lost"
+    )
+    replace_s: float = Field(
+        default=120.0, gt=0, description="seconds to wait for a new replica"
+    )
+    shrink: bool = Field(
+        default=False,
+        description="go on with fewer replicas if a lost one is not replaced in time",
+    )
+    checkpoint_every_s: float = Field(
+        default=60.0, gt=0, description="seconds between checkpoints of a growing run"
+    )
+    checkpoint_every_steps: int | None = Field(
+        default=None, ge=1, description="steps between checkpoints (default: by time)"
+    )
 
 
 class BudgetConfig(Section):

@@ -9,11 +9,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import ray
+import ray.util
 
-from senn_ray.cluster_runtime.gang import Flight, Gang, Stream
+from senn_ray.cluster_runtime.flight import Flight
+from senn_ray.cluster_runtime.gang import Gang, Stream
 from senn_ray.cluster_runtime.replica import Train, TrainRun
 from senn_ray.cluster_runtime.resources import runs_that_fit
 from senn_ray.cluster_runtime.session import Session, open_session
+from senn_ray.cluster_runtime.words import StoreAddress
 from senn_ray.config import ClusterConfig
 from senn_ray.events import RunFinished, RunProgressed
 from senn_ray.records import RunSpec
@@ -21,9 +24,6 @@ from senn_ray.search.executor import Report
 
 if TYPE_CHECKING:
     from senn_ray.training.data import RawData
-
-# How long to wait for the reason when a gang has lost a replica.
-_GRACE_S = 10.0
 
 
 class RayExecutor:
@@ -49,12 +49,13 @@ class RayExecutor:
         self.where = ""
         self._raw = raw
         self._cluster = cluster
-        self._train = train or _really(cluster)
+        self._train = train or TrainRun(cluster)
         self._session = session
         self._stack = contextlib.ExitStack()
         self._waiting: deque[RunSpec] = deque()
         self._flights: list[Flight] = []
         self._idle: list[Gang] = []
+        self._store: tuple[object, StoreAddress] | None = None
 
     def __enter__(self) -> Self:
         """Connect, and share the data set."""
@@ -81,12 +82,12 @@ class RayExecutor:
     def wait(self) -> list[Report]:
         """Block for reports; return an empty list if nothing is in flight."""
         while self._flights:
-            suspects = any(flight.echoes for flight in self._flights)
             streams = {s: flight for flight in self._flights for s in flight.live}
+            due = [s for flight in self._flights if (s := flight.due_s()) is not None]
             ready, _ = ray.wait(
-                list(streams), num_returns=1, timeout=_GRACE_S if suspects else None
+                list(streams), num_returns=1, timeout=min(due, default=None)
             )
-            reports = self._receive(ready, streams, patient=bool(ready))
+            reports = self._receive(ready, streams)
             if reports:
                 return reports
         return []
@@ -98,15 +99,17 @@ class RayExecutor:
         self._waiting.clear()
         self._flights.clear()
         self._idle.clear()
+        self._store = None
         self._stack.close()
 
     def _receive(
-        self, ready: list[Stream], streams: dict[Stream, Flight], *, patient: bool
+        self, ready: list[Stream], streams: dict[Stream, Flight]
     ) -> list[Report]:
         received = [streams[stream].receive(stream) for stream in ready]
         reports: list[Report] = [RunProgressed(progress=p) for p in received if p]
         for flight in [*self._flights]:
-            if record := flight.outcome(patient=patient):
+            flight.tick()
+            if record := flight.outcome():
                 self._land(flight)
                 reports.append(RunFinished(record=record))
         self._fill()
@@ -122,11 +125,18 @@ class RayExecutor:
     def _fill(self) -> None:
         while self._waiting and len(self._flights) < self.capacity:
             spec = self._waiting.popleft()
-            gang = self._idle.pop() if self._idle else Gang(self._cluster, self._train)
-            streams = gang.start(spec, self._data)
-            self._flights.append(Flight(spec=spec, gang=gang, streams=streams))
+            gang = self._idle.pop() if self._idle else self._new_gang()
+            self._flights.append(Flight(spec, gang, self._data))
 
+    def _new_gang(self) -> Gang:
+        return Gang(self._cluster, self._train, self._meeting_point())
 
-def _really(cluster: ClusterConfig) -> Train:
-    device = "cuda" if cluster.gpus_per_worker else "cpu"
-    return TrainRun(threads=cluster.cpus_per_worker, device=device)
+    def _meeting_point(self) -> StoreAddress | None:
+        """Open the store where replicas meet: here, so that it outlives all of them."""
+        if self._cluster.workers_per_run == 1:
+            return None
+        if self._store is None:
+            from senn_ray.cluster_runtime import group
+
+            self._store = group.host_store(ray.util.get_node_ip_address())
+        return self._store[1]

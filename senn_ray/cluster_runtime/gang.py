@@ -1,74 +1,94 @@
-"""The driver's side of a gang: its placement, its actors, and what they report.
+"""The processes of a gang: where they are placed, and how they are replaced.
 
-A gang of one is a plain worker. Gangs stay alive and take one run after another; every
-run of a larger gang gets its own process group. If a replica fails, the whole gang is
-given up: its peers may be anywhere in the run. (Recovery is left to a later version.)
+A gang of one without spares is a plain worker. Gangs stay alive and take one run after
+another; ``flight.py`` says what happens in a run.
 """
 
-import time
-import uuid
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import ray
 import ray.exceptions
 import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from senn_ray.cluster_runtime.group import PeerLostError, Seat
-from senn_ray.cluster_runtime.replica import Message, Replica, Train
+from senn_ray.cluster_runtime.replica import Replica, Train
+from senn_ray.cluster_runtime.words import Seat, StoreAddress
 from senn_ray.config import ClusterConfig
-from senn_ray.records import Progress, RunRecord, RunSpec
-from senn_ray.search.executor import failed_record
+from senn_ray.records import RunSpec
 
 Stream = Any
 """What ``ray.wait`` waits for: the messages of one replica."""
+_THREADS = 4
+"""Of an actor: a run, the one before it that is still ending, and messages to both."""
 
 
 class Gang:
-    """The replicas that carry out one run at a time."""
+    """The replicas, spares included, that carry out one run at a time."""
 
-    def __init__(self, cluster: ClusterConfig, train: Train) -> None:
-        size = cluster.workers_per_run
-        self.size = size
-        self._group = _place(cluster) if size > 1 else None
-        # ray.remote gives a class other methods, which types cannot tell.
-        actor: Any = ray.remote(Replica)
-        options = {
-            "num_cpus": cluster.cpus_per_worker,
-            "num_gpus": cluster.gpus_per_worker,
-            "max_restarts": 0,
-        }
-        self._replicas: list[Any] = [
-            actor.options(**options, **_bundle(self._group, rank)).remote(
-                train, gpus=cluster.gpus_per_worker
-            )
-            for rank in range(size)
-        ]
-        # A reference: the other replicas get its value, nobody waits for it here.
-        self._store = self._replicas[0].host_store.remote() if size > 1 else None
-
-    def start(self, spec: RunSpec, data: Any) -> list[Stream]:
-        """Begin a run.
+    def __init__(
+        self, cluster: ClusterConfig, train: Train, store: StoreAddress | None = None
+    ) -> None:
+        """Start the processes.
 
         Args:
+            cluster: How many, and what each gets.
+            train: Carries out a run.
+            store: Where replicas meet; not needed by a replica that works alone.
+        """
+        self.cluster = cluster
+        self.store = store
+        self.slots = cluster.workers_per_run + cluster.spares
+        self._train = train
+        self._group = None if self.is_alone else _place(cluster, self.slots)
+        self._replicas = [self._actor(slot) for slot in range(self.slots)]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is one replica, which waits for nobody."""
+        return self.slots == 1
+
+    def begin(self, slot: int, spec: RunSpec, data: Any, name: str) -> Stream:
+        """Let a replica begin a run, from the beginning or wherever its peers are.
+
+        Args:
+            slot: Which process.
             spec: The run.
             data: Reference to the data set in the object store.
+            name: Under which name it is offered seats.
 
         Returns:
-            The messages of each replica, in rank order.
+            Its messages.
         """
-        if self._store is None:
-            return [self._replicas[0].run.remote(spec, data)]
-        rendezvous = f"{spec.run_id}/{uuid.uuid4().hex}"
-        seats = [
-            Seat(rendezvous=rendezvous, rank=rank, size=self.size)
-            for rank in range(self.size)
-        ]
-        return [
-            replica.run.remote(spec, data, store=self._store, seat=seat)
-            for replica, seat in zip(self._replicas, seats, strict=True)
-        ]
+        gang = None if self.is_alone else name
+        return self._replicas[slot].run.remote(spec, data, gang=gang)
+
+    def offer(self, slot: int, seat: Seat | None) -> None:
+        """Give a replica a seat, or tell it that the run needs it no more.
+
+        Args:
+            slot: Which process.
+            seat: The seat.
+        """
+        self._replicas[slot].offer.remote(seat)
+
+    def alarm(self, slot: int, name: str, epoch: int) -> None:
+        """Tell a replica that another one of its membership was lost.
+
+        Args:
+            slot: Which process.
+            name: The name of the run.
+            epoch: The membership.
+        """
+        self._replicas[slot].alarm.remote(name, epoch)
+
+    def replace(self, slot: int) -> None:
+        """End a process, if it still is there, and start another one in its place.
+
+        Args:
+            slot: Which process.
+        """
+        ray.kill(self._replicas[slot])
+        self._replicas[slot] = self._actor(slot)
 
     def stop(self) -> None:
         """End the processes and give the resources back."""
@@ -78,102 +98,31 @@ class Gang:
             ray.util.remove_placement_group(self._group)
             self._group = None
 
+    def _actor(self, slot: int) -> Any:
+        # ray.remote gives a class other methods, which types cannot tell.
+        actor: Any = ray.remote(Replica)
+        return actor.options(
+            num_cpus=self.cluster.cpus_per_worker,
+            num_gpus=self.cluster.gpus_per_worker,
+            max_restarts=0,
+            max_concurrency=_THREADS,
+            **_bundle(self._group, slot),
+        ).remote(self._train, self.cluster)
 
-def _place(cluster: ClusterConfig) -> Any:
+
+def _place(cluster: ClusterConfig, slots: int) -> Any:
     bundle = {"CPU": float(cluster.cpus_per_worker), "GPU": cluster.gpus_per_worker}
     wanted = {name: amount for name, amount in bundle.items() if amount}
-    return ray.util.placement_group([wanted] * cluster.workers_per_run, strategy="PACK")
+    return ray.util.placement_group([wanted] * slots, strategy=cluster.placement)
 
 
-def _bundle(group: Any, rank: int) -> dict[str, Any]:
+def _bundle(group: Any, slot: int) -> dict[str, Any]:
     if group is None:
         return {}
     strategy = PlacementGroupSchedulingStrategy(
-        placement_group=group, placement_group_bundle_index=rank
+        placement_group=group, placement_group_bundle_index=slot
     )
     return {"scheduling_strategy": strategy}
-
-
-@dataclass(kw_only=True)
-class Flight:
-    """A run in flight: which gang carries it out, and what came in so far."""
-
-    spec: RunSpec
-    gang: Gang
-    streams: list[Stream]
-    """By rank."""
-    started_s: float = field(default_factory=time.monotonic)
-    records: dict[int, RunRecord] = field(default_factory=dict)
-    echoes: dict[int, str] = field(default_factory=dict)
-    """Ranks that lost a peer: this tells that the run failed, but not why."""
-    failure: str | None = None
-    is_sound: bool = True
-    """Whether the gang can take another run."""
-
-    @property
-    def live(self) -> list[Stream]:
-        """The streams from which more will come."""
-        ended = self.records.keys() | self.echoes.keys()
-        return [s for rank, s in enumerate(self.streams) if rank not in ended]
-
-    def receive(self, stream: Stream) -> Progress | None:
-        """Take the next message of a stream that has one.
-
-        Args:
-            stream: One of ``live``.
-
-        Returns:
-            A sign of life, if it is one.
-        """
-        rank = self.streams.index(stream)
-        try:
-            message: Message = cast("Message", ray.get(next(stream)))
-        except ray.exceptions.RayError as error:
-            self._fail(rank, error)
-            return None
-        if isinstance(message, Progress):
-            return message
-        self.records[rank] = message
-        return None
-
-    def outcome(self, *, patient: bool = True) -> RunRecord | None:
-        """Tell how the run ended, or nothing if it has not.
-
-        Args:
-            patient: Wait for the reason when all that is known is that peers were
-                lost.
-        """
-        if not (self.failure or self.echoes or self.live):
-            self.failure = _disagreement(self.records)
-            self.is_sound = not self.failure
-        if self.echoes and not (patient and self.live):
-            self.failure = self.failure or "; ".join(self.echoes.values())
-        if self.failure:
-            wall_s = time.monotonic() - self.started_s
-            return failed_record(self.spec, self.failure, wall_s=wall_s)
-        return None if self.echoes or self.live else self.records[0]
-
-    def _fail(self, rank: int, error: ray.exceptions.RayError) -> None:
-        cause = getattr(error, "cause", None)
-        # A worker whose run raised is well, but not a gang whose peers are mid-run.
-        alone = self.gang.size == 1
-        self.is_sound = alone and isinstance(error, ray.exceptions.RayTaskError)
-        if isinstance(cause, PeerLostError):
-            self.echoes[rank] = one_line(cause)
-        else:
-            name = "" if alone else f"rank {rank}: "
-            self.failure = name + one_line(cause or error)
-
-
-def _disagreement(records: dict[int, RunRecord]) -> str | None:
-    """Name the ranks whose network differs from the one of rank 0."""
-    others = [r for r, rec in records.items() if rec.checksum != records[0].checksum]
-    if not others:
-        return None
-    return (
-        f"replicas disagree: the network of rank {', '.join(map(str, sorted(others)))} "
-        "differs from the one of rank 0; please report this as a bug"
-    )
 
 
 def one_line(error: BaseException) -> str:

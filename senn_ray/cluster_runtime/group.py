@@ -1,4 +1,4 @@
-"""The process group of a gang: bare gloo groups, one for every run.
+"""The process group of a gang: bare groups, one for every membership of every run.
 
 No global default group is used, so a process can be in any number of groups, one after
 the other, and no rank is special. Everything listens on the node's own address only:
@@ -8,44 +8,25 @@ all interfaces for the store.
 
 import datetime
 import socket
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch._C import _distributed_c10d as c10d
 
+from senn_ray.cluster_runtime.words import Seat, StoreAddress
+from senn_ray.training.reducer import PeerLostError
+
 # Below the minute that Ray needs to notice that a node is frozen.
 GROUP_TIMEOUT_S = 50.0
 
 
-class PeerLostError(RuntimeError):
-    """Report that a sum failed because another replica is gone or silent."""
+class GlooGroup:
+    """Messages among processes by gloo.
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoreAddress:
-    """Where the replicas of a gang find each other."""
-
-    host: str
-    port: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Seat:
-    """The place of a replica in the gang of one run."""
-
-    rendezvous: str
-    """Unique among all runs that ever use the store."""
-    rank: int
-    size: int
-
-
-class GlooReducer:
-    """Sum over a gang of processes by gloo.
-
-    The sums are bitwise equal on all replicas and in all repetitions, because gloo
-    adds in an order that is fixed by the ranks. Buffers on a GPU travel through host
-    memory.
+    Sums are bitwise equal on all replicas and in all repetitions, because gloo adds in
+    an order that is fixed by the ranks. Buffers on a GPU travel through host memory.
+    A message fails with a ``PeerLostError`` if a replica is gone, or silent too long.
     """
 
     def __init__(self, group: Any) -> None:
@@ -58,13 +39,24 @@ class GlooReducer:
 
         Args:
             buffer: A tensor of the same shape and dtype on every replica.
-
-        Raises:
-            PeerLostError: if a replica is gone, or silent for too long.
         """
+        return self._send(buffer, lambda host: self._group.allreduce([host]))
+
+    def broadcast(self, buffer: torch.Tensor, root: int) -> torch.Tensor:
+        """Return the buffer of one replica on all of them; the others are overwritten.
+
+        Args:
+            buffer: A tensor of the same shape and dtype on every replica.
+            root: The rank whose values count.
+        """
+        return self._send(buffer, lambda host: self._group.broadcast(host, root))
+
+    def _send(
+        self, buffer: torch.Tensor, send: Callable[[torch.Tensor], Any]
+    ) -> torch.Tensor:
         host = buffer.detach().cpu().contiguous()
         try:
-            self._group.allreduce([host]).wait()
+            send(host).wait()
         except RuntimeError as error:
             raise PeerLostError(
                 f"rank {self.rank} of {self.size} lost a replica: {error}"
@@ -89,41 +81,55 @@ def host_store(host: str) -> tuple[c10d.TCPStore, StoreAddress]:
         port,
         is_master=True,
         wait_for_workers=False,
-        timeout=_timeout(GROUP_TIMEOUT_S),
+        timeout=span(GROUP_TIMEOUT_S),
         master_listen_fd=listener.detach(),
     )
     return store, StoreAddress(host=host, port=port)
 
 
-def join(
-    store: StoreAddress, seat: Seat, *, host: str, timeout_s: float = GROUP_TIMEOUT_S
-) -> GlooReducer:
-    """Meet the other replicas of a run.
+def join(seat: Seat, *, host: str, timeout_s: float = GROUP_TIMEOUT_S) -> GlooGroup:
+    """Meet the other replicas of a membership.
 
     Args:
-        store: The meeting point of the gang.
-        seat: The place of this replica.
+        seat: The place of this replica, in a gang of several.
         host: An address of this machine that the other replicas can reach.
-        timeout_s: How long to wait for a silent peer, now and in every sum.
+        timeout_s: How long to wait for a silent peer, now and in every message.
 
     Returns:
-        The reducer of the run; dropping it leaves the group.
+        The group; dropping it leaves the gang.
 
     Raises:
         PeerLostError: if the others do not come.
     """
-    timeout = _timeout(timeout_s)
     try:
-        client = c10d.TCPStore(store.host, store.port, is_master=False, timeout=timeout)
-        meeting = c10d.PrefixStore(seat.rendezvous, client)
-        options = _options(host, timeout)
-        group = c10d.ProcessGroupGloo(meeting, seat.rank, seat.size, options)
+        options = _options(host, span(timeout_s))
+        group = c10d.ProcessGroupGloo(
+            meeting(seat, "gloo", timeout_s), seat.rank, seat.size, options
+        )
     except (RuntimeError, torch.distributed.DistError) as error:
+        where = seat.store and f"{seat.store.host}:{seat.store.port}"
         raise PeerLostError(
-            f"rank {seat.rank} of {seat.size} did not meet its peers at "
-            f"{store.host}:{store.port}: {error}"
+            f"rank {seat.rank} of {seat.size} did not meet its peers at {where}: "
+            f"{error}"
         ) from error
-    return GlooReducer(group)
+    return GlooGroup(group)
+
+
+def meeting(seat: Seat, name: str, timeout_s: float) -> c10d.PrefixStore:
+    """Open the store under a name that no other group of any run has.
+
+    Args:
+        seat: The place of this replica.
+        name: What the group is for.
+        timeout_s: How long to wait for a value.
+    """
+    store = seat.store
+    if store is None:
+        raise ValueError(f"a gang of {seat.size} needs a store to meet at")
+    client = c10d.TCPStore(
+        store.host, store.port, is_master=False, timeout=span(timeout_s)
+    )
+    return c10d.PrefixStore(f"{seat.run}/{seat.epoch}/{name}", client)
 
 
 def _options(host: str, timeout: datetime.timedelta) -> Any:
@@ -135,5 +141,6 @@ def _options(host: str, timeout: datetime.timedelta) -> Any:
     return options
 
 
-def _timeout(seconds: float) -> datetime.timedelta:
+def span(seconds: float) -> datetime.timedelta:
+    """Turn seconds into what torch wants."""
     return datetime.timedelta(seconds=seconds)

@@ -1,6 +1,6 @@
 """The worker actor: a process that stays, and carries out one run after another.
 
-It loads torch once. Its one method is a generator: signs of life while the run is
+It loads torch once. Its main method is a generator: signs of life while the run is
 under way, the record at the end. So they arrive in order, and the death of the process
 is the end of the stream.
 """
@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import ray.util
 
+from senn_ray.cluster_runtime.words import Ready, Seat
+from senn_ray.config import ClusterConfig
 from senn_ray.records import Progress, RunRecord, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from senn_ray.cluster_runtime.group import Seat, StoreAddress
+    from senn_ray.cluster_runtime.membership import Membership
+    from senn_ray.tasks import Keeping
     from senn_ray.training.data import RawData
     from senn_ray.training.reducer import Reducer
 
-Message = Progress | RunRecord
+Message = Ready | Progress | RunRecord
 
 
 class Train(Protocol):
@@ -42,71 +45,98 @@ class Train(Protocol):
 
 
 class Replica:
-    """Carry out runs, alone or as one of a gang."""
+    """Carry out runs, alone or as one of a gang.
 
-    def __init__(self, train: Train, *, gpus: float) -> None:
+    ``offer`` and ``alarm`` are called while ``run`` is under way, so the actor needs
+    several threads.
+    """
+
+    def __init__(self, train: Train, cluster: ClusterConfig) -> None:
         self._train = train
-        self._store: object | None = None
-        if not gpus:
+        self._cluster = cluster
+        self._membership: Membership | None = None
+        if not cluster.gpus_per_worker:
             # Ray leaves GPUs visible to those who have asked for none.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-    def host_store(self) -> "StoreAddress":
-        """Open the meeting point of the gang; it lives as long as this process."""
-        from senn_ray.cluster_runtime import group
-
-        self._store, address = group.host_store(ray.util.get_node_ip_address())
-        return address
-
     def run(
-        self,
-        spec: RunSpec,
-        raw: "RawData",
-        *,
-        store: "StoreAddress | None" = None,
-        seat: "Seat | None" = None,
+        self, spec: RunSpec, raw: "RawData", *, gang: str | None = None
     ) -> Iterator[Message]:
         """Carry out a run.
 
         Args:
             spec: The run; the same on all replicas of a gang.
             raw: The data set, shared with other processes of the node.
-            store: The meeting point of the gang, if there is one.
-            seat: The place in the gang.
+            gang: The name under which this replica is offered seats; nothing if it
+                works alone.
 
         Yields:
-            Signs of life (of rank 0 only), then the record.
+            Whenever it waits for a seat, that it does; signs of life (of rank 0 only);
+            then the record, unless the run needs it no more.
         """
-        messages: queue.SimpleQueue[Message | BaseException] = queue.SimpleQueue()
+        messages: queue.SimpleQueue[Message | BaseException | None]
+        messages = queue.SimpleQueue()
+        if self._membership is not None:
+            self._membership.offer(None)  # Left over from a run that ended without it.
+        self._membership = self._member(gang, messages.put) if gang else None
 
-        def work() -> None:
+        def work(member: "Membership | None") -> None:
             try:
-                messages.put(self._carry_out(spec, raw, store, seat, messages.put))
+                messages.put(self._carry_out(spec, raw, member, messages.put))
             except BaseException as error:  # noqa: BLE001 - raised by the generator
                 messages.put(error)
 
-        threading.Thread(target=work, daemon=True).start()
-        while isinstance(message := messages.get(), Progress):
+        threading.Thread(target=work, args=[self._membership], daemon=True).start()
+        while isinstance(message := messages.get(), Progress | Ready):
             yield message
         if isinstance(message, BaseException):
             raise message
-        yield message
+        if message is not None:
+            yield message
+
+    def offer(self, seat: Seat | None) -> None:
+        """Hand over a place in the gang of the present run, or nothing: it is over."""
+        if self._membership is not None:
+            self._membership.offer(seat)
+
+    def alarm(self, gang: str, epoch: int) -> None:
+        """Tell that another replica of a membership was lost."""
+        if self._membership is not None:
+            self._membership.alarm(gang, epoch)
+
+    def _member(self, gang: str, tell: "Callable[[Ready], None]") -> "Membership":
+        from senn_ray.cluster_runtime.membership import Membership
+
+        return Membership(
+            gang,
+            tell,
+            host=ray.util.get_node_ip_address(),
+            silence_s=self._cluster.silence_s,
+            # Replicas that share a GPU cannot use NCCL among them.
+            on_gpu=self._cluster.gpus_per_worker >= 1,
+        )
 
     def _carry_out(
         self,
         spec: RunSpec,
         raw: "RawData",
-        store: "StoreAddress | None",
-        seat: "Seat | None",
+        member: "Membership | None",
         report: "Callable[[Progress], None]",
-    ) -> RunRecord:
-        if store is None or seat is None:
+    ) -> RunRecord | None:
+        if member is None:
             return self._train(spec, raw, reducer=None, on_progress=report)
-        from senn_ray.cluster_runtime import group
+        from senn_ray.cluster_runtime.membership import DismissedError
 
-        reducer = group.join(store, seat, host=ray.util.get_node_ip_address())
-        on_progress = report if seat.rank == 0 else None
-        return self._train(spec, raw, reducer=reducer, on_progress=on_progress)
+        def of_rank_0(progress: Progress) -> None:
+            if member.rank == 0:
+                report(progress)
+
+        try:
+            return self._train(spec, raw, reducer=member, on_progress=of_rank_0)
+        except DismissedError:
+            return None
+        finally:
+            member.leave()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +146,7 @@ class TrainRun:
     Torch is loaded by the first call, so that a driver need not load it.
     """
 
-    threads: int
-    device: str
+    cluster: ClusterConfig
 
     def __call__(
         self,
@@ -133,7 +162,20 @@ class TrainRun:
         from senn_ray import tasks
 
         # OpenMP keeps this number per thread, so it is set in the one that trains.
-        torch.set_num_threads(self.threads)
+        torch.set_num_threads(self.cluster.cpus_per_worker)
         return tasks.train_run(
-            spec, raw, reducer=reducer, on_progress=on_progress, device=self.device
+            spec,
+            raw,
+            reducer=reducer,
+            on_progress=on_progress,
+            device="cuda" if self.cluster.gpus_per_worker else "cpu",
+            keeping=self._keeping(),
+        )
+
+    def _keeping(self) -> "Keeping":
+        from senn_ray.tasks import Keeping
+
+        return Keeping(
+            every_s=self.cluster.checkpoint_every_s,
+            every_steps=self.cluster.checkpoint_every_steps,
         )

@@ -45,7 +45,7 @@ def runs_that_fit(cluster: ClusterConfig, nodes: Sequence[Node]) -> int:
         At least one, at most ``cluster.max_parallel_runs``.
     """
     _require(cluster, nodes)
-    fitting = _replicas(cluster, nodes) // cluster.workers_per_run
+    fitting = _replicas(cluster, nodes) // _gang(cluster)
     return min(fitting, cluster.max_parallel_runs or fitting)
 
 
@@ -62,13 +62,20 @@ def _require(cluster: ClusterConfig, nodes: Sequence[Node]) -> None:
                 f"for ever. Lower --cluster.{key.replace('_', '-')}, or give "
                 "--cluster.address of a larger cluster"
             )
-    if cluster.workers_per_run > _replicas(cluster, nodes):
+    if _gang(cluster) > _replicas(cluster, nodes):
+        spares = f" and {_count(cluster.spares, 'spare')}" if cluster.spares else ""
+        lower = " or --cluster.spares" if cluster.spares else ""
         raise ResourceError(
-            f"each run asks for {cluster.workers_per_run} replicas of "
+            f"each run asks for {cluster.workers_per_run} replicas{spares} of "
             f"{_needs(cluster)}; the cluster ({describe(nodes)}) holds "
             f"{_replicas(cluster, nodes)}. It would wait for ever. Lower "
-            "--cluster.workers-per-run, or give --cluster.address of a larger cluster"
+            f"--cluster.workers-per-run{lower}, or give --cluster.address of a larger "
+            "cluster"
         )
+
+
+def _gang(cluster: ClusterConfig) -> int:
+    return cluster.workers_per_run + cluster.spares
 
 
 def _replicas(cluster: ClusterConfig, nodes: Sequence[Node]) -> int:

@@ -52,7 +52,7 @@ class TestRayExecutor(ExecutorSuite):
 
 
 def test_a_dead_worker_fails_its_run_only_and_is_replaced(ray_runtime) -> None:
-    alone = ClusterConfig(max_parallel_runs=1)
+    alone = ClusterConfig(max_parallel_runs=1, max_recoveries=1)
     train = doubles.Adapted(doubles.die_or_run)
     with _executor(ray_runtime, train, alone) as executor:
         for width in (2, 3, 4):
@@ -65,6 +65,7 @@ def test_a_dead_worker_fails_its_run_only_and_is_replaced(ray_runtime) -> None:
     ]
     reason = done["run-3"].error or ""
     assert reason.startswith("worker process died: ")
+    assert reason.endswith("(lost 2 times, --cluster.max-recoveries 1)")
     assert "\n" not in reason
 
 
@@ -91,8 +92,9 @@ def test_a_gang_sums_and_reports_once(ray_runtime) -> None:
     assert reports[1:] == [RunFinished(record=replace(expected, checksum="3.0"))]
 
 
-def test_a_gang_that_lost_a_replica_is_replaced(ray_runtime) -> None:
-    with _executor(ray_runtime, doubles.sum_ranks, GANG) as executor:
+def test_a_poison_run_of_a_gang_fails_and_the_next_one_does_not(ray_runtime) -> None:
+    once = GANG.model_copy(update={"max_recoveries": 1})
+    with _executor(ray_runtime, doubles.sum_ranks, once) as executor:
         for width in (5, 2):
             executor.submit(make_spec(f"run-{width}", width=width))
         done = drain(executor)

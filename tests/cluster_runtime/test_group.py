@@ -6,19 +6,21 @@ import pytest
 import torch
 
 from senn_ray.cluster_runtime import group
-from senn_ray.cluster_runtime.group import GlooReducer, PeerLostError, Seat
+from senn_ray.cluster_runtime.group import GlooGroup
+from senn_ray.cluster_runtime.words import Seat, StoreAddress
+from senn_ray.training.reducer import PeerLostError
 
 
-def _gang(name: str, size: int, store: group.StoreAddress) -> list[GlooReducer]:
-    def take(rank: int) -> GlooReducer:
-        seat = Seat(rendezvous=name, rank=rank, size=size)
-        return group.join(store, seat, host="127.0.0.1", timeout_s=20)
+def _gang(name: str, size: int, store: StoreAddress) -> list[GlooGroup]:
+    def take(rank: int) -> GlooGroup:
+        seat = Seat(run=name, epoch=1, rank=rank, size=size, store=store)
+        return group.join(seat, host="127.0.0.1", timeout_s=20)
 
     with ThreadPoolExecutor(size) as pool:
         return list(pool.map(take, range(size)))
 
 
-def _sums(gang: list[GlooReducer], parts: list[torch.Tensor]) -> list[torch.Tensor]:
+def _sums(gang: list[GlooGroup], parts: list[torch.Tensor]) -> list[torch.Tensor]:
     with ThreadPoolExecutor(len(gang)) as pool:
         return list(pool.map(lambda r, p: r.sum(p.clone()), gang, parts))
 
@@ -32,6 +34,15 @@ def test_all_replicas_get_the_same_bits_in_every_group() -> None:
     for total in first + again:
         assert torch.equal(total, first[0])
     torch.testing.assert_close(first[0], parts[0] + parts[1] + parts[2])
+    del store
+
+
+def test_one_replica_is_heard_by_all() -> None:
+    store, address = group.host_store("127.0.0.1")
+    gang = _gang("run-e", 3, address)
+    with ThreadPoolExecutor(3) as pool:
+        heard = pool.map(lambda g: g.broadcast(torch.tensor([g.rank]), 1), gang)
+        assert [int(value) for value in heard] == [1, 1, 1]
     del store
 
 
@@ -64,7 +75,7 @@ def test_a_gone_peer_is_an_error_that_names_the_rank() -> None:
 
 def test_a_missing_peer_does_not_block_for_ever() -> None:
     store, address = group.host_store("127.0.0.1")
-    seat = Seat(rendezvous="run-d", rank=0, size=2)
+    seat = Seat(run="run-d", epoch=1, rank=0, size=2, store=address)
     with pytest.raises(PeerLostError, match="rank 0 of 2 did not meet its peers"):
-        group.join(address, seat, host="127.0.0.1", timeout_s=0.5)
+        group.join(seat, host="127.0.0.1", timeout_s=0.5)
     del store

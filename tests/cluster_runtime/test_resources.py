@@ -21,6 +21,7 @@ CLUSTER = [Node(cpus=16, gpus=0), Node(cpus=8, gpus=2), Node(cpus=8, gpus=2)]
         ({"gpus_per_worker": 1}, CLUSTER, 4),
         ({"gpus_per_worker": 0.1}, CLUSTER, 16),
         ({"gpus_per_worker": 1, "workers_per_run": 3}, CLUSTER, 1),
+        ({"gpus_per_worker": 1, "workers_per_run": 1, "spares": 1}, CLUSTER, 2),
     ],
 )
 def test_as_many_runs_as_the_scarcest_resource_allows(asked, nodes, runs) -> None:
@@ -39,6 +40,10 @@ def test_as_many_runs_as_the_scarcest_resource_allows(asked, nodes, runs) -> Non
         (
             {"workers_per_run": 3},
             r"3 replicas of 1 CPU; the cluster \(2 CPUs\) holds 2.*workers-per-run",
+        ),
+        (
+            {"workers_per_run": 2, "spares": 1},
+            r"2 replicas and 1 spare of 1 CPU; the cluster .* or --cluster\.spares",
         ),
     ],
 )
