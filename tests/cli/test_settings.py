@@ -136,7 +136,7 @@ BAD_FLAGS = [
     (["--data.per-class", "0"], "data.per_class must be at least 1 or 'all', got 0"),
     (["--data.per-class", "x"], "data.per_class = x: should be a valid integer or"),
     (["--model.hidden", "4,x"], "model.hidden[1] = x: should be a valid integer"),
-    (["--model.hidden", "0"], "model.hidden without any layer cannot grow"),
+    (["--model.hidden", "0"], "model.hidden needs"),
     (["--model.hidden", "4", "8"], "unexpected '8'; a list is one word with commas"),
     (["--model.hidden"], "--model.hidden requires an argument"),
     (["--model.max-hidden", "1"], "model.hidden [2] exceeds model.max_hidden 1"),
