@@ -8,8 +8,10 @@ from senn_ray.config import Config
 from senn_ray.records import FAULTY
 from senn_ray.search.job import Job
 from senn_ray.search.ledger import CURRENCIES
+from senn_ray.search.plan import SENN
 
 LEAST_SEEDS = 5
+LEAST_SEARCHES = 3
 MANY_WORKERS = "16"
 NAMES = {"quality": "quality", "quality_at_size": "quality at size"}
 Known = Mapping[str, Any]
@@ -43,15 +45,22 @@ def reasons_to_withhold(job: Job) -> list[str]:
     return reasons
 
 
-def verdict(rates: Known) -> str | None:
+def verdict(known: Known) -> str | None:
     """Say in one sentence who needs fewer runs, losses included.
 
+    Arms with too few searches are left out: nothing is known of how they vary.
+
     Args:
-        rates: Exchange rates by target, opponent and currency.
+        known: The parts of the summary: exchange rates and rows, by target and arm.
     """
     said = []
     for name in ("quality_at_size", "quality"):
-        groups = _sorted_arms(rates[name])
+        rates = {
+            arm: rate
+            for arm, rate in known["exchange_rate"][name].items()
+            if known["arms"][name][arm]["searches"] >= LEAST_SEARCHES
+        }
+        groups = _sorted_arms(rates)
         parts = [f"{text} {', '.join(arms)}" for text, arms in groups.items() if arms]
         if parts:
             said.append(f"for {NAMES[name]}, {'; '.join(parts)}")
@@ -68,6 +77,7 @@ def caveats(job: Job, known: Known) -> list[str]:
     found = [
         *_largest_once(known["arms"]["quality"].get("max_once")),
         *_beaten(known["exchange_rate"]),
+        *_few_searches(known["arms"]["quality"]),
         *_bounds(known["arms"]),
         *_side_by_side(known["arms"]["quality_at_size"]),
         *_control(known["size"], job.config.compare.epsilon),
@@ -132,6 +142,18 @@ def _beaten(rates: Known) -> list[str]:
                     "(the interval includes 1)"
                 )
     return said
+
+
+def _few_searches(arms: Known) -> list[str]:
+    few = {
+        arm: row["searches"]
+        for arm, row in arms.items()
+        if arm != SENN and row["searches"] < LEAST_SEARCHES
+    }
+    return [
+        f"no verdict on {arm}: it takes {LEAST_SEARCHES} searches, not {count}"
+        for arm, count in few.items()
+    ]
 
 
 def _bounds(arms: Known) -> list[str]:

@@ -11,7 +11,8 @@ Contract; ``{...}`` of an interval is ``{estimate, low, high, bound}``: 95 %, nu
     arms{TARGET: {senn and each opponent:
         runs searches hits censored adaptive best_val_loss best_hidden best_params
         hit_probability{...}              of one search
-        median_runs                       to a hit; null if not reached
+        median_runs median_runs_low median_runs_high    to a hit; null: beyond
+        waiting[{runs chance low high}]   P(no hit after so many runs)
         cost{currency: number}            spent in all
         cost_to_hit{currency: {...}}      expected
         rounds{workers: number}           run lengths to a hit, side by side
@@ -24,7 +25,9 @@ Contract; ``{...}`` of an interval is ``{estimate, low, high, bound}``: 95 %, nu
                              senn medians
     sizes[{hidden params seeds val_mean val_low val_high noninferior}]
     confirmed{opponent: {target: the same as best_fixed}}
-    curves{arm: [{runs val_loss cost{currency}}]}    expected best of so many runs
+    curves{arm: [{runs val_loss median low high cost{currency}}]}    best of so many
+                             runs (see ``curves.py``)
+    beaten{opponent: {quartiles[3] curve[]}}    see ``senn_ray/search/beaten.py``
     paired{arm: {...}}    see ``senn_ray/search/paired.py``
     growth_share    of the device seconds of self-expanding runs
     cost{arm: {currency: number}}    ledger{arm: {...}}    see ``ledger.py``
@@ -34,40 +37,29 @@ arm; ``censored`` counts searches without a hit. ``grid`` and ``no_growth_at_fin
 search for nothing: they are in ``sizes``, ``paired`` and ``cost`` only.
 """
 
-import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from senn_ray.records import RunRecord
 from senn_ray.search import caveats
-from senn_ray.search.arms.studies import ASKING
+from senn_ray.search.arm_rows import (
+    ADAPTIVE,
+    arm_row,
+    as_json,
+    as_runs,
+    searches,
+    senn_row,
+)
+from senn_ray.search.beaten import beaten
 from senn_ray.search.curves import curve
 from senn_ray.search.exchange import Exchange, exchange
 from senn_ray.search.job import Job
-from senn_ray.search.ledger import CURRENCIES, all_arms, cost_row, ledger, spent
+from senn_ray.search.ledger import CURRENCIES, all_arms, ledger, spent
 from senn_ray.search.paired import paired
 from senn_ray.search.plan import SENN
 from senn_ray.search.sizes import confirmed, size_block, size_rows
-from senn_ray.search.statistics import (
-    Interval,
-    Reached,
-    Runs,
-    clopper_pearson,
-    cost_to_hit,
-    median_runs,
-    reach,
-    rounds,
-)
 from senn_ray.search.targets import TARGETS, TargetName, score
 from senn_ray.seeds import derive
-
-ADAPTIVE = ASKING | {"ladder", "ladder_bisect"}
-STOPPED_BY_HITS = frozenset({"random", "qmc"})
-WORKERS = (1, 4, 16, 64)
 
 
 def compare_summary(job: Job) -> dict[str, Any]:
@@ -84,6 +76,7 @@ def compare_summary(job: Job) -> dict[str, Any]:
         "sizes": size_rows(job),
         "confirmed": confirmed(job),
         "curves": {arm: _curve(job, arm) for arm in [SENN, *job.arms]},
+        "beaten": {arm: _beaten(job, arm) for arm in job.arms},
         "growth_share": _growth_share(job),
         "paired": paired(job),
         "cost": {arm: spent(job.of(arm)) for arm in all_arms(job)},
@@ -99,37 +92,11 @@ def compare_summary(job: Job) -> dict[str, Any]:
         "seed": job.config.seed,
         "seeds": len(job.senn),
         "currencies": list(CURRENCIES),
-        "verdict": None if withheld else caveats.verdict(known["exchange_rate"]),
+        "verdict": None if withheld else caveats.verdict(known),
         "withheld": withheld,
         "caveats": caveats.caveats(job, known),
         **known,
     }
-
-
-def searches(job: Job, arm: str) -> list[Runs]:
-    """Return the independent searches of an arm.
-
-    Args:
-        job: The job.
-        arm: The arm.
-    """
-    records = job.of(arm)
-    if arm not in ADAPTIVE:
-        return [as_runs([record]) for record in records]
-    return [as_runs(list(g)) for _, g in groupby(records, key=lambda r: r.study)]
-
-
-def as_runs(records: Sequence[RunRecord]) -> Runs:
-    """Return records as arrays.
-
-    Args:
-        records: Runs in order.
-    """
-    return Runs(
-        losses=np.array([score(record) for record in records]),
-        params=np.array([record.params for record in records], dtype=float),
-        costs=np.array([cost_row(record) for record in records]),
-    )
 
 
 def _by_target(job: Job, found: Mapping[TargetName, Any]) -> dict[str, Any]:
@@ -162,8 +129,8 @@ def _target(job: Job, name: TargetName) -> dict[str, Any]:
         )
         for arm in job.arms
     }
-    arms = {a: _arm_row(job, a, loss, limit, seed=seed) for a in job.arms}
-    ours = _senn_row(job, loss, limit, list(exchanges.values()))
+    arms = {a: arm_row(job, a, loss, limit, seed=seed) for a in job.arms}
+    ours = senn_row(job, loss, limit, list(exchanges.values()))
     return {
         "arms": {SENN: ours, **arms},
         "exchange_rate": {arm: _rates(e) for arm, e in exchanges.items()},
@@ -171,108 +138,20 @@ def _target(job: Job, name: TargetName) -> dict[str, Any]:
     }
 
 
-def _arm_row(
-    job: Job, arm: str, loss: float, limit: float, *, seed: int
-) -> dict[str, Any]:
-    reached = reach(searches(job, arm), loss, limit)
-    adaptive = arm in ADAPTIVE
-    costs = cost_to_hit(reached, adaptive=adaptive, seed=seed)
-    hits = int(reached.hits.sum())
-    q = hits / len(reached.hits)
-    length = float(reached.costs[:, 0].mean())
-    return {
-        **_row_head(job, arm, limit, reached),
-        "adaptive": adaptive,
-        "hit_probability": _probability(job, arm, reached),
-        "median_runs": median_runs(reached) if adaptive else _geometric_median(q),
-        "cost_to_hit": _by_currency(costs),
-        **_side_by_side(job, arm, q, length),
-    }
-
-
-def _senn_row(
-    job: Job, loss: float, limit: float, exchanges: list[Exchange]
-) -> dict[str, Any]:
-    singles = [as_runs([record]) for record in job.senn]
-    reached = reach(singles, loss, limit)
-    cost = exchanges[0].senn_cost if exchanges else []
-    runs = cost[0].estimate if cost else None
-    q = 1 / runs if runs else None
-    return {
-        **_row_head(job, SENN, limit, reached),
-        "adaptive": False,
-        "hit_probability": {"estimate": q, "low": None, "high": None, "bound": False},
-        "median_runs": _geometric_median(q) if q else None,
-        "cost_to_hit": _by_currency(cost),
-        **_side_by_side(job, SENN, q or 0.0, 1.0),
-    }
-
-
-def _side_by_side(job: Job, arm: str, q: float, length: float) -> dict[str, Any]:
-    """Tell how long a hit takes if searches go side by side; runs inside one cannot."""
-    runs = {str(w): length * rounds(q, w) if q else None for w in WORKERS}
-    records = job.of(arm)
-    run_s = math.fsum(record.wall_s for record in records) / len(records)
-    seconds = {w: None if r is None else r * run_s for w, r in runs.items()}
-    return {"rounds": runs, "latency_s": seconds}
-
-
-def _row_head(job: Job, arm: str, limit: float, reached: Reached) -> dict[str, Any]:
-    records = job.of(arm)
-    small = [r for r in records if r.params <= limit and math.isfinite(score(r))]
-    best = min(small, key=score, default=None)
-    return {
-        "runs": len(records),
-        "searches": len(reached.hits),
-        "hits": int(reached.hits.sum()),
-        "censored": int((~reached.hits).sum()),
-        "best_val_loss": score(best) if best else None,
-        "best_hidden": list(best.hidden) if best else None,
-        "best_params": best.params if best else None,
-        "cost": spent(records),
-    }
-
-
-def _probability(job: Job, arm: str, reached: Reached) -> dict[str, Any]:
-    trials, hits = len(reached.hits), int(reached.hits.sum())
-    low, high = clopper_pearson(hits, trials)
-    # "Until m hits" makes m / n too large on average; (m - 1) / (n - 1) is unbiased.
-    stopped = arm in STOPPED_BY_HITS and hits == job.config.baseline.until_hits
-    inverse = stopped and hits > 1 and trials < job.config.baseline.max_trials
-    estimate = (hits - 1) / (trials - 1) if inverse else hits / trials
-    return {"estimate": estimate, "low": low, "high": high, "bound": False}
-
-
-def _geometric_median(q: float) -> float | None:
-    if q <= 0:
-        return None
-    return 1.0 if q >= 1 else float(max(1, math.ceil(math.log(0.5) / math.log1p(-q))))
-
-
 def _rates(found: Exchange) -> dict[str, Any]:
     pairs = zip(CURRENCIES, found.rate, found.chance_above_one, strict=True)
     return {c: {**as_json(rate), "chance_above_one": p} for c, rate, p in pairs}
-
-
-def _by_currency(intervals: Sequence[Interval]) -> dict[str, Any]:
-    return {
-        c: as_json(i) for c, i in zip(CURRENCIES, intervals, strict=bool(intervals))
-    }
-
-
-def as_json(interval: Interval) -> dict[str, Any]:
-    """Return an interval as JSON values.
-
-    Args:
-        interval: The interval.
-    """
-    return dataclasses.asdict(interval)
 
 
 def _curve(job: Job, arm: str) -> list[dict[str, Any]]:
     if arm in ADAPTIVE:
         return curve(searches(job, arm), CURRENCIES, adaptive=True)
     return curve([as_runs(job.of(arm))], CURRENCIES, adaptive=False)
+
+
+def _beaten(job: Job, arm: str) -> dict[str, Any]:
+    losses = [score(record) for record in job.senn]
+    return beaten(losses, searches(job, arm), adaptive=arm in ADAPTIVE)
 
 
 def _growth_share(job: Job) -> float | None:

@@ -16,17 +16,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from senn_ray.search.distributions import CONFIDENCE
 from senn_ray.search.statistics import (
-    CONFIDENCE,
     DRAWS,
     Floats,
     Interval,
     Runs,
+    Searches,
     cost_draws,
     lower_bound,
     ordered_interval,
     percentiles,
     reach,
+    stacked,
 )
 
 UNKNOWN = Interval(estimate=None, low=None, high=None)
@@ -81,11 +83,12 @@ def exchange(
     rows = rng.integers(count, size=(draws, count))
     drawn = _resample(senn, rows, size_factor, rng)
     point = _resample(senn, np.arange(count)[None, :], size_factor, None)
-    reached = reach(searches, float(point.loss[0]), float(point.max_params[0]))
+    known_searches = stacked(searches)
+    reached = reach(known_searches, float(point.loss[0]), float(point.max_params[0]))
     known = bool(reached.hits.any())
     ours, our_draws = point.cost[0], drawn.cost
     theirs = reached.costs.sum(axis=0) / max(int(reached.hits.sum()), 1)
-    their_draws = _arm_draws(searches, drawn, rng)
+    their_draws = _arm_draws(known_searches, drawn, rng)
     # A currency that nobody measured is 0 / 0: not a number, shown as unknown.
     with np.errstate(divide="ignore", invalid="ignore"):
         rate, rate_draws = theirs / ours, their_draws / our_draws
@@ -131,13 +134,11 @@ def _share(
     return rng.beta(small + 0.5, met - small + 0.5)
 
 
-def _arm_draws(
-    searches: Sequence[Runs], drawn: _Draws, rng: np.random.Generator
-) -> Floats:
+def _arm_draws(searches: Searches, drawn: _Draws, rng: np.random.Generator) -> Floats:
     """Draw costs to a hit of the arm against each drawn target: [d, c]."""
     targets = np.stack([drawn.loss, drawn.max_params], axis=1)
     distinct, which = np.unique(targets, axis=0, return_inverse=True)
-    result = np.empty((len(targets), searches[0].costs.shape[1]))
+    result = np.empty((len(targets), searches.spent.shape[2]))
     for number, (loss, max_params) in enumerate(distinct):
         rows = np.flatnonzero(which.reshape(-1) == number)
         reached = reach(searches, float(loss), float(max_params))

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from senn_ray.records import RunRecord
+from senn_ray.search.distributions import clopper_pearson
 from senn_ray.search.job import Job
 from senn_ray.search.plan import PAIRED
-from senn_ray.search.statistics import clopper_pearson, mean_interval
+from senn_ray.search.statistics import mean_interval
 from senn_ray.search.targets import score
 
 Pairs = Sequence[tuple[RunRecord, RunRecord]]

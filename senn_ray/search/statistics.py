@@ -18,9 +18,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-CONFIDENCE = 0.95
+from senn_ray.search.distributions import (
+    CONFIDENCE,
+    clopper_pearson,
+    fisher_tail,
+    ranks,
+    student,
+)
+
 DRAWS = 10_000
 LEAST_PROBABILITY = 1e-300
 Floats = NDArray[np.float64]
@@ -59,36 +65,55 @@ class Reached:
     """[n, c]: what each used until it hit, or until it gave up."""
 
 
-def reach(searches: Sequence[Runs], loss: float, max_params: float) -> Reached:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Searches:
+    """Independent searches as arrays, so that many targets are looked up fast.
+
+    A search that is shorter than the longest one is filled up with runs that reach
+    nothing and cost nothing.
+    """
+
+    losses: Floats
+    """[n, k]"""
+    params: Floats
+    """[n, k]"""
+    spent: Floats
+    """[n, k, c]: costs up to and with each run."""
+
+
+def stacked(searches: Sequence[Runs]) -> Searches:
+    """Return searches as arrays.
+
+    Args:
+        searches: Independent searches, of at least one run each.
+    """
+    longest = max(len(search.losses) for search in searches)
+    shape = (len(searches), longest)
+    losses, params = np.full(shape, np.inf), np.full(shape, np.inf)
+    costs = np.zeros((*shape, searches[0].costs.shape[1]))
+    for row, search in enumerate(searches):
+        count = len(search.losses)
+        losses[row, :count] = search.losses
+        params[row, :count] = search.params
+        costs[row, :count] = search.costs
+    return Searches(losses=losses, params=params, spent=costs.cumsum(axis=1))
+
+
+def reach(
+    searches: Sequence[Runs] | Searches, loss: float, max_params: float
+) -> Reached:
     """Follow searches to their first run that reaches a target.
 
     Args:
         searches: Independent searches.
-        loss: Greatest validation loss that counts.
+        loss: Greatest validation loss that counts; not infinite.
         max_params: Most parameters that count; infinite for quality alone.
     """
-    hits, costs = [], []
-    for search in searches:
-        good = (search.losses <= loss) & (search.params <= max_params)
-        hit = bool(good.any())
-        used = int(good.argmax()) + 1 if hit else len(good)
-        hits.append(hit)
-        costs.append(search.costs[:used].sum(axis=0))
-    return Reached(hits=np.array(hits), costs=np.array(costs, dtype=float))
-
-
-def clopper_pearson(hits: int, trials: int) -> tuple[float, float]:
-    """Return the exact 95 % interval of a hit probability.
-
-    It also holds, a little wide, when the trials stopped at a number of hits: its low
-    end is the one of that (negative binomial) rule, its high end is above.
-
-    Args:
-        hits: Trials that hit.
-        trials: All trials, at least one.
-    """
-    interval = stats.binomtest(hits, trials).proportion_ci(CONFIDENCE, method="exact")
-    return float(interval.low), float(interval.high)
+    known = searches if isinstance(searches, Searches) else stacked(searches)
+    good = (known.losses <= loss) & (known.params <= max_params)
+    hits = good.any(axis=1)
+    last = np.where(hits, good.argmax(axis=1), good.shape[1] - 1)
+    return Reached(hits=hits, costs=known.spent[np.arange(len(last)), last])
 
 
 def least_searches(trials: int) -> float:
@@ -128,45 +153,6 @@ def cost_to_hit(reached: Reached, *, adaptive: bool, seed: int = 0) -> list[Inte
         low, high = mean / most, mean / least
     estimate = mean * count / hits
     return [ordered_interval(*ends) for ends in zip(estimate, low, high, strict=True)]
-
-
-def best_of(scores: Sequence[float], k: int) -> float:
-    """Return the expected least of k scores, without bias (a U-statistic).
-
-    It is the mean of the minimum over all subsets of k of the n scores:
-    sum_i C(n-i, k-1) / C(n, k) y_(i) (Tang et al. 2020, who show that drawing with
-    replacement, as Dodge et al. 2019 do, is biased).
-
-    Args:
-        scores: Scores of exchangeable runs, n of them.
-        k: Size of the subsets, at most n.
-
-    Raises:
-        ValueError: if k is not between 1 and n.
-    """
-    n = len(scores)
-    if not 1 <= k <= n:
-        raise ValueError(f"k must be between 1 and {n}, got {k}")
-    weights = [math.comb(n - i, k - 1) / math.comb(n, k) for i in range(1, n - k + 2)]
-    ordered = sorted(scores)[: len(weights)]
-    return math.fsum(w * y for w, y in zip(weights, ordered, strict=True))
-
-
-def median_runs(reached: Reached) -> float | None:
-    """Return the Kaplan-Meier median of the runs to a hit; studies may be censored.
-
-    Args:
-        reached: What the studies needed; one without a hit is censored at its end.
-
-    Returns:
-        The median, or nothing if the estimated curve never falls to one half.
-    """
-    if not reached.hits.any():
-        return None
-    data = stats.CensoredData.right_censored(reached.costs[:, 0], ~reached.hits)
-    curve = stats.ecdf(data).sf
-    below = np.flatnonzero(curve.probabilities <= 0.5 + 1e-12)
-    return float(curve.quantiles[below[0]]) if len(below) else None
 
 
 def rounds(probability: float, workers: int) -> float:
@@ -213,7 +199,7 @@ def jackknife_interval(
     """
     n = len(left_out)
     spread = math.sqrt((n - 1) * float(np.var(left_out)))
-    margin = float(stats.t.ppf(1 - (1 - CONFIDENCE) / 2, n - 1)) * spread
+    margin = student(1 - (1 - CONFIDENCE) / 2, n - 1) * spread
     return estimate - margin, estimate + margin
 
 
@@ -236,7 +222,7 @@ def lack_of_fit(x: Floats, y: Floats, fitted: Floats) -> float | None:
     free, bends = len(x) - len(places), len(places) - 2
     if free < 1 or bends < 1 or scatter <= 0:
         return None
-    return float(stats.f.sf((bend / bends) / (scatter / free), bends, free))
+    return fisher_tail((bend / bends) / (scatter / free), bends, free)
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -248,13 +234,12 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
     """
     if len(set(x)) < 2 or len(set(y)) < 2:
         return None
-    ranks = (stats.rankdata(side) for side in (x, y))
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks([*x]), ranks([*y]))[0, 1])
 
 
 def _mean_margin(values: Sequence[float], level: float) -> float:
     spread = float(np.std(values, ddof=1))
-    return float(stats.t.ppf(level, len(values) - 1)) * spread / math.sqrt(len(values))
+    return student(level, len(values) - 1) * spread / math.sqrt(len(values))
 
 
 def cost_draws(reached: Reached, rng: np.random.Generator, draws: int) -> Floats:

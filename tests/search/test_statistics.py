@@ -1,4 +1,3 @@
-import itertools
 import math
 
 import numpy as np
@@ -7,16 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from senn_ray.search.distributions import clopper_pearson
 from senn_ray.search.statistics import (
     Reached,
     Runs,
-    best_of,
-    clopper_pearson,
     cost_to_hit,
     least_searches,
     mean_interval,
     mean_upper,
-    median_runs,
     reach,
     rounds,
 )
@@ -92,32 +89,6 @@ def test_the_exact_interval_also_covers_when_hits_stop_the_trials() -> None:
     ends = {count: clopper_pearson(4, count) for count in set(counts.tolist())}
     covered = [ends[n][0] <= probability <= ends[n][1] for n in counts.tolist()]
     assert np.mean(covered) >= 0.95
-
-
-@given(st.lists(st.floats(-5, 5), min_size=1, max_size=7), st.data())
-def test_best_of_k_is_the_mean_over_all_subsets(
-    scores: list[float], data: st.DataObject
-) -> None:
-    k = data.draw(st.integers(1, len(scores)))
-    brute = np.mean([min(subset) for subset in itertools.combinations(scores, k)])
-    assert best_of(scores, k) == pytest.approx(brute, abs=1e-9)
-
-
-@pytest.mark.parametrize("k", [0, 4])
-def test_best_of_more_than_there_are_is_refused(k: int) -> None:
-    with pytest.raises(ValueError, match="between 1 and 3"):
-        best_of([1.0, 2.0, 3.0], k)
-
-
-def test_the_median_of_studies_respects_censoring() -> None:
-    def studies(runs: list[int], hits: list[bool]) -> Reached:
-        return Reached(hits=np.array(hits), costs=np.array(runs, float)[:, None])
-
-    assert median_runs(studies([2, 4, 6, 8], [True] * 4)) == 4
-    # At 2: 3/4. At 6, two at risk: 3/8. The study censored at 4 counts until then.
-    assert median_runs(studies([2, 4, 6, 8], [True, False, True, False])) == 6
-    assert median_runs(studies([2, 8, 8, 8], [True, False, False, False])) is None
-    assert median_runs(studies([8, 8], [False, False])) is None
 
 
 def test_studies_are_resampled_whole() -> None:
