@@ -79,6 +79,8 @@ class Flight:
         self._started_s = clock()
         self._trouble: Trouble | None = None
         self._losses = 0
+        self._started_over = False
+        """Whether at some time no replica was left that knew the run."""
         self._notes: list[str] = []
         self._verdict: RunRecord | None = None
         self._ending_s = 0.0
@@ -135,10 +137,17 @@ class Flight:
 
     def outcome(self) -> RunRecord | None:
         """Tell how the run ended, or nothing if it has not, or not for all."""
-        if self._verdict is None or self._seated():
+        record = self._verdict
+        if record is None or self._seated():
             return None
-        notes = (*self._notes, *self._verdict.interruptions)
-        return dataclasses.replace(self._verdict, interruptions=notes)
+        cost = record.cost
+        if self._started_over:
+            # Who knew what was lost is lost too: it is all that nobody counted.
+            taken = (self._ending_s - self._started_s) * self._size
+            lost = max(taken - cost.device_s, cost.wasted_device_s)
+            cost = dataclasses.replace(cost, wasted_device_s=lost)
+        notes = (*self._notes, *record.interruptions)
+        return dataclasses.replace(record, cost=cost, interruptions=notes)
 
     def _begin(self, slot: int) -> Member:
         stream = self.gang.begin(slot, self.spec, self._data, self._name)
@@ -164,7 +173,8 @@ class Flight:
             member.status = "ready"
             if message.lost and member.rank is not None:
                 self._trouble = self._trouble or self._new_trouble()
-                self._trouble.reasons.append(message.lost)
+                if not self._trouble.has_death:
+                    self._trouble.reasons.append(message.lost)
             self._form()
         return None
 
@@ -240,11 +250,14 @@ class Flight:
             return
         if (self._epoch and self._trouble is None) or self._seated():
             if self.gang.is_alone and self._trouble:
+                self._started_over = True
                 self._note_recovery(self._trouble)
             return
         ready = self._ready()
         if len(ready) < self._size or self._is_hopeless():
             return
+        if self._epoch and all(self._members[slot].rank is None for slot in ready):
+            self._started_over = True
         self._epoch += 1
         for rank, slot in enumerate(self._places(ready)):
             member = self._members[slot]

@@ -20,6 +20,9 @@ Stream = Any
 """What ``ray.wait`` waits for: the messages of one replica."""
 _THREADS = 4
 """Of an actor: a run, the one before it that is still ending, and messages to both."""
+# What Ray says of every death, before and after the exit of the process.
+_SAID_OF_ALL = ("before finishing this task.", "its worker process has died.")
+_GUESSES = "Some common causes"
 
 
 class Gang:
@@ -133,6 +136,8 @@ def one_line(error: BaseException) -> str:
     """
     if isinstance(error, ray.exceptions.RayActorError):
         told = str(error).split("\n")
-        causes = [line for line in told if line and not line.startswith("\t")]
-        return f"worker process died: {' '.join(causes)}"
+        text = " ".join(line for line in told if line and not line.startswith("\t"))
+        for common in _SAID_OF_ALL:
+            text = text.split(common)[-1]
+        return f"worker process died: {text.split(_GUESSES)[0].strip()}"
     return " ".join(f"{type(error).__name__}: {error}".split())

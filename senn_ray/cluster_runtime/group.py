@@ -58,8 +58,10 @@ class GlooGroup:
         try:
             send(host).wait()
         except RuntimeError as error:
+            # Gloo adds the place in its source before, and advice after.
+            said = str(error).rpartition("] ")[2] if "] " in str(error) else str(error)
             raise PeerLostError(
-                f"rank {self.rank} of {self.size} lost a replica: {error}"
+                f"rank {self.rank} of {self.size} lost a replica: {said.split('. ')[0]}"
             ) from error
         return host.to(buffer.device)
 

@@ -1,7 +1,7 @@
 """The driver's side of recovery, with a gang that only exists on paper."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +10,10 @@ from ray.exceptions import ActorDiedError, RayTaskError
 
 from senn_ray.cluster_runtime import flight as flight_module
 from senn_ray.cluster_runtime.flight import LATE_S, Flight
+from senn_ray.cluster_runtime.gang import one_line
 from senn_ray.cluster_runtime.words import Ready, Seat
 from senn_ray.config import ClusterConfig
-from senn_ray.records import Progress, RunRecord
+from senn_ray.records import Cost, Progress, RunRecord
 from tests.search.executor_suite import make_record, make_spec
 
 SPEC = make_spec("run-0")
@@ -264,13 +265,17 @@ def test_the_peers_of_a_replica_that_raised_are_let_go() -> None:
 
 def test_a_lone_worker_that_died_begins_again() -> None:
     story = Story(workers_per_run=1)
+    story.after(7)
     story.tell(0, ActorDiedError())
     assert story.gang.replaced == [0]
-    story.tell(0, make_record(SPEC))
+    story.after(3)
+    used = Cost(device_s=2.5)
+    story.tell(0, replace(make_record(SPEC), cost=used))
     record = story.flight.outcome()
     assert isinstance(record, RunRecord)
     assert record.state == "complete"
     assert "went on with 1 replica after" in record.interruptions[0]
+    assert record.cost == replace(used, wasted_device_s=7.5)
 
 
 def test_whatever_happens_memberships_are_whole_and_count_up() -> None:
@@ -294,3 +299,15 @@ def test_whatever_happens_memberships_are_whole_and_count_up() -> None:
                 assert [rank for _, _, rank, _ in seats] == list(range(size))
                 assert len({slot for slot, _, _, _ in seats}) == size
     assert formed > 400
+
+
+def test_a_death_is_told_in_few_words() -> None:
+    told = (
+        "The actor died unexpectedly before finishing this task.\n\tclass_name: Replica"
+        "\nThe actor is dead because its worker process has died. Worker exit type: "
+        "SYSTEM_ERROR. Some common causes include: many"
+    )
+    error = ActorDiedError()
+    error.error_msg = told
+    line = one_line(error)
+    assert line == "worker process died: Worker exit type: SYSTEM_ERROR."
