@@ -1,10 +1,14 @@
-from dataclasses import replace
+import os
+import signal
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from senn_ray.cluster_runtime.executor import RayExecutor
+from senn_ray.cluster_runtime.replica import TrainRun
 from senn_ray.config import (
     ClusterConfig,
     DataConfig,
@@ -30,22 +34,67 @@ SPEC = RunSpec(
 )
 
 
-def test_one_and_two_replicas_grow_the_same_network(ray_runtime, tmp_path) -> None:
+STEP, SURGERY = 30, 75
+"""Messages: the first check comes before step 50, and has many."""
+
+
+@dataclass(frozen=True)
+class Mortal:
+    """Train as ever, but in the run "mortal" rank 1 is killed in some messages."""
+
+    train: TrainRun
+    folder: Path
+    """Keeps what has happened, so that the next process lives on."""
+
+    def __call__(self, spec: RunSpec, *args: Any, reducer: Any, **others: Any) -> Any:
+        told, send = 0, reducer.sum
+
+        def mortal_sum(buffer: torch.Tensor) -> torch.Tensor:
+            nonlocal told
+            told += 1
+            died = self.folder / str(told)
+            if told in {STEP, SURGERY} and reducer.rank == 1 and not died.exists():
+                died.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return send(buffer)
+
+        if spec.run_id == "mortal":
+            reducer.sum = mortal_sum
+        return self.train(spec, *args, reducer=reducer, **others)
+
+
+def test_gangs_grow_what_one_replica_grows_and_deaths_change_nothing(
+    ray_runtime, tmp_path
+) -> None:
     raw = datasets.load(SPEC.data)
 
-    def train(size: int) -> tuple[RunRecord, list[torch.Tensor]]:
-        path: Path = tmp_path / str(size) / "final.pt"
-        spec = replace(SPEC, workers=size, checkpoint=str(path))
+    def train(size: int, *names: str) -> list[tuple[RunRecord, list[torch.Tensor]]]:
         cluster = ClusterConfig(workers_per_run=size)
-        with RayExecutor(raw, cluster, session=ray_runtime) as executor:
-            executor.submit(spec)
-            record = drain(executor)[SPEC.run_id]
-        assert record.error is None
-        return record, torch.load(path, weights_only=True)["weights"]
+        wrapper = Mortal(TrainRun(cluster), tmp_path) if size > 1 else None
+        paths = {name: tmp_path / name / "final.pt" for name in names}
+        with RayExecutor(raw, cluster, train=wrapper, session=ray_runtime) as executor:
+            for name, path in paths.items():
+                spec = replace(SPEC, run_id=name, workers=size, checkpoint=str(path))
+                executor.submit(spec)
+            done = drain(executor)
+        assert [done[name].error for name in names] == [None] * len(names)
+        weights = [torch.load(path, weights_only=True) for path in paths.values()]
+        return [(done[n], w["weights"]) for n, w in zip(names, weights, strict=True)]
 
-    (alone, weights), (gang, gang_weights) = train(1), train(2)
+    ((alone, weights),) = train(1, "alone")
+    (gang, gang_weights), (mortal, _) = train(2, "gang", "mortal")
+
     assert gang.hidden == alone.hidden
     assert alone.hidden[0] > SPEC.model.hidden[0]
     assert gang.workers == 2
     # Sums in another order differ by rounding, which training then spreads.
     torch.testing.assert_close(gang_weights, weights, rtol=1e-2, atol=2e-3)
+
+    assert {path.name for path in tmp_path.iterdir()} >= {str(STEP), str(SURGERY)}
+    assert mortal.checksum == gang.checksum
+    assert mortal.expansions == gang.expansions
+    assert len(mortal.interruptions) == 2
+    for line in mortal.interruptions:
+        assert line.startswith("rank 1: worker process died")
+        assert "went on with 2 replicas" in line
+    assert mortal.cost.wasted_device_s > gang.cost.wasted_device_s == 0
