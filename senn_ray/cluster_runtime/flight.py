@@ -325,7 +325,7 @@ class Flight:
         """Let go who waits for a seat. Who is still starting is let go by the next run."""
         for slot, member in enumerate(self._members):
             if member.status == "ready":
-                self.gang.offer(slot, None)
+                self.gang.dismiss(slot, self._name)
             if member.status in {"ready", "starting"}:
                 member.status = "ended"
 

@@ -42,6 +42,7 @@ class Gang:
         self.store = store
         self.slots = cluster.workers_per_run + cluster.spares
         self._train = train
+        self._begun = 0
         self._group = None if self.is_alone else _place(cluster, self.slots)
         self._replicas = [self._actor(slot) for slot in range(self.slots)]
 
@@ -62,17 +63,28 @@ class Gang:
         Returns:
             Its messages.
         """
-        gang = None if self.is_alone else name
-        return self._replicas[slot].run.remote(spec, data, gang=gang)
+        self._begun += 1
+        return self._replicas[slot].run.remote(
+            spec, data, number=self._begun, gang=None if self.is_alone else name
+        )
 
-    def offer(self, slot: int, seat: Seat | None) -> None:
-        """Give a replica a seat, or tell it that the run needs it no more.
+    def offer(self, slot: int, seat: Seat) -> None:
+        """Give a replica a seat.
 
         Args:
             slot: Which process.
             seat: The seat.
         """
         self._replicas[slot].offer.remote(seat)
+
+    def dismiss(self, slot: int, name: str) -> None:
+        """Tell a replica that a run needs it no more.
+
+        Args:
+            slot: Which process.
+            name: The name of the run.
+        """
+        self._replicas[slot].dismiss.remote(name)
 
     def alarm(self, slot: int, name: str, epoch: int) -> None:
         """Tell a replica that another one of its membership was lost.

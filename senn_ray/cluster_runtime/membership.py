@@ -71,17 +71,15 @@ class Membership:
         """
         self.rank, self.size = 0, 1
         self.epoch = 0
-        self._run, self._tell = run, tell
+        self.run, self._tell = run, tell
         self._host, self._silence_s, self._on_gpu = host, silence_s, on_gpu
         self._seats: queue.SimpleQueue[Seat | None] = queue.SimpleQueue()
         self._group: Messages = SingleReducer()
         self._alarm = threading.Event()
         self._lost: str | None = None
 
-    def offer(self, seat: Seat | None) -> None:
-        """Hand over a seat, or nothing if the run needs this replica no more.
-
-        Called from another thread than the one that trains.
+    def offer(self, seat: Seat) -> None:
+        """Hand over a seat; called from another thread than the one that trains.
 
         Args:
             seat: Of a later epoch than the one before.
@@ -89,12 +87,16 @@ class Membership:
         Raises:
             StaleSeatError: if the seat is of another run, or of an epoch that is over.
         """
-        if seat is not None and (seat.run != self._run or seat.epoch <= self.epoch):
+        if seat.run != self.run or seat.epoch <= self.epoch:
             raise StaleSeatError(
                 f"a seat of epoch {seat.epoch} of {seat.run} was offered in epoch "
-                f"{self.epoch} of {self._run}"
+                f"{self.epoch} of {self.run}"
             )
         self._seats.put(seat)
+
+    def dismiss(self) -> None:
+        """Tell that the run needs this replica no more."""
+        self._seats.put(None)
 
     def alarm(self, run: str, epoch: int) -> None:
         """Learn from the driver that a replica was lost; an old alarm means nothing.
@@ -103,7 +105,7 @@ class Membership:
             run: In which run.
             epoch: In which membership.
         """
-        if run == self._run and epoch == self.epoch:
+        if run == self.run and epoch == self.epoch:
             self._alarm.set()
 
     def join(self) -> None:

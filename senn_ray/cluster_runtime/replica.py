@@ -48,25 +48,29 @@ class Replica:
     """Carry out runs, alone or as one of a gang.
 
     ``offer`` and ``alarm`` are called while ``run`` is under way, so the actor needs
-    several threads.
+    several threads. These take up calls in any order: so every call names its run, and
+    runs are numbered.
     """
 
     def __init__(self, train: Train, cluster: ClusterConfig) -> None:
         self._train = train
         self._cluster = cluster
         self._membership: Membership | None = None
+        self._newest = -1
+        self._begins = threading.Lock()
         if not cluster.gpus_per_worker:
             # Ray leaves GPUs visible to those who have asked for none.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
     def run(
-        self, spec: RunSpec, raw: "RawData", *, gang: str | None = None
+        self, spec: RunSpec, raw: "RawData", *, number: int, gang: str | None = None
     ) -> Iterator[Message]:
-        """Carry out a run.
+        """Carry out a run; one that was begun before, and left over, is let go.
 
         Args:
             spec: The run; the same on all replicas of a gang.
             raw: The data set, shared with other processes of the node.
+            number: Runs of this process are counted up.
             gang: The name under which this replica is offered seats; nothing if it
                 works alone.
 
@@ -76,9 +80,13 @@ class Replica:
         """
         messages: queue.SimpleQueue[Message | BaseException | None]
         messages = queue.SimpleQueue()
-        if self._membership is not None:
-            self._membership.offer(None)  # Left over from a run that ended without it.
-        self._membership = self._member(gang, messages.put) if gang else None
+        with self._begins:
+            if number < self._newest:
+                return
+            if self._membership is not None:
+                self._membership.dismiss()
+            self._newest = number
+            self._membership = self._member(gang, messages.put) if gang else None
 
         def work(member: "Membership | None") -> None:
             try:
@@ -94,10 +102,15 @@ class Replica:
         if message is not None:
             yield message
 
-    def offer(self, seat: Seat | None) -> None:
-        """Hand over a place in the gang of the present run, or nothing: it is over."""
+    def offer(self, seat: Seat) -> None:
+        """Hand over a place in a gang."""
         if self._membership is not None:
             self._membership.offer(seat)
+
+    def dismiss(self, gang: str) -> None:
+        """Tell that a run needs this replica no more."""
+        if self._membership is not None and self._membership.run == gang:
+            self._membership.dismiss()
 
     def alarm(self, gang: str, epoch: int) -> None:
         """Tell that another replica of a membership was lost."""

@@ -25,7 +25,8 @@ class PaperGang:
     """Note what the driver asks for."""
 
     cluster: ClusterConfig
-    seats: list[tuple[int, Seat | None]] = field(default_factory=list)
+    seats: list[tuple[int, Seat]] = field(default_factory=list)
+    dismissed: list[int] = field(default_factory=list)
     replaced: list[int] = field(default_factory=list)
     alarms: list[int] = field(default_factory=list)
     store: None = None
@@ -41,8 +42,11 @@ class PaperGang:
     def begin(self, slot: int, *_: Any) -> Any:
         return PaperStream(slot)
 
-    def offer(self, slot: int, seat: Seat | None) -> None:
+    def offer(self, slot: int, seat: Seat) -> None:
         self.seats.append((slot, seat))
+
+    def dismiss(self, slot: int, _: str) -> None:
+        self.dismissed.append(slot)
 
     def alarm(self, slot: int, *_: Any) -> None:
         self.alarms.append(slot)
@@ -85,7 +89,7 @@ class Story:
     def seats(self) -> list[tuple[int, int, int, int]]:
         """Slot, epoch, rank and size of every seat, and forget them."""
         told, self.gang.seats[:] = [*self.gang.seats], []
-        return [(slot, s.epoch, s.rank, s.size) for slot, s in told if s is not None]
+        return [(slot, s.epoch, s.rank, s.size) for slot, s in told]
 
     def error(self) -> str:
         record = self.flight.outcome()
@@ -136,7 +140,7 @@ def test_the_run_ends_when_all_have_ended_and_the_gang_is_kept() -> None:
     story.tell(0, make_record(SPEC))
     assert story.flight.outcome() == make_record(SPEC)
     assert story.flight.is_sound
-    assert story.gang.seats[-1] == (2, None)
+    assert story.gang.dismissed == [2]
 
 
 def test_a_replica_that_does_not_end_costs_the_gang_not_the_run() -> None:
@@ -259,7 +263,7 @@ def test_the_peers_of_a_replica_that_raised_are_let_go() -> None:
     assert story.flight.outcome() is None
     story.tell(0, lost(1))
     assert story.error() == "rank 1: ValueError: ill"
-    assert story.gang.seats[-1] == (0, None)
+    assert story.gang.dismissed == [0]
     assert story.flight.is_sound
 
 
