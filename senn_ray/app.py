@@ -8,16 +8,17 @@ this module loads neither torch nor ray.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from senn_ray import folder as run_folder
 from senn_ray import jobs
 from senn_ray.config import ClusterConfig, Config
-from senn_ray.errors import ConfigError, SennRayError
+from senn_ray.errors import SennRayError
 from senn_ray.jobs import JobResult, MakeExecutor, Observer
 from senn_ray.live import status, stop, watch
 from senn_ray.rerun import find_run, rerun
 from senn_ray.search import journal, protocol
+from senn_ray.search.plan import Verb, check_settings
 
 if TYPE_CHECKING:
     from senn_ray.search.executor import Executor
@@ -33,6 +34,7 @@ __all__ = [
     "find_run",
     "grow",
     "in_process",
+    "plan",
     "report",
     "rerun",
     "resume",
@@ -82,15 +84,8 @@ def compare(
         out: The run folder, new or empty (default: a new one under ``output.root``).
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
-
-    Raises:
-        ConfigError: if the network does not have exactly one hidden layer.
     """
-    if len(config.model.hidden) != 1:
-        raise ConfigError(
-            f"compare searches the width of one hidden layer, but model.hidden is "
-            f"{list(config.model.hidden)}; type --model.hidden 2"
-        )
+    check_settings("compare", config)
     return jobs.start("compare", config, out, observe=observe, executor=executor)
 
 
@@ -108,23 +103,33 @@ def scan(
         out: The run folder, new or empty (default: a new one under ``output.root``).
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
-
-    Raises:
-        ConfigError: if the settings name one size for all runs, or ask for an oracle
-            of other networks than those of one hidden layer.
     """
-    if config.data.per_class != "all":
-        size = config.data.per_class
-        raise ConfigError(
-            f"scan chooses data.per_class itself, but it is {size}; type "
-            f"--scan.per-class {size},all, and leave data.per_class out"
-        )
-    if config.scan.oracle and len(config.model.hidden) != 1:
-        raise ConfigError(
-            f"scan.oracle tries widths of one hidden layer, but model.hidden is "
-            f"{list(config.model.hidden)}; type --model.hidden 2"
-        )
+    check_settings("scan", config)
     return jobs.start("scan", config, out, observe=observe, executor=executor)
+
+
+def plan(
+    verb: Verb,
+    config: Config,
+    *,
+    seeds: int | None = None,
+    executor: MakeExecutor | None = None,
+) -> dict[str, Any]:
+    """Tell what a job would do and cost; train a few steps per width to know it.
+
+    Args:
+        verb: grow, compare or scan.
+        config: The settings.
+        seeds: Self-expanding runs of ``grow`` (default: one).
+        executor: Makes the executor of the short runs (default: this process, or the
+            cluster if there is an address, more than one worker per run, or GPUs).
+
+    Returns:
+        See ``senn_ray/search/outlook.py``.
+    """
+    from senn_ray.planning import plan as look_ahead
+
+    return look_ahead(verb, config, seeds=seeds, executor=executor)
 
 
 def resume(

@@ -87,7 +87,7 @@ def start(
     folder = run_folder.choose(out, config, verb)
     raw = datasets.load(config.data)
     if verb == "scan":
-        config = _with_sizes(config, raw)
+        config = with_sizes(config, raw)
     plan = Plan(verb=verb, config=config, checkpoints=folder / "checkpoints")
     frozen = protocol.freeze(plan, data_sha256=_sha256(raw))
     with contextlib.ExitStack() as held:
@@ -165,8 +165,13 @@ def _require_budget(plan: Plan, folder: Path) -> None:
         )
 
 
-def _with_sizes(config: Config, raw: "RawData") -> Config:
-    """Settle which sizes a scan visits, before anything is written or started."""
+def with_sizes(config: Config, raw: "RawData") -> Config:
+    """Settle which sizes a scan visits, before anything is written or started.
+
+    Args:
+        config: The settings.
+        raw: The data set.
+    """
     from senn_ray.search.scan import settle
     from senn_ray.training.splits import most_per_class
 

@@ -15,7 +15,7 @@ import pydantic
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
 
-from senn_ray.cli import folders, verbs
+from senn_ray.cli import ahead, folders, verbs
 from senn_ray.cli.settings import Layer, Settings, expand_flags, explain, read_layers
 from senn_ray.errors import SennRayError
 
@@ -84,6 +84,7 @@ def build(settings: Settings) -> App:
         verbs.grow,
         verbs.compare,
         verbs.scan,
+        ahead.plan,
         folders.resume,
         folders.status,
         folders.watch,

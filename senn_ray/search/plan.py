@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from senn_ray.config import Config, DataConfig
+from senn_ray.errors import ConfigError
 from senn_ray.records import Kind, RunRecord, RunSpec
 from senn_ray.seeds import derive
 
@@ -86,6 +87,34 @@ class Plan:
     def highest(self) -> int:
         """The greatest width that fixed runs try: the cap of growing runs."""
         return self.config.model.max_hidden
+
+
+def check_settings(verb: Verb, config: Config) -> None:
+    """Check the settings that a verb cannot work with.
+
+    Args:
+        verb: What is to be done.
+        config: The settings.
+
+    Raises:
+        ConfigError: if fixed widths are to be searched for other networks than those
+            of one hidden layer, or a scan is to have one size.
+    """
+    if verb == "scan" and config.data.per_class != "all":
+        size = config.data.per_class
+        raise ConfigError(
+            f"scan chooses data.per_class itself, but it is {size}; type "
+            f"--scan.per-class {size},all, and leave data.per_class out"
+        )
+    searches = {
+        "compare": "compare searches the width",
+        "scan": "scan.oracle tries widths" if config.scan.oracle else "",
+    }
+    if searches.get(verb) and len(config.model.hidden) != 1:
+        raise ConfigError(
+            f"{searches[verb]} of one hidden layer, but model.hidden is "
+            f"{list(config.model.hidden)}; type --model.hidden 2"
+        )
 
 
 def senn_keys(plan: Plan) -> list[Key]:

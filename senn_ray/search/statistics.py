@@ -111,7 +111,7 @@ def reach(
     """
     known = searches if isinstance(searches, Searches) else stacked(searches)
     good = (known.losses <= loss) & (known.params <= max_params)
-    hits = good.any(axis=1)
+    hits = np.asarray(good.any(axis=1))
     last = np.where(hits, good.argmax(axis=1), good.shape[1] - 1)
     return Reached(hits=hits, costs=known.spent[np.arange(len(last)), last])
 
