@@ -171,6 +171,9 @@ class TrainConfig(Section):
     evaluations: int = Field(
         default=40, ge=2, description="validation measurements per run"
     )
+    precision: Literal["float32", "float64"] = Field(
+        default="float32", description="of all arithmetic; float64 for checks"
+    )
 
 
 class GrowthConfig(Section):

@@ -88,7 +88,9 @@ def _train(
     trace = run(replica, schedule, on_progress, before_step=before_step)
     train = evaluate(replica, replica.net, replica.train)
     test = (
-        evaluate(replica, replica.net, _on(test_examples(raw), device))
+        evaluate(
+            replica, replica.net, _on(test_examples(raw), device, spec.train.precision)
+        )
         if spec.evaluate_test
         else None
     )
@@ -111,7 +113,8 @@ def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Re
     Returns:
         A replica before its first step.
     """
-    train, val = (_on(part, device) for part in examples(raw, split(raw, spec.data)))
+    parts = examples(raw, split(raw, spec.data))
+    train, val = (_on(part, device, spec.train.precision) for part in parts)
     architecture = DenseArchitecture(
         num_inputs=train.x.shape[1],
         hidden=spec.model.hidden,
@@ -119,7 +122,7 @@ def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Re
         activation=spec.model.activation,
     )
     generator = torch.Generator().manual_seed(derive(spec.seed, "init"))
-    net = build(architecture, generator).to(device)
+    net = build(architecture, generator).to(device, train.shift.dtype)
     optimizer = (
         Natural(net, spec.train, raw.task, reducer)
         if spec.train.optimizer == "natural"
@@ -212,5 +215,11 @@ def _device_name(replica: Replica) -> str:
     return platform.processor() or platform.machine()
 
 
-def _on(part: Examples, device: str) -> Examples:
-    return Examples(**{name: tensor.to(device) for name, tensor in vars(part).items()})
+def _on(part: Examples, device: str, precision: str) -> Examples:
+    """Move a part to a device; its features are made precise batch by batch."""
+    dtype = getattr(torch, precision)
+    precise = {"shift": part.shift.to(dtype), "scale": part.scale.to(dtype)}
+    if part.y.is_floating_point():
+        precise["y"] = part.y.to(dtype)
+    tensors = {**vars(part), **precise}
+    return Examples(**{name: tensor.to(device) for name, tensor in tensors.items()})

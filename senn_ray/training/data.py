@@ -43,16 +43,16 @@ class Examples:
     """[n, d], raw dtype."""
     y: torch.Tensor
     shift: torch.Tensor
-    """float32, [1] or [d]: subtracted from the features."""
+    """[1] or [d]: subtracted from the features, which take its precision."""
     scale: torch.Tensor
-    """float32, [1] or [d]: then divided by."""
+    """[1] or [d]: then divided by."""
 
     def __len__(self) -> int:
         """Count the examples."""
         return len(self.x)
 
     def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return standardised float32 features [b, d] and labels of some examples."""
+        """Return standardised features [b, d] and labels of some examples."""
         # index_select copies, so the arithmetic may be in place; indexing is slower.
-        x = self.x.index_select(0, indices).float()
+        x = self.x.index_select(0, indices).to(self.shift.dtype)
         return x.sub_(self.shift).div_(self.scale), self.y.index_select(0, indices)
