@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray import folder as run_folder
-from senn_ray import jobs
+from senn_ray import jobs, places
 from senn_ray.config import ClusterConfig, Config
 from senn_ray.errors import SennRayError
 from senn_ray.jobs import JobResult, MakeExecutor, Observer
 from senn_ray.live import status, stop, watch
+from senn_ray.places import Place, locate
 from senn_ray.rerun import find_run, rerun
 from senn_ray.search import journal, protocol
 from senn_ray.search.plan import Verb, check_settings
@@ -28,12 +29,14 @@ __all__ = [
     "JobResult",
     "MakeExecutor",
     "Observer",
+    "Place",
     "compare",
     "doctor",
     "export",
     "find_run",
     "grow",
     "in_process",
+    "locate",
     "plan",
     "report",
     "rerun",
@@ -42,6 +45,7 @@ __all__ = [
     "status",
     "stop",
     "submit",
+    "summary",
     "watch",
 ]
 
@@ -51,7 +55,7 @@ Check = tuple[str, bool, str]
 def grow(
     config: Config,
     *,
-    out: Path | None = None,
+    out: Place | None = None,
     seeds: int = 1,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
@@ -60,7 +64,8 @@ def grow(
 
     Args:
         config: The settings.
-        out: The run folder, new or empty (default: a new one under ``output.root``).
+        out: The run folder, a path or a URI, new or empty (default: a new one under
+            ``output.root``).
         seeds: How many runs.
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
@@ -73,7 +78,7 @@ def grow(
 def compare(
     config: Config,
     *,
-    out: Path | None = None,
+    out: Place | None = None,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
 ) -> JobResult:
@@ -81,7 +86,8 @@ def compare(
 
     Args:
         config: The settings.
-        out: The run folder, new or empty (default: a new one under ``output.root``).
+        out: The run folder, a path or a URI, new or empty (default: a new one under
+            ``output.root``).
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
@@ -92,7 +98,7 @@ def compare(
 def scan(
     config: Config,
     *,
-    out: Path | None = None,
+    out: Place | None = None,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
 ) -> JobResult:
@@ -100,7 +106,8 @@ def scan(
 
     Args:
         config: The settings.
-        out: The run folder, new or empty (default: a new one under ``output.root``).
+        out: The run folder, a path or a URI, new or empty (default: a new one under
+            ``output.root``).
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
@@ -133,7 +140,7 @@ def plan(
 
 
 def resume(
-    folder: Path,
+    run: Place,
     *,
     settings: Config | None = None,
     extend: Sequence[str] = (),
@@ -147,7 +154,7 @@ def resume(
     are retries of the infrastructure, not restarts, and count once.
 
     Args:
-        folder: The run folder.
+        run: The run folder: a path or a URI.
         settings: Settings, of which those that are explicitly set must agree with the
             job's; only where it runs may change.
         extend: What there is to be more of, each ``key=value``, such as
@@ -158,7 +165,7 @@ def resume(
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
     return jobs.resume(
-        folder,
+        run,
         settings,
         extend=extend,
         retry_failed=retry_failed,
@@ -167,11 +174,11 @@ def resume(
     )
 
 
-def export(folder: Path, *, pick: str | None = None) -> Path:
+def export(run: Place, *, pick: str | None = None) -> Place:
     """Write the network of a run as files that need torch only.
 
     Args:
-        folder: A run folder.
+        run: A run folder: a path or a URI.
         pick: The run (default: the one of median validation loss).
 
     Returns:
@@ -181,26 +188,38 @@ def export(folder: Path, *, pick: str | None = None) -> Path:
     from senn_ray.search.pick import pick as choose
     from senn_ray.training.export import export
 
-    folder = folder.expanduser().absolute()
-    job = gather(journal.read(folder))
-    networks = {p.parent.name: p for p in folder.glob("checkpoints/*/final.pt")}
-    record = choose(job.records, pick, is_kept=networks.__contains__)
-    raw = jobs.same_data(run_folder.recorded_plan(folder), folder)
-    export(record, networks[record.run_id], raw, folder / "model")
-    return folder / "model"
+    needed = (*jobs.DESCRIPTION, "checkpoints/")
+    with places.opened(run, *needed, send=True) as folder:
+        job = gather(journal.read(folder))
+        networks = {p.parent.name: p for p in folder.glob("checkpoints/*/final.pt")}
+        record = choose(job.records, pick, is_kept=networks.__contains__)
+        raw = jobs.same_data(run_folder.recorded_plan(folder), folder)
+        export(record, networks[record.run_id], raw, folder / "model")
+    return places.below(places.locate(run), "model")
 
 
-def report(folder: Path) -> Path:
+def report(run: Place) -> Place:
     """Compute summary, tables and page again, from the journal alone.
 
     Args:
-        folder: A run folder.
+        run: A run folder: a path or a URI.
 
     Returns:
         The page, ``report/index.html``.
     """
-    jobs.finish(folder)
-    return folder / "report" / "index.html"
+    with places.opened(run, *jobs.DESCRIPTION, send=True) as folder:
+        jobs.finish(folder)
+    return places.below(places.locate(run), "report/index.html")
+
+
+def summary(run: Place) -> dict[str, Any]:
+    """Read the summary of a run folder.
+
+    Args:
+        run: A run folder: a path or a URI.
+    """
+    with places.opened(run, "summary.json") as folder:
+        return run_folder.read_json(folder / "summary.json")
 
 
 def submit(address: str, args: Sequence[str], *, working_dir: Path) -> int:

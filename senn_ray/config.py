@@ -397,7 +397,10 @@ class BudgetConfig(Section):
 class OutputConfig(Section):
     """Where results go."""
 
-    root: Path = Field(default=Path("runs"), description="parent of run folders")
+    root: str = Field(
+        default="runs",
+        description="parent of run folders: a path, or a URI such as s3://BUCKET/PATH",
+    )
 
 
 class Config(Section):

@@ -12,36 +12,33 @@ from typing import Any, get_args
 
 import yaml
 
+from senn_ray import places
 from senn_ray.config import Config
 from senn_ray.errors import ConfigError, DataError
 from senn_ray.events import Event, JobStarted, RunFinished
+from senn_ray.places import Place
 from senn_ray.search import journal
 from senn_ray.search.changes import config_of
 from senn_ray.search.plan import Plan, Verb
 from senn_ray.search.protocol import SCHEMA_VERSION, versions
 
 
-def choose(out: Path | None, config: Config, verb: str) -> Path:
-    """Return the absolute path of a folder that is new or empty.
+def choose(out: Place | None, config: Config, verb: str) -> Place:
+    """Return the absolute path, or the URI, of a folder that is new or empty.
 
     Args:
         out: The folder that the user wants; or nothing for one under ``output.root``.
         config: The settings.
         verb: The verb, for the name.
-
-    Raises:
-        ConfigError: if it exists and is not an empty folder.
     """
     if out is None:
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         source = config.data.dataset.partition(":")[0]
-        out = config.output.root / f"{verb}-{source}-{moment}"
-    folder = out.expanduser().absolute()
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--out {out} is a file; give a new or empty folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise ConfigError(f"--out {out} is not empty; give a new or empty folder")
-    return folder
+        root = places.locate(config.output.root)
+        out = places.below(root, f"{verb}-{source}-{moment}")
+    place = places.locate(out)
+    places.require_empty(place)
+    return place
 
 
 def create(folder: Path, plan: Plan, protocol: dict[str, Any]) -> None:
@@ -92,7 +89,7 @@ def amend(
         protocol: The protocol from here on.
         more: What was extended, by key.
     """
-    old = _read_json(folder / "protocol.json")
+    old = read_json(folder / "protocol.json")
     if old:
         write_json(folder / f"protocol-{old['protocol_id']}.json", old)
     deviation = {
@@ -132,7 +129,7 @@ def protocol_id(folder: Path) -> str:
     Args:
         folder: The run folder.
     """
-    return _read_json(folder / "protocol.json").get("protocol_id", "")
+    return read_json(folder / "protocol.json").get("protocol_id", "")
 
 
 def has_run(folder: Path, run_id: str) -> bool:
@@ -161,7 +158,7 @@ def recorded_plan(folder: Path) -> Plan:
         config = config_of(events(folder))
         return Plan(verb=_verb(began.verb), config=config, checkpoints=checkpoints)
     # The driver ended before its first event: nothing has run yet.
-    protocol, config = _read_json(folder / "protocol.json"), written_config(folder)
+    protocol, config = read_json(folder / "protocol.json"), written_config(folder)
     if not protocol or config is None:
         raise DataError(
             f"{folder}: no journal here; give the folder of a run that has begun"
@@ -196,14 +193,14 @@ def recorded_sha256(folder: Path) -> str | None:
     Args:
         folder: The run folder.
     """
-    return _read_json(folder / "protocol.json").get("data", {}).get("sha256")
+    return read_json(folder / "protocol.json").get("data", {}).get("sha256")
 
 
-def check_writable(root: Path) -> str:
+def check_writable(root: Place) -> str:
     """Write and delete a small file below a folder, making the folder if need be.
 
     Args:
-        root: The folder.
+        root: The folder: a path or a URI.
 
     Returns:
         What was found, for people.
@@ -211,6 +208,9 @@ def check_writable(root: Path) -> str:
     Raises:
         ConfigError: if it cannot be written.
     """
+    root = places.locate(root)
+    if not isinstance(root, Path):
+        return places.check_far(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=root):
@@ -278,7 +278,15 @@ def _verb(text: str) -> Verb:
     raise DataError(f"this version of senn-ray does not know the verb {text!r}")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read JSON; nothing, if there is no such file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: if it is damaged.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):

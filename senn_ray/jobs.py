@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray import folder as run_folder
-from senn_ray import lock, stopping
+from senn_ray import places, stopping
 from senn_ray.config import ClusterConfig, Config
 from senn_ray.errors import BudgetError, DataError
 from senn_ray.events import Event, JobEnded, JobResumed, JobStarted
+from senn_ray.places import Held, Place
 from senn_ray.records import RunSpec
 from senn_ray.search import changes, journal, protocol
 from senn_ray.search.plan import Plan, Verb
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from senn_ray.search.executor import Executor
     from senn_ray.training.data import RawData
 
+DESCRIPTION = ("config.yaml", "protocol.json", "manifest.json")
 Observer = Callable[[Event], None]
 EXTEND_BUDGET = "budget.device_hours=HOURS (or budget.wall_hours)"
 MakeExecutor = Callable[["RawData", ClusterConfig], AbstractContextManager["Executor"]]
@@ -31,8 +33,10 @@ MakeExecutor = Callable[["RawData", ClusterConfig], AbstractContextManager["Exec
 class JobResult:
     """What a job left behind."""
 
+    place: Place
+    """The run folder: an absolute path, or a URI."""
     folder: Path
-    """The run folder, absolute."""
+    """The same; or, of a URI, the local copy in which the job worked."""
     summary: dict[str, Any]
     """The contents of ``summary.json``."""
     exit_code: int
@@ -68,7 +72,7 @@ def on_ray(
 def start(
     verb: Verb,
     config: Config,
-    out: Path | None,
+    out: Place | None,
     *,
     observe: Observer | None,
     executor: MakeExecutor | None,
@@ -84,30 +88,28 @@ def start(
     """
     from senn_ray.training import datasets
 
-    folder = run_folder.choose(out, config, verb)
+    place = run_folder.choose(out, config, verb)
     raw = datasets.load(config.data)
     if verb == "scan":
         config = with_sizes(config, raw)
+    folder = places.work_folder(place)
     plan = Plan(verb=verb, config=config, checkpoints=folder / "checkpoints")
     frozen = protocol.freeze(plan, data_sha256=_sha256(raw))
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         with (executor or on_ray)(raw, config.cluster) as ready:
-            check = held.enter_context(lock.hold(folder))
+            held = stack.enter_context(places.holding(place))
             run_folder.create(folder, plan, frozen)
             driver = _Driver(
-                plan=plan,
-                folder=folder,
-                executor=ready,
-                observe=observe or ignore,
-                check=check,
+                plan=plan, held=held, executor=ready, observe=observe or ignore
             )
             ended = driver.run()
         summary = finish(folder)
-    return JobResult(folder=folder, summary=summary, exit_code=ended.exit_code)
+    code = ended.exit_code
+    return JobResult(place=place, folder=folder, summary=summary, exit_code=code)
 
 
 def resume(
-    folder: Path,
+    run: Place,
     settings: Config | None,
     *,
     extend: Sequence[str] = (),
@@ -118,16 +120,19 @@ def resume(
     """Run a job from where its journal ends.
 
     Args:
-        folder: The run folder.
+        run: The run folder: a path or a URI.
         settings: Settings that must agree with the job's, if explicitly set.
         extend: Settings that are raised, each ``key=value``.
         retry_failed: Whether runs that failed are done again.
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray).
     """
-    folder = folder.expanduser().absolute()
-    plan, more = continued(folder, settings, extend)
-    with lock.hold(folder) as check:
+    place = places.locate(run)
+    with places.opened(place, *DESCRIPTION) as folder:
+        continued(folder, settings, extend)  # nothing is written, if that is refused
+    with places.holding(place) as held:
+        folder = held.folder
+        plan, more = continued(folder, settings, extend)
         ended = None if more else _outcome(folder, retry_failed=retry_failed)
         was_over = ended is not None
         if ended is None:
@@ -140,17 +145,21 @@ def resume(
                 run_folder.set_state(folder, "running")
                 driver = _Driver(
                     plan=plan,
-                    folder=folder,
+                    held=held,
                     executor=ready,
                     observe=observe or ignore,
-                    check=check,
                     more=more,
                     retry_failed=retry_failed,
                 )
                 ended = driver.run()
         summary = finish(folder)
-    code = ended.exit_code
-    return JobResult(folder=folder, summary=summary, exit_code=code, was_over=was_over)
+    return JobResult(
+        place=place,
+        folder=folder,
+        summary=summary,
+        exit_code=ended.exit_code,
+        was_over=was_over,
+    )
 
 
 def _require_budget(plan: Plan, folder: Path) -> None:
@@ -242,11 +251,9 @@ class _Driver:
     """What works on a job: this process, with an executor, in a folder that it holds."""
 
     plan: Plan
-    folder: Path
+    held: Held
     executor: "Executor"
     observe: Observer
-    check: Callable[[], None]
-    """Raises if the folder was lost."""
     more: dict[str, Any] = field(default_factory=dict)
     """What was extended."""
     retry_failed: bool = False
@@ -260,7 +267,8 @@ class _Driver:
         from senn_ray.search.resume import restore
         from senn_ray.search.stoppable import Stoppable
 
-        timed = run_folder.timed_events(self.folder)
+        folder = self.held.folder
+        timed = run_folder.timed_events(folder)
         before = [event for _, event in timed]
         state = restore(
             self.plan,
@@ -270,17 +278,16 @@ class _Driver:
         )
         resumed = self._resumed(state.lost, seconds_lost(timed))
         meter = Meter(self.plan.config.budget, timed)
-        path = self.folder / journal.FILE_NAME
-        with (
-            contextlib.closing(journal.Journal(path, guard=self.check)) as writer,
-            stopping.obeyed(self.folder) as asked,
-        ):
+        writer = journal.Journal(
+            folder / journal.FILE_NAME, guard=self.held.check, copy=self.held.copy
+        )
+        with contextlib.closing(writer), stopping.obeyed(folder) as asked:
             return run_job(
                 state,
                 resumed if before else self._started(),
                 executor=Stoppable(self.executor, lambda: asked() or meter.exceeded()),
                 journal=writer,
-                studies=OptunaStudies(self.plan, self.folder / "optuna"),
+                studies=OptunaStudies(self.plan, folder / "optuna"),
                 observe=_both(meter.observe, self.observe),
             )
 
@@ -299,7 +306,7 @@ class _Driver:
             resubmitted=tuple(spec.run_id for spec in lost),
             lost_device_s=lost_device_s,
             extended=self.more,
-            protocol_id=run_folder.protocol_id(self.folder) if self.more else "",
+            protocol_id=run_folder.protocol_id(self.held.folder) if self.more else "",
             **self._facts,
         )
 

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from senn_ray import lock, stopping
+from senn_ray import lock, places
 from senn_ray.events import Event
+from senn_ray.places import Place
 from senn_ray.search import journal
 
 
 def watch(
-    folder: Path,
+    run: Place,
     *,
     every_s: float = 1.0,
     pause: Callable[[float], None] = time.sleep,
@@ -19,7 +20,7 @@ def watch(
     """Follow a job that another process runs, until nobody works on it any more.
 
     Args:
-        folder: The run folder.
+        run: The run folder: a path or a URI.
         every_s: Seconds between two looks.
         pause: Waits so long.
 
@@ -28,51 +29,55 @@ def watch(
     """
     mark, timed = journal.Mark(), list[tuple[float, Event]]()
     while True:
-        news, mark = journal.read_on(folder, mark)
-        timed += news
-        if not timed and _live_writer(folder, time.time()):
-            pause(every_s)  # The journal is there, but its first line is not.
-            continue
-        found = _status(folder, timed)
-        yield found, [event for _, event in news]
-        if found["state"] != "running":
-            return
+        with places.opened(run, lock.FILE_NAME) as folder:
+            news, mark = journal.read_on(folder, mark)
+            timed += news
+            # The journal may be there, but its first line not yet.
+            begun = timed or not _live_writer(folder, time.time())
+            found = _status(run, folder, timed) if begun else None
+        if found is not None:
+            yield found, [event for _, event in news]
+            if found["state"] != "running":
+                return
         pause(every_s)
 
 
-def stop(folder: Path, *, now: bool = False) -> dict[str, Any]:
+def stop(run: Place, *, now: bool = False) -> dict[str, Any]:
     """Ask the process that works on a job to end it, on whatever host it is.
 
     Args:
-        folder: The run folder.
+        run: The run folder: a path or a URI.
         now: Whether runs in flight are given up; else they finish first.
 
     Returns:
         What ``status`` gives; and ``asked``, whether there was anybody to ask.
     """
-    found = status(folder)
+    found = status(run)
     asked = found["writer"] is not None
     if asked:
-        stopping.request(folder, now=now)
+        places.request_stop(run, now=now)
     return {**found, "asked": asked}
 
 
-def status(folder: Path) -> dict[str, Any]:
+def status(run: Place) -> dict[str, Any]:
     """Tell where a job stands, also while another process runs it.
 
     Args:
-        folder: A run folder.
+        run: A run folder: a path or a URI.
 
     Returns:
         See ``senn_ray/search/status.py``; and ``run``, the folder.
     """
-    return _status(folder, journal.read_timed(folder))
+    with places.opened(run, lock.FILE_NAME) as folder:
+        return _status(run, folder, journal.read_timed(folder))
 
 
-def _status(folder: Path, timed: list[tuple[float, Event]]) -> dict[str, Any]:
+def _status(
+    run: Place, folder: Path, timed: list[tuple[float, Event]]
+) -> dict[str, Any]:
     from senn_ray.search.status import status
 
-    folder, now = folder.expanduser().absolute(), time.time()
+    now = time.time()
     writer = _live_writer(folder, now)
     found = status(timed, now=now if writer else None)
     heart = writer and {
@@ -80,7 +85,7 @@ def _status(folder: Path, timed: list[tuple[float, Event]]) -> dict[str, Any]:
         "host": writer.host,
         "heartbeat_s": max(now - writer.beat_utc_s, 0.0),
     }
-    return {"run": str(folder), **found, "writer": heart}
+    return {"run": str(places.locate(run)), **found, "writer": heart}
 
 
 def _live_writer(folder: Path, now: float) -> lock.Writer | None:

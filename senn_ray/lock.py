@@ -15,10 +15,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock
 
-from senn_ray.errors import ConfigError
+from senn_ray.errors import ConfigError, SennRayError
 
 FILE_NAME = "writer.lock"
 BEAT_S = 5.0
@@ -48,57 +49,115 @@ class Writer:
         return self.host != platform.node() or _runs_here(self.pid)
 
 
-def writer(folder: Path) -> Writer | None:
+class Cell(Protocol):
+    """Where the lock of a run folder is kept."""
+
+    name: str
+    """The run folder, for messages."""
+
+    def read(self) -> bytes | None:
+        """Return the lock; or nothing."""
+        ...
+
+    def write(self, contents: bytes) -> None:
+        """Replace the lock in one step."""
+        ...
+
+    def clear(self) -> None:
+        """Remove the lock."""
+        ...
+
+    def guard(self) -> contextlib.AbstractContextManager[object]:
+        """Let one process at a time read and write the lock, where that is possible."""
+        ...
+
+
+class FileCell:
+    """The lock in a local folder; the system frees its guard when a process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = str(folder)
+        self._file = folder / FILE_NAME
+
+    def read(self) -> bytes | None:
+        """Return the lock; or nothing."""
+        try:
+            return self._file.read_bytes()
+        except OSError:
+            return None
+
+    def write(self, contents: bytes) -> None:
+        """Replace the lock in one step."""
+        fresh = self._file.with_name(f"{FILE_NAME}.new")
+        fresh.write_bytes(contents)
+        fresh.replace(self._file)
+
+    def clear(self) -> None:
+        """Remove the lock."""
+        self._file.unlink()
+
+    def guard(self) -> FileLock:
+        """Make the folder if need be, and let one process at a time in."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._file.with_name(f".{FILE_NAME}.guard"))
+
+
+def writer(place: Path | Cell) -> Writer | None:
     """Return who holds a run folder, dead or alive; or nothing.
 
     Args:
-        folder: The run folder.
+        place: The run folder, or where its lock is kept.
     """
+    text = _cell(place).read()
     try:
-        values = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-        return Writer(**values)
-    except (OSError, ValueError, TypeError):
+        return None if text is None else Writer(**json.loads(text))
+    except (ValueError, TypeError):
         return None
 
 
 @contextlib.contextmanager
 def hold(
-    folder: Path, *, clock: Clock = time.time, beat_s: float = BEAT_S
+    place: Path | Cell, *, clock: Clock = time.time, beat_s: float = BEAT_S
 ) -> Iterator[Callable[[], None]]:
     """Hold a run folder, making it if need be.
 
     Args:
-        folder: The run folder.
+        place: The run folder, or where its lock is kept.
         clock: Tells the time.
         beat_s: Seconds between signs of life.
 
     Yields:
         A check to be made before every write: it raises if the folder was lost.
     """
-    ours = _take(folder, clock)
+    cell = _cell(place)
+    ours = _take(cell, clock)
     stop = threading.Event()
     beats = threading.Thread(
-        target=_beat, args=(folder, ours, clock, stop, beat_s), daemon=True
+        target=_beat, args=(cell, ours, clock, stop, beat_s), daemon=True
     )
     beats.start()
     try:
-        yield lambda: _check(folder, ours)
+        yield lambda: _check(cell, ours)
     finally:
         stop.set()
         beats.join()
-        _release(folder, ours)
+        _release(cell, ours)
 
 
-def _take(folder: Path, clock: Clock) -> Writer:
+def _cell(place: Path | Cell) -> Cell:
+    return FileCell(place) if isinstance(place, Path) else place
+
+
+def _take(cell: Cell, clock: Clock) -> Writer:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _guard(folder):
-            now, other = clock(), writer(folder)
+        with cell.guard():
+            now, other = clock(), writer(cell)
             if other is not None and other.is_alive(now):
                 ago = max(now - other.beat_utc_s, 0)
                 raise ConfigError(
-                    f"{folder} is being written by pid {other.pid} on {other.host} "
-                    f"(heartbeat {ago:.0f} s ago); look with: senn-ray status {folder}"
+                    f"{cell.name} is being written by pid {other.pid} on {other.host} "
+                    f"(heartbeat {ago:.0f} s ago); look with: senn-ray watch "
+                    f"{cell.name}, or end it with: senn-ray stop {cell.name}"
                 )
             ours = Writer(
                 pid=os.getpid(),
@@ -106,54 +165,49 @@ def _take(folder: Path, clock: Clock) -> Writer:
                 token=uuid.uuid4().hex,
                 beat_utc_s=now,
             )
-            _write(folder, ours)
+            _write(cell, ours)
+            # Where there is no guard, the last of two writers at one moment wins.
+            _check(cell, ours)
             return ours
     except OSError as error:
         raise ConfigError(
-            f"cannot write {folder} ({error.strerror}); give another --out"
+            f"cannot write {cell.name} ({error.strerror}); give another --out"
         ) from error
 
 
 def _beat(
-    folder: Path, ours: Writer, clock: Clock, stop: threading.Event, beat_s: float
+    cell: Cell, ours: Writer, clock: Clock, stop: threading.Event, beat_s: float
 ) -> None:
     while not stop.wait(beat_s):
         # A disk that fails for a moment must not end the signs of life for good.
-        with contextlib.suppress(OSError), _guard(folder):
-            if _is_ours(folder, ours):
-                _write(folder, replace(ours, beat_utc_s=clock()))
+        with contextlib.suppress(OSError, SennRayError), cell.guard():
+            if _is_ours(cell, ours):
+                _write(cell, replace(ours, beat_utc_s=clock()))
 
 
-def _check(folder: Path, ours: Writer) -> None:
-    if not _is_ours(folder, ours):
-        other = writer(folder)
+def _check(cell: Cell, ours: Writer) -> None:
+    if not _is_ours(cell, ours):
+        other = writer(cell)
         by = f"pid {other.pid} on {other.host}" if other else "somebody"
         raise ConfigError(
-            f"{folder} was taken over by {by}, after this process had been silent for "
-            f"{STALE_S:.0f} s or its {FILE_NAME} was removed; this one stops"
+            f"{cell.name} was taken over by {by}, after this process had been silent "
+            f"for {STALE_S:.0f} s or its {FILE_NAME} was removed; this one stops"
         )
 
 
-def _release(folder: Path, ours: Writer) -> None:
-    with contextlib.suppress(OSError), _guard(folder):
-        if _is_ours(folder, ours):
-            (folder / FILE_NAME).unlink()
+def _release(cell: Cell, ours: Writer) -> None:
+    with contextlib.suppress(OSError, SennRayError), cell.guard():
+        if _is_ours(cell, ours):
+            cell.clear()
 
 
-def _is_ours(folder: Path, ours: Writer) -> bool:
-    found = writer(folder)
+def _is_ours(cell: Cell, ours: Writer) -> bool:
+    found = writer(cell)
     return found is not None and found.token == ours.token
 
 
-def _write(folder: Path, ours: Writer) -> None:
-    fresh = folder / f"{FILE_NAME}.new"
-    fresh.write_text(json.dumps(asdict(ours)), encoding="utf-8")
-    fresh.replace(folder / FILE_NAME)
-
-
-def _guard(folder: Path) -> FileLock:
-    """Let one process at a time read and write the lock; the system frees it."""
-    return FileLock(folder / f".{FILE_NAME}.guard")
+def _write(cell: Cell, ours: Writer) -> None:
+    cell.write(json.dumps(asdict(ours)).encode())
 
 
 def _runs_here(pid: int) -> bool:

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray import folder as run_folder
-from senn_ray import jobs
+from senn_ray import jobs, places
 from senn_ray.config import Config
 from senn_ray.errors import ConfigError
 from senn_ray.events import JobStarted, RunFinished
+from senn_ray.places import Place
 from senn_ray.records import RunRecord, RunSpec
 from senn_ray.search import journal, protocol
 from senn_ray.search import rerun as rules
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def rerun(
-    folder: Path,
+    run: Place,
     run_id: str,
     *,
     tolerance: float = 0.0,
@@ -28,7 +29,7 @@ def rerun(
     """Carry out one run of a job again, and compare the records.
 
     Args:
-        folder: The run folder; nothing is written into it.
+        run: The run folder, a path or a URI; nothing is written into it.
         run_id: The run.
         tolerance: Relative difference of numbers that is let pass; 0 asks for equal
             bits, which the same versions on the same kind of processor give.
@@ -41,15 +42,16 @@ def rerun(
         ``run run_id same tolerance differences[{name was now}] hidden val_loss
         checksum wall_s versions_changed{package: [was, now]}``.
     """
-    folder = folder.expanduser().absolute()
-    spec, record = rules.recorded(journal.read(folder), run_id)
-    plan, _ = jobs.continued(folder, settings)
-    raw = jobs.same_data(plan, folder)
+    with places.opened(run, "config.yaml", "protocol.json") as folder:
+        spec, record = rules.recorded(journal.read(folder), run_id)
+        plan, _ = jobs.continued(folder, settings)
+        raw = jobs.same_data(plan, folder)
+        changed = _versions_changed(folder)
     with (executor or jobs.on_ray)(raw, plan.config.cluster) as ready:
         again = _carry_out(spec, ready, observe or jobs.ignore)
     found = rules.differences(record, again, tolerance=tolerance)
     return {
-        "run": str(folder),
+        "run": str(places.locate(run)),
         "run_id": run_id,
         "same": not found,
         "tolerance": tolerance,
@@ -58,7 +60,7 @@ def rerun(
         "val_loss": again.val_loss,
         "checksum": again.checksum,
         "wall_s": again.wall_s,
-        "versions_changed": _versions_changed(folder),
+        "versions_changed": changed,
     }
 
 
@@ -85,13 +87,13 @@ def _versions_changed(folder: Path) -> dict[str, list[str]]:
     }
 
 
-def find_run(name: str, root: Path) -> tuple[Path, str]:
+def find_run(name: str, root: Place) -> tuple[Place, str]:
     """Find the folder of a run that somebody names.
 
     Args:
         name: ``RUN/RUN_ID``, or a run's name alone: then the newest run folder that
             has such a run is meant.
-        root: Parent of run folders.
+        root: Parent of run folders; a far one is not searched.
 
     Returns:
         The run folder and the name of the run.
@@ -99,10 +101,12 @@ def find_run(name: str, root: Path) -> tuple[Path, str]:
     Raises:
         ConfigError: if it is not found.
     """
-    folder, run_id = Path(name).expanduser().parent, Path(name).name
-    if (folder / journal.FILE_NAME).is_file():
+    parent, _, run_id = name.rpartition("/")
+    folder, root = places.locate(parent or "."), places.locate(root)
+    if not isinstance(folder, Path) or (folder / journal.FILE_NAME).is_file():
         return folder, run_id
-    found = [] if "/" in name else [*root.expanduser().glob(f"*/{journal.FILE_NAME}")]
+    searched = isinstance(root, Path) and not parent
+    found = root.glob(f"*/{journal.FILE_NAME}") if searched else []
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
         if run_folder.has_run(path.parent, run_id):
             return path.parent, run_id

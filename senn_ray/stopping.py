@@ -20,20 +20,28 @@ POLL_S = 1.0
 Stop = Callable[[], StopRequested | None]
 
 
-def request(folder: Path, *, now: bool) -> None:
-    """Ask the driver of a run folder to stop.
+def request(*, now: bool) -> bytes:
+    """Write a request to stop.
+
+    Args:
+        now: Whether runs in flight are to be given up.
+    """
+    return json.dumps({"now": now, "asked_utc_s": time.time()}).encode()
+
+
+def put(folder: Path, asked: bytes) -> None:
+    """Hand a request to the driver of a run folder.
 
     Args:
         folder: The run folder.
-        now: Whether runs in flight are to be given up.
+        asked: The request.
 
     Raises:
         ConfigError: if the folder cannot be written.
     """
-    values = {"now": now, "asked_utc_s": time.time()}
     fresh = folder / f"{FILE_NAME}.new"
     try:
-        fresh.write_text(json.dumps(values), encoding="utf-8")
+        fresh.write_bytes(asked)
         fresh.replace(folder / FILE_NAME)
     except OSError as error:
         raise ConfigError(

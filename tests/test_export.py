@@ -38,7 +38,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> app.JobResult:
 
 @pytest.fixture(scope="module")
 def model(grown: app.JobResult) -> Path:
-    folder = app.export(grown.folder)
+    folder = Path(app.export(grown.folder))
     raw = datasets.load(settings().data)
     np.savez(folder / "data.npz", x=raw.test_x, y=raw.test_y)
     return folder

@@ -28,7 +28,7 @@ def test_new_and_empty_folders_are_taken_as_absolute(
     monkeypatch.chdir(tmp_path)
     assert folder.choose(tmp_path, Config(), "grow") == tmp_path
     assert folder.choose(Path("new"), Config(), "grow") == tmp_path / "new"
-    default = folder.choose(None, Config(), "grow")
+    default = Path(folder.choose(None, Config(), "grow"))
     assert default.parent == tmp_path / "runs"
     assert default.name.startswith("grow-digits-")
 

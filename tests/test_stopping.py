@@ -120,9 +120,9 @@ def test_the_interrupt_is_one_ctrl_c_for_the_main_thread(tmp_path: Path) -> None
 
     with stopping.obeyed(tmp_path, poll_s=0.001, interrupt=interrupt) as asked:
         assert asked() is None
-        stopping.request(tmp_path, now=False)
+        stopping.put(tmp_path, stopping.request(now=False))
         assert asked() == StopRequested(why="asked")
-        stopping.request(tmp_path, now=True)
+        stopping.put(tmp_path, stopping.request(now=True))
         seen.wait()
         assert asked() == StopRequested(why="asked")
     assert len(calls) == 1
@@ -135,7 +135,7 @@ def test_who_asks_first_is_interrupted_and_nobody_twice(tmp_path: Path) -> None:
     with stopping.obeyed(
         tmp_path, poll_s=60, interrupt=lambda: calls.append(1)
     ) as asked:
-        stopping.request(tmp_path, now=True)
+        stopping.put(tmp_path, stopping.request(now=True))
         with pytest.raises(KeyboardInterrupt):
             asked()
         assert asked() == StopRequested(why="asked")
@@ -143,7 +143,7 @@ def test_who_asks_first_is_interrupted_and_nobody_twice(tmp_path: Path) -> None:
 
 
 def test_an_old_request_does_not_stop_a_job_that_begins(tmp_path: Path) -> None:
-    stopping.request(tmp_path, now=True)
+    stopping.put(tmp_path, stopping.request(now=True))
     with stopping.obeyed(tmp_path, interrupt=lambda: None) as asked:
         assert asked() is None
 
@@ -157,7 +157,7 @@ def test_a_damaged_request_is_none(tmp_path: Path, text: str) -> None:
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="type Ctrl-C where it runs"):
-        stopping.request(tmp_path / "missing", now=True)
+        stopping.put(tmp_path / "missing", stopping.request(now=True))
 
 
 def test_where_nobody_works_there_is_nothing_to_stop(

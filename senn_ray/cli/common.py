@@ -14,6 +14,7 @@ from rich.console import Console
 from senn_ray.config import Config
 
 if TYPE_CHECKING:
+    from senn_ray.app import Place
     from senn_ray.cli.console import Observe
 
 BUDGET = 5
@@ -45,7 +46,7 @@ NO_FLAGS = Common()
 
 
 def run_job(
-    verb: Callable[..., Any], settings: Config, out: Path, common: Common
+    verb: Callable[..., Any], settings: Config, out: "Place", common: Common
 ) -> int:
     """Run a job with its progress shown; then show the result.
 
@@ -63,7 +64,7 @@ def run_job(
             result = verb(settings, out=out, observe=observe)
     except KeyboardInterrupt:
         return _interrupted(out)
-    show_result(result.summary, out / "report" / "index.html", common)
+    show_result(result.summary, f"{out}/report/index.html", common)
     if result.exit_code == BUDGET:
         _say(f"{result.summary.get('budget')}; senn-ray resume {out} --extend {MORE}")
     elif result.exit_code == INTERRUPTED:
@@ -94,7 +95,7 @@ def shown(common: Common, *lines: str) -> Iterator["Observe"]:
             yield observe
 
 
-def _interrupted(out: Path) -> int:
+def _interrupted(out: "Place") -> int:
     _say(f"interrupted; what is finished is in {out}: senn-ray resume {out} goes on")
     return INTERRUPTED
 
@@ -115,12 +116,12 @@ def people(common: Common) -> Console:
     return console
 
 
-def show_result(summary: dict[str, Any], page: Path, common: Common) -> None:
+def show_result(summary: dict[str, Any], page: "Place", common: Common) -> None:
     """Show what came out of a job.
 
     Args:
         summary: Contents of ``summary.json``.
-        page: Where the report is, if there is one.
+        page: Where the report is.
         common: Flags of every verb.
     """
     from senn_ray.cli.verdict import result
@@ -130,5 +131,4 @@ def show_result(summary: dict[str, Any], page: Path, common: Common) -> None:
     console = people(common)
     for part in result(summary):
         console.print(part)
-    if page.exists():
-        console.print(f"report {page}", soft_wrap=True)
+    console.print(f"report {page}", soft_wrap=True)

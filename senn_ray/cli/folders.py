@@ -1,7 +1,6 @@
 """The verbs on a run folder: look, stop, go on, report, export."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -22,7 +21,7 @@ from senn_ray.config import Config
 
 
 def resume(
-    run: Path,
+    run: str,
     /,
     *,
     extend: Annotated[tuple[str, ...], Parameter(negative=())] = (),
@@ -33,7 +32,7 @@ def resume(
     """Finish a job that was interrupted or killed, from its run folder.
 
     Args:
-        run: Run folder.
+        run: Run folder: a path or a URI.
         extend: More of something, as key=value (a total), such as
             baseline.max_trials=64; may be repeated; recorded as a deviation.
         retry_failed: Do runs that failed again, with the same seeds.
@@ -43,7 +42,7 @@ def resume(
     """
     from senn_ray import app
 
-    def go_on(given: Config, *, out: Path, observe: app.Observer) -> app.JobResult:
+    def go_on(given: Config, *, out: app.Place, observe: app.Observer) -> app.JobResult:
         result = app.resume(
             out,
             settings=given,
@@ -55,14 +54,14 @@ def resume(
             people(common).print("this job was over already: nothing was run")
         return result
 
-    return run_job(go_on, settings, run.expanduser().absolute(), common)
+    return run_job(go_on, settings, app.locate(run), common)
 
 
-def status(run: Path, /, *, common: Common = NO_FLAGS) -> int:
+def status(run: str, /, *, common: Common = NO_FLAGS) -> int:
     """Show where a job stands, from any shell, while it runs or afterwards.
 
     Args:
-        run: Run folder.
+        run: Run folder: a path or a URI.
         common: Flags of every verb.
     """
     from senn_ray import app
@@ -77,11 +76,11 @@ def status(run: Path, /, *, common: Common = NO_FLAGS) -> int:
     return 0
 
 
-def watch(run: Path, /, *, common: Common = NO_FLAGS) -> int:
+def watch(run: str, /, *, common: Common = NO_FLAGS) -> int:
     """Follow a job from any shell until it ends, with its exit code.
 
     Args:
-        run: Run folder.
+        run: Run folder: a path or a URI.
         common: Flags of every verb.
     """
     from senn_ray import app
@@ -93,11 +92,11 @@ def watch(run: Path, /, *, common: Common = NO_FLAGS) -> int:
     return INTERRUPTED if found["exit_code"] is None else found["exit_code"]
 
 
-def stop(run: Path, /, *, now: bool = False, common: Common = NO_FLAGS) -> int:
+def stop(run: str, /, *, now: bool = False, common: Common = NO_FLAGS) -> int:
     """Let a job end early, from any shell or host; resume goes on with it.
 
     Args:
-        run: Run folder.
+        run: Run folder: a path or a URI.
         now: End runs in flight too, instead of waiting until they have finished.
         common: Flags of every verb.
     """
@@ -142,26 +141,25 @@ def rerun(
     return 0 if found["same"] else SOME_RUNS_FAILED
 
 
-def report(run: Path, /, *, common: Common = NO_FLAGS) -> int:
+def report(run: str, /, *, common: Common = NO_FLAGS) -> int:
     """Rebuild the summary, tables and page of a run folder from its journal.
 
     Args:
-        run: Run folder.
+        run: Run folder: a path or a URI.
         common: Flags of every verb.
     """
     from senn_ray import app
 
     page = app.report(run)
-    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    show_result(summary, page, common)
+    show_result(app.summary(run), page, common)
     return 0
 
 
-def export(run: Path, /, *, pick: str | None = None, common: Common = NO_FLAGS) -> int:
+def export(run: str, /, *, pick: str | None = None, common: Common = NO_FLAGS) -> int:
     """Write a network as a model folder that needs torch only.
 
     Args:
-        run: Run folder.
+        run: Run folder: a path or a URI.
         pick: Run whose network is taken (default: the one of median validation loss,
             on the most examples).
         common: Flags of every verb.

@@ -18,7 +18,7 @@ EXIT_OF_CHECK = {"output": 2, "data": 4}
 def grow(
     *,
     settings: AllSettings = DEFAULTS,
-    out: Path | None = None,
+    out: str | None = None,
     seeds: int = 1,
     common: Common = NO_FLAGS,
 ) -> int:
@@ -26,7 +26,8 @@ def grow(
 
     Args:
         settings: All settings.
-        out: Run folder; must be empty or new (default: below output.root).
+        out: Run folder, a path or a URI; must be empty or new (default: below
+            output.root).
         seeds: Number of runs, with seeds counted up from --seed.
         common: Flags of every verb.
 
@@ -44,14 +45,15 @@ def grow(
 def compare(
     *,
     settings: AllSettings = DEFAULTS,
-    out: Path | None = None,
+    out: str | None = None,
     common: Common = NO_FLAGS,
 ) -> int:
     """Compare growing networks with a search over fixed sizes.
 
     Args:
         settings: All settings.
-        out: Run folder; must be empty or new (default: below output.root).
+        out: Run folder, a path or a URI; must be empty or new (default: below
+            output.root).
         common: Flags of every verb.
     """
     from senn_ray import app
@@ -63,14 +65,15 @@ def compare(
 def scan(
     *,
     settings: AllSettings = DEFAULTS,
-    out: Path | None = None,
+    out: str | None = None,
     common: Common = NO_FLAGS,
 ) -> int:
     """Grow networks on subsets of many sizes: hidden units against examples.
 
     Args:
         settings: All settings.
-        out: Run folder; must be empty or new (default: below output.root).
+        out: Run folder, a path or a URI; must be empty or new (default: below
+            output.root).
         common: Flags of every verb.
     """
     from senn_ray import app

@@ -44,6 +44,7 @@ class Journal:
         *,
         clock: Callable[[], float] = time.time,
         guard: Callable[[], None] | None = None,
+        copy: Callable[[bytes], None] | None = None,
     ) -> None:
         """Open a journal, or begin one.
 
@@ -51,9 +52,11 @@ class Journal:
             path: The file; a torn last line is cut off.
             clock: Tells the time.
             guard: Is called before every write; raises if it must not happen.
+            copy: Keeps every line elsewhere too, before anything acts on it.
         """
         self._clock = clock
         self._guard = guard
+        self._copy = copy
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         _drop_torn_line(self._file)
 
@@ -63,8 +66,11 @@ class Journal:
             return
         if self._guard is not None:
             self._guard()
-        _write_all(self._file, _encode(event, self._clock()))
+        line = _encode(event, self._clock())
+        _write_all(self._file, line)
         os.fsync(self._file)
+        if self._copy is not None:
+            self._copy(line)
 
     def close(self) -> None:
         """Close the file. May be called twice."""

@@ -185,9 +185,9 @@ def test_doctor_names_what_is_ill(monkeypatch, capsys, failed, code):
 
 
 def test_report_shows_the_rebuilt_summary(monkeypatch, capsys, tmp_path):
-    def rebuild(folder):
-        (folder / "summary.json").write_text(json.dumps(SUMMARY))
-        return folder / "report" / "index.html"
+    def rebuild(run):
+        (tmp_path / "summary.json").write_text(json.dumps(SUMMARY))
+        return f"{run}/report/index.html"
 
     monkeypatch.setattr(app, "report", rebuild)
     assert run(["report", str(tmp_path), "--json"]) == 0
