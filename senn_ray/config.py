@@ -215,7 +215,10 @@ class GrowthConfig(Section):
         default=32, ge=1, description="input directions that candidates look at"
     )
     decision_examples: int = Field(
-        default=32768, ge=4, description="most training examples for one decision"
+        default=24576,
+        ge=4,
+        description="most training examples for one decision: a third to search on, "
+        "the rest held out (of fewer examples: half)",
     )
     check_every: int = Field(
         default=50, ge=1, description="steps between the first growth checks"

@@ -29,6 +29,8 @@ class Draw:
     """Signs [n, 2, n_out] for both, the search half first."""
     count: int
     """Examples of the whole gang."""
+    search_count: int
+    """Those of them that are searched on."""
 
     def batches(
         self, replica: Replica
@@ -54,8 +56,12 @@ def draw(replica: Replica, stream: str, step: int) -> Draw:
     """
     generator = replica.generator(stream, step)
     order = torch.randperm(len(replica.train), generator=generator)
-    chosen = order[: replica.spec.growth.decision_examples]
-    search, heldout = (replica.shard(half) for half in chosen.tensor_split(2))
+    most = replica.spec.growth.decision_examples
+    chosen = order[:most]
+    # With plenty of examples, more of them judge than search: the search is dearer,
+    # and a proposal need not be the very best one.
+    cut = [min((len(chosen) + 1) // 2, max(most // 3, 1))]
+    search, heldout = (replica.shard(part) for part in chosen.tensor_split(cut))
     probes = None
     curvature = replica.spec.growth.curvature
     if curvature == "auto":
@@ -63,9 +69,9 @@ def draw(replica: Replica, stream: str, step: int) -> Draw:
     if curvature == "sampled":
         shape = (len(chosen), 2, replica.num_outputs)
         signs = 2 * torch.randint(2, shape, generator=generator) - 1
-        shares = [replica.shard(half) for half in signs.tensor_split(2)]
+        shares = [replica.shard(part) for part in signs.tensor_split(cut)]
         probes = torch.cat(shares).to(replica.train.shift)
-    return Draw(search, heldout, probes, len(chosen))
+    return Draw(search, heldout, probes, len(chosen), cut[0])
 
 
 @dataclass(frozen=True)

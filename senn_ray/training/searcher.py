@@ -110,18 +110,23 @@ class Searcher:
         Those of a dense network's inputs are measured once: they do not change.
         """
         replica = self.replica
-        most = range(replica.reducer.rank, WHITENING_EXAMPLES, replica.reducer.size)
-        some, _ = replica.train.batch(drawn.search[: len(most)])
-        seen = features(replica.net, some)
-        half = (drawn.count + 1) // 2
-        count = min(WHITENING_EXAMPLES, half)
-        replica.ledger.visit(count, replica.multiply_adds, FORWARD)
-        if not (seen and replica.net.looks_at_inputs):
-            return [self._whiten(x, count) for x in seen]
+        places = replica.net.places()
+        if not (places and replica.net.looks_at_inputs):
+            return self._whiten_features(drawn)
         if replica.whitening is None:
             x, _ = replica.train.batch(drawn.search)
-            replica.whitening = self._whiten(x, half)
-        return [replica.whitening, *(self._whiten(x, count) for x in seen[1:])]
+            replica.whitening = self._whiten(x, drawn.search_count)
+        later = self._whiten_features(drawn)[1:] if len(places) > 1 else []
+        return [replica.whitening, *later]
+
+    def _whiten_features(self, drawn: Draw) -> list[Whitening]:
+        """Whiten what the neurons of every place look at now, on some examples."""
+        replica = self.replica
+        own = range(replica.reducer.rank, WHITENING_EXAMPLES, replica.reducer.size)
+        x, _ = replica.train.batch(drawn.search[: len(own)])
+        count = min(WHITENING_EXAMPLES, drawn.search_count)
+        replica.ledger.visit(count, replica.multiply_adds, FORWARD)
+        return [self._whiten(seen, count) for seen in features(replica.net, x)]
 
     def _whiten(self, x: Tensor, count: int) -> Whitening:
         replica = self.replica
