@@ -191,7 +191,10 @@ class GrowthConfig(Section):
         default=0.05, ge=0, description="least held-out gain over the current score"
     )
     absolute_threshold: float = Field(
-        default=0.001, gt=0, description="least promised drop of the loss, in nats"
+        default=0.001,
+        gt=0,
+        description="least promised drop of the loss, in nats (of a regression: in "
+        "variances of the targets)",
     )
     removal_threshold: float = Field(
         default=0.0005, ge=0, description="neurons that cost less, in nats, are pruned"

@@ -139,7 +139,14 @@ def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Re
         reducer=reducer,
         ledger=Ledger(reducer.size),
         births=[[0] * width for width in net.architecture().hidden],
+        loss_unit=1.0 if raw.task == "classification" else _variance(train.y),
     )
+
+
+def _variance(targets: torch.Tensor) -> float:
+    """Sum the variances of the targets: a regression's unit of loss."""
+    total = targets.double().var(0, correction=0).sum().item()
+    return total or 1.0
 
 
 def _complete(

@@ -46,13 +46,14 @@ class Judged:
 
     proposal: Proposal
     heldout: Heldout
+    loss_unit: float
 
     def passes(self, growth: GrowthConfig) -> bool:
         """Decide: significant, above the absolute and above the relative threshold."""
         gain = self.heldout.gain
         return (
             self.heldout.z >= growth.significance
-            and gain > 2 * growth.absolute_threshold
+            and gain > 2 * growth.absolute_threshold * self.loss_unit
             and gain > growth.relative_threshold * self.proposal.current_score
         )
 
@@ -143,7 +144,7 @@ class Grower:
         return most_additions(
             power.item() / where.weight,
             relative_threshold=growth.relative_threshold,
-            absolute_threshold=2 * growth.absolute_threshold,
+            absolute_threshold=2 * growth.absolute_threshold * self.replica.loss_unit,
         )
 
     def _propose(self, pools: list[AnyPool], draw: tuple[int, int]) -> Judged:
@@ -158,13 +159,16 @@ class Grower:
             generator = self.replica.generator("choice", *draw)
             numbers = torch.randint(2**31, (2,), generator=generator).tolist()
             proposal = pools[numbers[0] % len(pools)].pick(numbers[1])
-            return Judged(proposal, proposal.judge())
+            return self._judge(proposal)
         proposals = sorted((p.best() for p in pools), key=lambda p: -p.score_gain)
-        judged = Judged(proposals[0], proposals[0].judge())
+        judged = self._judge(proposals[0])
         neurons = [p for p in proposals if isinstance(p, NeuronProposal)]
         if neurons and neurons[0] is not proposals[0] and not judged.passes(growth):
-            return Judged(neurons[0], neurons[0].judge())
+            return self._judge(neurons[0])
         return judged
+
+    def _judge(self, proposal: Proposal) -> Judged:
+        return Judged(proposal, proposal.judge(), self.replica.loss_unit)
 
 
 def _event(

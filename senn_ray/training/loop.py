@@ -217,6 +217,6 @@ def stop_reason(replica: Replica, trace: Trace) -> StopReason:
     if all(h >= replica.spec.model.max_hidden for h in replica.hidden):
         return "cap_hit"
     before, last = (e.train_loss for e in trace.evaluations[-2:])
-    flat = abs(before - last) <= max(FLAT_SHARE * before, FLAT_NATS)
+    flat = abs(before - last) <= max(FLAT_SHARE * before, FLAT_NATS * replica.loss_unit)
     settled = trace.confirmed and not trace.pruned_last and flat
     return "converged" if settled else "budget"

@@ -43,20 +43,21 @@ class Draw:
             start = stop
 
 
-def draw(replica: Replica, stream: str, step: int) -> Draw:
+def draw(replica: Replica, stream: str, step: int, *, share: float = 1.0) -> Draw:
     """Draw the examples of a decision, the same on all replicas.
 
     Args:
         replica: Whose training examples.
         stream: What they are for.
         step: Names the decision.
+        share: Of the most examples for one decision.
 
     Returns:
         This replica's share.
     """
     generator = replica.generator(stream, step)
     order = torch.randperm(len(replica.train), generator=generator)
-    most = replica.spec.growth.decision_examples
+    most = round(share * replica.spec.growth.decision_examples)
     chosen = order[:most]
     # With plenty of examples, more of them judge than search: the search is dearer,
     # and a proposal need not be the very best one.
@@ -80,8 +81,9 @@ class Measured:
 
     loss: float
     """Mean over the gang."""
-    rms: float
-    """Root mean square of the gradient at the network's outputs, over the gang."""
+    error: float
+    """Root mean square of the gradient at the outputs over the gang, in units of the
+    curvature there: between 0 and about 1 for the softmax, 1 for the squared error."""
     layers: list[Layer]
     """The captured linear layers, this replica's rows."""
     views: list[View]
@@ -124,7 +126,7 @@ def measure(
     loss, power = (sums / drawn.count).tolist()
     return Measured(
         loss=loss,
-        rms=power**0.5,
+        error=power**0.5 if replica.task == "classification" else 1.0,
         layers=captured.layers,
         views=views,
         coordinates=[torch.cat(parts) for parts in coordinates],

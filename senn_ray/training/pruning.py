@@ -20,6 +20,10 @@ OUTPUT_DAMPING = 1e-3
 not lost in rounding."""
 
 
+SHARE = 0.5
+"""Of the examples of a decision: costs are of what is there, nothing is searched."""
+
+
 @dataclass(frozen=True)
 class Removal:
     """A neuron, or a layer, that could go."""
@@ -47,19 +51,19 @@ def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Exp
     Returns:
         The removals.
     """
-    growth = replica.spec.growth
-    drawn = draw(replica, "pruning", step)
+    threshold = replica.spec.growth.removal_threshold * replica.loss_unit
+    drawn = draw(replica, "pruning", step, share=SHARE)
     events: list[Expansion] = []
     measured = _measure(replica, replica.net, drawn)
     while removals := _candidates(replica, measured, born_before):
         removal = min(removals, key=lambda r: r.cost)
-        if removal.cost > growth.removal_threshold:
+        if removal.cost > threshold:
             break
         tensors, layout = replica.net.tensors(), replica.net.layout
         before, number = replica.hidden, site(replica.net, removal.place)
         change = _remove(replica, replica.net, removal, measured)
         after = _measure(replica, replica.net, drawn)
-        if after.loss - measured.loss > 2 * growth.removal_threshold:
+        if after.loss - measured.loss > 2 * threshold:
             replica.net.become(tensors, layout)
             break
         if replica.best is not None:

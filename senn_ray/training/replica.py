@@ -37,6 +37,9 @@ class Replica:
     ledger: Ledger
     births: list[list[int]]
     """Per hidden layer, the step at which each neuron was added; 0 at the start."""
+    loss_unit: float = 1.0
+    """What thresholds on the loss are multiples of: a nat, or for a regression the
+    variance of the targets."""
     best: Network | None = None
     """The network as it was at its best evaluation; surgery changes it alike, so it
     always has the present size."""

@@ -51,7 +51,7 @@ class Searcher:
             with_inputs=replica.may_insert_dense,
         )
         sites = [
-            self._sites(layer, measured.rms, len(drawn.search))
+            self._sites(layer, measured.error, len(drawn.search))
             for layer in measured.layers
         ]
         generator = replica.generator("candidates", step)
@@ -74,7 +74,7 @@ class Searcher:
             ]
         return measured.loss, pools
 
-    def _sites(self, layer: Layer, rms: float, examples: int) -> tuple[Site, Site]:
+    def _sites(self, layer: Layer, error: float, examples: int) -> tuple[Site, Site]:
         """Measure a site on both halves, with one damped G."""
         growth = self.replica.spec.growth
         split = examples * layer.group
@@ -90,7 +90,7 @@ class Searcher:
             # Relative to the gradient at the outputs: in units of the loss, and the
             # promise stays finite where the loss is near zero. There the curvature of
             # confident mistakes vanishes, but their gradient does not.
-            G = curvature(self.replica, layer, growth.damping * rms)
+            G = curvature(self.replica, layer, growth.damping * error)
             chol_G = damped_cholesky(G, 0.0)
         search, heldout = (
             measure_site(
