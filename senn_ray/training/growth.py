@@ -47,6 +47,8 @@ class Judged:
     proposal: Proposal
     heldout: Heldout
     loss_unit: float
+    current_score: float
+    """Of the site before anything is done to it."""
 
     def passes(self, growth: GrowthConfig) -> bool:
         """Decide: significant, above the absolute and above the relative threshold."""
@@ -54,7 +56,7 @@ class Judged:
         return (
             self.heldout.z >= growth.significance
             and gain > 2 * growth.absolute_threshold * self.loss_unit
-            and gain > growth.relative_threshold * self.proposal.current_score
+            and gain > growth.relative_threshold * self.current_score
         )
 
 
@@ -168,7 +170,12 @@ class Grower:
         return judged
 
     def _judge(self, proposal: Proposal) -> Judged:
-        return Judged(proposal, proposal.judge(), self.replica.loss_unit)
+        return Judged(
+            proposal=proposal,
+            heldout=proposal.judge(),
+            loss_unit=self.replica.loss_unit,
+            current_score=proposal.current_score,
+        )
 
 
 def _event(
@@ -185,8 +192,8 @@ def _event(
         kind=proposal.kind if accepted else "rejected",
         site=site(replica.net, proposal.place),
         score_gain=proposal.score_gain,
-        relative_gain=heldout.gain / max(proposal.current_score, 1e-30),
-        current_score=proposal.current_score,
+        relative_gain=heldout.gain / max(judged.current_score, 1e-30),
+        current_score=judged.current_score,
         heldout_gain=heldout.gain,
         heldout_z=heldout.z,
         removal_cost=None,

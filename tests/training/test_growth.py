@@ -1,0 +1,181 @@
+"""The laws of one growth check."""
+
+import copy
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from senn_ray.nets.mlp import dense
+from senn_ray.records import Expansion, RunSpec
+from senn_ray.tasks import prepare
+from senn_ray.training.data import RawData
+from senn_ray.training.growth import Check, Grower
+from senn_ray.training.loop import train_step
+from senn_ray.training.pruning import prune_cheapest
+from senn_ray.training.reducer import SingleReducer
+from senn_ray.training.replica import Replica
+from senn_ray.training.searcher import Searcher
+from tests.training.problems import rings, spec, waves
+
+
+def trained(run: RunSpec, raw: RawData, steps: int = 40) -> Replica:
+    replica = prepare(run, raw, reducer=SingleReducer(), device="cpu")
+    for step in range(steps):
+        train_step(replica, step, 0.01)
+    return replica
+
+
+def what(check: Check) -> list[tuple[str, int, tuple[int, ...]]]:
+    return [(e.kind, e.site, e.hidden_after) for e in check.events]
+
+
+def gains(check: Check) -> list[float]:
+    return [e.heldout_gain for e in check.events if e.heldout_gain is not None]
+
+
+def scaled(raw: RawData, factor: float) -> RawData:
+    return dataclasses.replace(
+        raw,
+        train_y=(factor * raw.train_y).astype(np.float32),
+        test_y=(factor * raw.test_y).astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_the_unit_of_the_loss_changes_no_decision(factor: float) -> None:
+    """Targets and outputs times c are a loss times c²: so are gains and thresholds."""
+    run = spec(model__hidden=(3,), growth__damping=1e-6)
+    plain = trained(run, waves())
+    other = prepare(run, scaled(waves(), factor), reducer=SingleReducer(), device="cpu")
+    tensors = plain.net.tensors()
+    other.net.become([tensors[0], factor * tensors[1]], plain.net.layout)
+    first, second = Grower(plain).check(40), Grower(other).check(40)
+    assert first.additions > 0
+    assert what(first) == what(second)
+    assert gains(second) == pytest.approx(
+        [factor**2 * gain for gain in gains(first)], rel=1e-2
+    )
+
+
+def test_the_order_of_neurons_changes_no_decision() -> None:
+    run = spec(model__hidden=(5,))
+    plain = trained(run, rings())
+    other = trained(run, rings())
+    order = torch.tensor([3, 0, 4, 1, 2])
+    W, V = plain.net.tensors()
+    columns = torch.cat([V[:, :-1][:, order], V[:, -1:]], 1)
+    other.net.become([W[order], columns], plain.net.layout)
+    first, second = Grower(plain).check(40), Grower(other).check(40)
+    assert first.additions > 0
+    assert what(first) == what(second)
+    assert gains(second) == pytest.approx(gains(first), rel=1e-2)
+    new = [dense(r.net).weights[0][5:] for r in (plain, other)]
+    torch.testing.assert_close(new[0], new[1], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("candidates", [1, 100])
+@pytest.mark.parametrize("n", [50, 1024])
+def test_random_labels_are_rarely_grown_for(n: int, candidates: int) -> None:
+    """At most 5 % of checks accept anything where there is nothing to learn.
+
+    The outputs start at zero, so that no neuron is wanted to undo them.
+    """
+    accepted, checks = 0, 120
+    for seed in range(checks):
+        rng = np.random.default_rng(seed)
+        raw = dataclasses.replace(
+            rings(n + 60),
+            train_x=rng.normal(size=(n + 60, 8)).astype(np.float32),
+            train_y=rng.permutation(np.arange(n + 60) % 3),
+            default_val_per_class=20,
+        )
+        run = spec(seed=seed, growth__candidates=candidates, growth__ascent_steps=5)
+        replica = prepare(run, raw, reducer=SingleReducer(), device="cpu")
+        W, V = replica.net.tensors()
+        replica.net.become([W, torch.zeros_like(V)], replica.net.layout)
+        accepted += Grower(replica).check(0).additions > 0
+    # 5 % of 120 are 6; more than 11 would happen once in fifty at exactly 5 %.
+    assert accepted <= 6 + 5
+
+
+def test_what_was_added_is_what_was_scored() -> None:
+    """A check of the larger network on the same examples finds the score raised so."""
+    replica = trained(spec(growth__max_additions=1), rings())
+    _, before = Searcher(replica).search(40)
+    check = Grower(replica).check(40)
+    assert check.additions == 1
+    (event,) = check.events
+    _, after = Searcher(replica).search(40)
+    assert event.current_score == pytest.approx(before[0].heldout.current_score)
+    rise = after[0].search.current_score - before[0].search.current_score
+    assert event.score_gain is not None
+    assert rise == pytest.approx(event.score_gain, rel=1e-3)
+    # And there is no second helping: the same neuron again gains nothing.
+    assert after[0].best().score_gain < event.score_gain
+
+
+def test_one_statistic_never_adds_and_removes_a_neuron() -> None:
+    replica = trained(spec(), rings(), steps=100)
+    check = Grower(replica).check(100)
+    assert check.additions > 0
+    width = replica.hidden[0]
+    old = width - check.additions
+    removals = prune_cheapest(replica, 100, born_before=100)
+    assert replica.hidden[0] == width - len(removals)
+    assert len([b for b in replica.births[0] if b == 100]) == check.additions
+    assert replica.hidden[0] >= width - old
+
+
+def test_dead_inputs_and_certain_examples_give_finite_scores() -> None:
+    raw = rings()
+    dead = raw.train_x.copy()
+    dead[:, 5:] = 0.0
+    replica = trained(spec(), dataclasses.replace(raw, train_x=dead))
+    W, V = replica.net.tensors()
+    # Outputs of hundreds: the softmax is exactly one and its gradient exactly zero.
+    replica.net.become([W, 300 * V], replica.net.layout)
+    check = Grower(replica).check(40)
+    assert check.events
+    for event in check.events:
+        numbers = [event.score_gain, event.heldout_gain, event.heldout_z]
+        assert all(x is not None and math.isfinite(x) for x in numbers)
+
+
+def events_of(score: str, seed: int) -> list[Expansion]:
+    replica = trained(spec(growth__score=score, seed=seed), rings())
+    return Grower(replica).check(40).events
+
+
+def test_the_controls_use_the_same_machinery_and_choose_otherwise() -> None:
+    natural, gradient, chance = (
+        events_of(score, 0) for score in ("natural", "gradient", "random")
+    )
+    best, at_random = natural[0].score_gain, chance[0].score_gain
+    assert best is not None
+    assert at_random is not None
+    assert best > at_random
+    assert gradient[0].score_gain != natural[0].score_gain
+    assert {e.kind for e in natural + gradient + chance} <= {"widen", "rejected"}
+
+
+def test_layers_are_inserted_and_removed_within_one_run_of_the_best_network() -> None:
+    run = spec(model__hidden=(), model__max_depth=2, model__activation="rational")
+    replica = trained(run, rings())
+    replica.best = copy.deepcopy(replica.net)
+    check = Grower(replica).check(40)
+    assert [e.kind for e in check.events] == ["insert_layer"]
+    assert len(replica.hidden) == 1
+    assert replica.best.architecture() == replica.net.architecture()
+    assert [len(births) for births in replica.births] == list(replica.hidden)
+    before = replica.hidden
+    # Still the identity: the whole layer costs nothing, once it may go.
+    assert prune_cheapest(replica, 41, born_before=40) == []
+    (removal,) = prune_cheapest(replica, 41, born_before=41)
+    assert removal.kind == "remove_layer"
+    assert removal.hidden_before == before
+    assert removal.removal_cost == pytest.approx(0, abs=1e-4)
+    assert replica.hidden == replica.best.architecture().hidden == ()
+    assert replica.births == []
