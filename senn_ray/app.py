@@ -16,6 +16,7 @@ from senn_ray.config import ClusterConfig, Config
 from senn_ray.errors import SennRayError
 from senn_ray.jobs import JobResult, MakeExecutor, Observer
 from senn_ray.live import status, stop, watch
+from senn_ray.matching import match
 from senn_ray.places import Place, locate
 from senn_ray.rerun import find_run, rerun
 from senn_ray.search import journal, protocol
@@ -37,6 +38,7 @@ __all__ = [
     "grow",
     "in_process",
     "locate",
+    "match",
     "plan",
     "report",
     "rerun",

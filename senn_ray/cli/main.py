@@ -15,7 +15,7 @@ import pydantic
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
 
-from senn_ray.cli import ahead, folders, verbs
+from senn_ray.cli import ahead, folders, studies, verbs
 from senn_ray.cli.settings import Layer, Settings, expand_flags, explain, read_layers
 from senn_ray.errors import SennRayError
 
@@ -85,6 +85,7 @@ def build(settings: Settings) -> App:
         verbs.compare,
         verbs.scan,
         ahead.plan,
+        studies.match,
         folders.resume,
         folders.status,
         folders.watch,

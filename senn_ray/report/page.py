@@ -49,7 +49,7 @@ def write(folder: Path) -> Path:
     target = folder / FOLDER
     (target / "figures").mkdir(parents=True, exist_ok=True)
     for figure in [*growth, *overall]:
-        _write_figure(target / "figures", figure)
+        write_figure(target / "figures", figure)
     page = _fill_in(
         folder=folder.absolute().name,
         notice=_UNFINISHED.get(summary["state"]),
@@ -96,7 +96,13 @@ def _one_per_size(records: Sequence[RunRecord]) -> list[RunRecord]:
     return list({r.per_class: r for r in reversed(records)}.values())[::-1]
 
 
-def _write_figure(folder: Path, figure: "Figure") -> None:
+def write_figure(folder: Path, figure: "Figure") -> None:
+    """Write the data of a figure, and its picture if it is wanted outside the page.
+
+    Args:
+        folder: Where.
+        figure: The figure.
+    """
     from senn_ray.report.drawing import standalone
 
     _replace(folder / f"{figure.name}.csv", _as_csv(figure).encode())

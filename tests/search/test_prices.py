@@ -39,7 +39,7 @@ def used(width: int, steps: int, evaluations: int, checks: int = 0) -> RunRecord
         record,
         cost=cost,
         checks=checks,
-        evaluations=moments,  # pyright: ignore[reportArgumentType]
+        evaluations=moments,
     )
 
 

@@ -12,15 +12,19 @@ telling once, and a study whose file is gone is built again from what it is told
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+from senn_ray.errors import ConfigError, DataError
 from senn_ray.records import RunRecord
+from senn_ray.search.match import Study, Trial
 from senn_ray.search.plan import Choice, Key, Plan, plain
 from senn_ray.search.targets import score
 from senn_ray.seeds import derive
@@ -101,6 +105,76 @@ class OptunaStudies:
             multivariate=True,
             constant_liar=False,
         )
+
+
+def read_studies(storage: str, name: str | None = None) -> list[Study]:
+    """Read anybody's studies, also while they run; nothing is written.
+
+    Args:
+        storage: The file of a journal storage, or a URL such as ``sqlite:///FILE``.
+        name: The only study to read (default: all of the storage).
+
+    Raises:
+        DataError: if there is nothing there that Optuna can read.
+        ConfigError: if there is no study of that name.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    file = storage.removeprefix("sqlite:///")
+    if "://" not in file and not Path(file).is_file():
+        raise DataError(f"{storage}: no such file; give the journal of an Optuna study")
+    try:
+        opened = (
+            optuna.storages.get_storage(storage)
+            if "://" in storage
+            else JournalStorage(JournalFileBackend(storage))
+        )
+        found = opened.get_all_studies()
+        ids = {s.study_name: opened.get_study_id_from_name(s.study_name) for s in found}
+        trials = {study: opened.get_all_trials(number) for study, number in ids.items()}
+    except Exception as error:
+        raise DataError(
+            f"{storage}: Optuna cannot read it ({type(error).__name__}: {error}); give "
+            "the file of a journal storage, or a URL such as sqlite:///FILE"
+        ) from error
+    if not trials:
+        raise DataError(f"{storage} holds no study that Optuna can read; give another")
+    if name is not None and name not in trials:
+        names = ", ".join(trials) or "none"
+        raise ConfigError(f"{storage} has no study {name}; its studies are: {names}")
+    return [
+        _their_study(summary.study_name, summary.directions, trials[summary.study_name])
+        for summary in found
+        if name in {None, summary.study_name}
+    ]
+
+
+def _their_study(
+    name: str, directions: Sequence[StudyDirection], trials: Sequence[FrozenTrial]
+) -> Study:
+    done = [trial for trial in trials if trial.state.is_finished()]
+    return Study(
+        name=name,
+        directions=tuple(
+            "maximize" if d == StudyDirection.MAXIMIZE else "minimize"
+            for d in directions
+        ),
+        trials=tuple(
+            Trial(
+                state=_STATES[trial.state],
+                values=tuple(trial.values or ()),
+                seconds=trial.duration.total_seconds() if trial.duration else None,
+            )
+            for trial in done
+        ),
+        open=len(trials) - len(done),
+    )
+
+
+_STATES: dict[TrialState, Literal["complete", "pruned", "failed"]] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
 
 
 def _choose(plan: Plan, arm: str, trial: optuna.Trial) -> Choice:
