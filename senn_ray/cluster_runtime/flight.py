@@ -11,13 +11,13 @@ import dataclasses
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import ray
 import ray.exceptions
 
 from senn_ray.cluster_runtime.gang import Gang, Stream, one_line
+from senn_ray.cluster_runtime.members import Member, Trouble, places
 from senn_ray.cluster_runtime.replica import Message
 from senn_ray.cluster_runtime.words import Seat
 from senn_ray.records import Progress, RunRecord, RunSpec
@@ -25,28 +25,6 @@ from senn_ray.search.executor import failed_record
 
 LATE_S = 5.0
 """Seconds that replicas get to follow when others have finished, or told of a loss."""
-
-
-@dataclass(kw_only=True)
-class Member:
-    """One process of the gang, in one run."""
-
-    stream: Stream
-    status: Literal["starting", "ready", "seated", "ended"]
-    rank: int | None = None
-    """Its place in the last membership that it was in."""
-
-
-@dataclass(kw_only=True)
-class Trouble:
-    """A membership that is over, and what is known of the reason."""
-
-    began_s: float
-    since_s: float
-    """Of the last loss."""
-    reasons: list[str] = field(default_factory=list)
-    has_death: bool = False
-    """Whether a loss is known; else some replica is silent."""
 
 
 class Flight:
@@ -79,8 +57,9 @@ class Flight:
         self._started_s = clock()
         self._trouble: Trouble | None = None
         self._losses = 0
-        self._started_over = False
-        """Whether at some time no replica was left that knew the run."""
+        self._heard_s = self._formed_s = self._started_s
+        self._question: Any = None
+        """What a replica without peers was asked, to see whether it is alive."""
         self._notes: list[str] = []
         self._verdict: RunRecord | None = None
         self._ending_s = 0.0
@@ -111,6 +90,7 @@ class Flight:
         except ray.exceptions.RayError as error:
             self._lose(slot, one_line(error))
         else:
+            self._heard_s = self._clock()
             return self._take(slot, message)
         return None
 
@@ -126,6 +106,8 @@ class Flight:
                 self._lose(slot, f"silent for {now - trouble.since_s:.0f} s")
             if not silent:
                 self._do_without(trouble)
+        elif trouble is None and self._size == 1 and now >= self._next_question_s():
+            self._ask()
 
     def due_s(self) -> float | None:
         """Return in how many seconds ``tick`` has something to do, if it has."""
@@ -133,6 +115,8 @@ class Flight:
             return max(self._ending_s + LATE_S - self._clock(), 0.0)
         if self._trouble is not None:
             return max(self._due(self._trouble) - self._clock(), 0.0)
+        if self._size == 1:
+            return max(self._next_question_s() - self._clock(), 0.0)
         return None
 
     def outcome(self) -> RunRecord | None:
@@ -141,13 +125,29 @@ class Flight:
         if record is None or self._seated():
             return None
         cost = record.cost
-        if self._started_over:
-            # Who knew what was lost is lost too: it is all that nobody counted.
-            taken = (self._ending_s - self._started_s) * self._size
+        if self._notes:
+            # Those who knew what was lost may be lost too: it is all that nobody counts.
+            taken = (self._ending_s - self._formed_s) * self._size
             lost = max(taken - cost.device_s, cost.wasted_device_s)
             cost = dataclasses.replace(cost, wasted_device_s=lost)
         notes = (*self._notes, *record.interruptions)
         return dataclasses.replace(record, cost=cost, interruptions=notes)
+
+    def _next_question_s(self) -> float:
+        return self._heard_s + self.gang.cluster.silence_s
+
+    def _ask(self) -> None:
+        """See whether a replica without peers, who would notice, answers."""
+        for slot, member in enumerate(self._members):
+            if member.status != "seated":
+                continue
+            if self._question is None or self.gang.has_answered(self._question):
+                self._question = self.gang.ask(slot)
+                self._heard_s = self._clock()
+            else:
+                self._question = None
+                silence_s = self._clock() - self._heard_s
+                self._lose(slot, f"silent for {silence_s:.0f} s")
 
     def _begin(self, slot: int) -> Member:
         stream = self.gang.begin(slot, self.spec, self._data, self._name)
@@ -250,16 +250,15 @@ class Flight:
             return
         if (self._epoch and self._trouble is None) or self._seated():
             if self.gang.is_alone and self._trouble:
-                self._started_over = True
                 self._note_recovery(self._trouble)
             return
         ready = self._ready()
         if len(ready) < self._size or self._is_hopeless():
             return
-        if self._epoch and all(self._members[slot].rank is None for slot in ready):
-            self._started_over = True
+        if not self._epoch:
+            self._formed_s = self._clock()
         self._epoch += 1
-        for rank, slot in enumerate(self._places(ready)):
+        for rank, slot in enumerate(places(self._members, ready, self._size)):
             member = self._members[slot]
             member.status, member.rank = "seated", rank
             self.gang.offer(slot, self._seat(rank))
@@ -281,23 +280,6 @@ class Flight:
         lost = f"lost {self._losses} times, --cluster.max-recoveries {limit}"
         self.is_sound = False
         self._end(self._failed(f"{reason} ({lost})"))
-
-    def _places(self, ready: list[int]) -> list[int]:
-        """Choose a slot for every rank: survivors first, in their old places."""
-        ranks = {self._members[slot].rank: slot for slot in ready}
-        survivors = [ranks[rank] for rank in sorted(r for r in ranks if r is not None)]
-        fresh = [slot for slot in ready if self._members[slot].rank is None]
-        chosen = [*survivors, *fresh][: self._size]
-        places = {
-            rank: slot
-            for slot in chosen
-            if (rank := self._members[slot].rank) is not None and rank < self._size
-        }
-        rest = [slot for slot in chosen if slot not in places.values()]
-        return [
-            places[rank] if rank in places else rest.pop(0)
-            for rank in range(self._size)
-        ]
 
     def _seat(self, rank: int) -> Seat:
         return Seat(

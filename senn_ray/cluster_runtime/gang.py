@@ -96,6 +96,26 @@ class Gang:
         """
         self._replicas[slot].alarm.remote(name, epoch)
 
+    def ask(self, slot: int) -> Any:
+        """Ask a replica whether it is alive.
+
+        Args:
+            slot: Which process.
+
+        Returns:
+            The question, for ``has_answered``.
+        """
+        return self._replicas[slot].answer.remote()
+
+    def has_answered(self, question: Any) -> bool:
+        """Tell whether a question was answered by now.
+
+        Args:
+            question: What ``ask`` gave.
+        """
+        answered, _ = ray.wait([question], timeout=0)
+        return bool(answered)
+
     def replace(self, slot: int) -> None:
         """End a process, if it still is there, and start another one in its place.
 

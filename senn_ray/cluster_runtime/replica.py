@@ -112,6 +112,10 @@ class Replica:
         if self._membership is not None and self._membership.run == gang:
             self._membership.dismiss()
 
+    def answer(self) -> bool:
+        """Show that the process is alive."""
+        return True
+
     def alarm(self, gang: str, epoch: int) -> None:
         """Tell that another replica of a membership was lost."""
         if self._membership is not None:

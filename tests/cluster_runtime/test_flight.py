@@ -30,6 +30,7 @@ class PaperGang:
     replaced: list[int] = field(default_factory=list)
     alarms: list[int] = field(default_factory=list)
     store: None = None
+    answers: bool = True
 
     @property
     def slots(self) -> int:
@@ -50,6 +51,12 @@ class PaperGang:
 
     def alarm(self, slot: int, *_: Any) -> None:
         self.alarms.append(slot)
+
+    def ask(self, slot: int) -> int:
+        return slot
+
+    def has_answered(self, _: int) -> bool:
+        return self.answers
 
     def replace(self, slot: int) -> None:
         self.replaced.append(slot)
@@ -303,6 +310,23 @@ def test_whatever_happens_memberships_are_whole_and_count_up() -> None:
                 assert [rank for _, _, rank, _ in seats] == list(range(size))
                 assert len({slot for slot, _, _, _ in seats}) == size
     assert formed > 400
+
+
+def test_a_lone_worker_that_does_not_answer_counts_as_lost() -> None:
+    story = Story(workers_per_run=1, silence_s=20)
+    for _ in range(5):  # Quiet, but alive.
+        assert story.flight.due_s() == 20
+        story.after(20)
+    story.gang.answers = False
+    story.after(19)
+    assert story.gang.replaced == []
+    story.after(1)
+    assert story.gang.replaced == [0]
+    story.gang.answers = True
+    story.tell(0, make_record(SPEC))
+    record = story.flight.outcome()
+    assert record is not None
+    assert record.interruptions[0].startswith("silent for 20 s; went on with 1")
 
 
 def test_a_death_is_told_in_few_words() -> None:
