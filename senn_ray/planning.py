@@ -13,13 +13,13 @@ from senn_ray.records import Progress, RunRecord, RunSpec
 from senn_ray.search import prices, protocol
 from senn_ray.search.plan import (
     SENN,
+    Choice,
     Key,
     Plan,
     Verb,
     check_settings,
     fixed_spec,
     grow_spec,
-    plain,
 )
 
 if TYPE_CHECKING:
@@ -144,14 +144,20 @@ def _measure(job: Plan, executor: "Executor") -> prices.Prices:
 
 def _short(job: Plan, width: int, steps: int, evaluations: int) -> RunSpec:
     name = f"plan-{width}-{steps}-{evaluations}"
-    spec = fixed_spec(job, Key(arm="plan", study=0, trial=0), plain(width))
+    choice = Choice(hidden=_hidden(job, width))
+    spec = fixed_spec(job, Key(arm="plan", study=0, trial=0), choice)
     train = _cut(spec.train, steps, evaluations)
     return dataclasses.replace(spec, run_id=name, train=train, evaluate_test=False)
 
 
+def _hidden(job: Plan, width: int) -> tuple[int, ...]:
+    """Give all hidden layers one width; prices are by that width."""
+    return (width,) * max(len(job.config.model.hidden), 1)
+
+
 def _growing(job: Plan, width: int) -> RunSpec:
     spec = grow_spec(job, Key(arm=SENN, study=0, trial=0))
-    model = {"hidden": (width,)}
+    model = {"hidden": _hidden(job, width)}
     growth = {"check_every": 1, "check_spacing": 0.0, "max_additions": 2}
     return dataclasses.replace(
         spec,

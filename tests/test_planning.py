@@ -92,6 +92,13 @@ def test_other_jobs_are_planned_too(verb: Verb) -> None:
         assert found["arms"]["grid"]["runs"]["expected"] == 9
 
 
+def test_a_job_of_several_layers_is_measured_with_as_many() -> None:
+    wide = {**SECTIONS, "model": {"hidden": [2, 2], "max_hidden": 8}}
+    found = app.plan("grow", Config.model_validate(wide), executor=app.in_process)
+    params = [row["params"] for row in found["calibration"]]
+    assert params == [65 * w + w * (w + 1) + 10 * (w + 1) for w in (2, 4, 8)]
+
+
 def test_settings_that_a_job_would_refuse_are_refused_before_anything_is_trained() -> (
     None
 ):

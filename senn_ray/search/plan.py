@@ -81,7 +81,7 @@ class Plan:
     @property
     def lowest(self) -> int:
         """The least width that fixed runs try: where growing runs start."""
-        return self.config.model.hidden[0]
+        return min(self.config.model.hidden, default=1)
 
     @property
     def highest(self) -> int:

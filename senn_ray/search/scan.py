@@ -9,13 +9,16 @@
     by_size[{per_class, examples_per_class, n_train, runs, converged, hidden[],
              hidden_median, hidden_min, hidden_max, spread, val_loss, test_accuracy}]
     fit{slope, low, high, straight_p, spearman, cells, excluded,
-        log_log{slope, low, high, straight_p}}
+        log_log{slope, low, high, straight_p},
+        forms{chosen, weight, power_law{...}, saturating{...}} (see ``forms.py``) or null,
+        sensitivity[{without, slope, exponent}]}
     oracle[...]   (see ``senn_ray/search/oracle.py``)   caveats[]
 
 ``fit.slope`` is in hidden units per tenfold of examples; ``fit.log_log.slope`` is the
-exponent of a power law; ``straight_p`` is the p-value of
-a straight line (lack of fit). Only converged cells are fitted: a width that a cap or a budget
-has chosen says nothing of the data.
+exponent of a power law; ``straight_p`` is the p-value of a straight line (lack of fit).
+``sensitivity`` has both without the least and without the greatest size: a law would
+not care. Only converged cells are fitted: a width that a cap or a budget has chosen says
+nothing of the data.
 """
 
 import statistics
@@ -25,6 +28,7 @@ from typing import Any, Literal
 from senn_ray.config import ScanConfig
 from senn_ray.errors import ConfigError, DataError
 from senn_ray.records import FAULTY, RunRecord
+from senn_ray.search.forms import forms
 from senn_ray.search.job import Job
 from senn_ray.search.ledger import ledger
 from senn_ray.search.oracle import oracle_rows
@@ -36,6 +40,7 @@ Size = int | Literal["all"]
 Cells = Sequence[dict[str, Any]]
 LEAST_SIZES = 3
 BENT = 0.05
+LIKELY = 0.9
 FEW_SUBSETS = 3
 _LEFT_OUT = {
     "cap_hit": "hit the cap model.max_hidden; raise it",
@@ -143,13 +148,33 @@ def scan_fit(cells: Cells) -> dict[str, Any]:
             subset=cell["subset_seed"],
         )
         for cell in cells
-        if cell["converged"] and cell["examples_per_class"]
+        if cell["converged"] and cell["examples_per_class"] and cell["hidden_total"]
     ]
     counts = {"cells": len(points), "excluded": len(cells) - len(points)}
     unknown = dict.fromkeys(("slope", "low", "high", "straight_p"))
     if len({point.examples for point in points}) < LEAST_SIZES:
-        return {**unknown, "spearman": None, **counts, "log_log": unknown}
-    return {**trend(points), **counts, "log_log": log_log_trend(points)}
+        nothing = {"log_log": unknown, "forms": None, "sensitivity": []}
+        return {**unknown, "spearman": None, **counts, **nothing}
+    return {
+        **trend(points),
+        **counts,
+        "log_log": log_log_trend(points),
+        "forms": forms(points),
+        "sensitivity": _sensitivity(points),
+    }
+
+
+def _sensitivity(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Fit again without the least and without the greatest size, if enough are left."""
+    sizes = sorted({point.examples for point in points})
+    if len(sizes) <= LEAST_SIZES:
+        return []
+    rows = []
+    for size in (sizes[0], sizes[-1]):
+        kept = [point for point in points if point.examples != size]
+        slope, exponent = trend(kept)["slope"], log_log_trend(kept)["slope"]
+        rows.append({"without": size, "slope": slope, "exponent": exponent})
+    return rows
 
 
 def _classes(records: Iterable[RunRecord]) -> int | None:
@@ -236,9 +261,18 @@ def _caveats(job: Job, cells: Cells, fit: dict[str, Any]) -> list[str]:
     return said
 
 
+def _levels_off(found: dict[str, Any] | None) -> list[str]:
+    if found is None or found["chosen"] != "saturating" or found["weight"] < LIKELY:
+        return []
+    return [
+        f"a form that levels off at {found['saturating']['limit']:.3g} units fits better "
+        f"than a power law (AICc weight {found['weight']:.2f})"
+    ]
+
+
 def _bends(fit: dict[str, Any]) -> list[str]:
     lines = {"width against log examples": fit, "a power law": fit["log_log"]}
-    return [
+    return _levels_off(fit["forms"]) + [
         f"{name} is not a straight line here (lack of fit, p = {p:.1g}): its slope is "
         "a mean over the scan, not a law"
         for name, line in lines.items()
