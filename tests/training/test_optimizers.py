@@ -3,10 +3,15 @@
 import copy
 
 import pytest
+import torch
 
+from senn_ray.nets.network import Place
+from senn_ray.nets.surgery import widen
 from senn_ray.tasks import prepare
 from senn_ray.training.loop import train_step
+from senn_ray.training.natural import Natural
 from senn_ray.training.reducer import SingleReducer
+from senn_ray.training.replica import Replica
 from tests.training.problems import rings, spec, tensors_equal
 
 
@@ -30,3 +35,54 @@ def test_an_optimizer_goes_on_from_its_state_bit_for_bit(
         train_step(first, step, 0.01)
         train_step(second, step, 0.01)
     assert tensors_equal(first.net.tensors(), second.net.tensors())
+
+
+def started(optimizer: str, steps: int) -> Replica:
+    settings = spec(train__optimizer=optimizer, model__hidden=(4,))
+    replica = prepare(settings, rings(), reducer=SingleReducer(), device="cpu")
+    for step in range(steps):
+        train_step(replica, step, 0.01)
+    return replica
+
+
+def added(optimizer: str, steps: int) -> Replica:
+    replica = started(optimizer, steps)
+    fan_in = torch.linspace(-1, 1, 9)
+    replica.follow(widen(replica.net, Place(0, 0), fan_in), steps)
+    return replica
+
+
+def test_old_parameters_do_not_notice_an_addition() -> None:
+    """The next update of AdamW is bitwise the one without it; new entries start new."""
+    plain, larger = started("adamw", 7), added("adamw", 7)
+    gradients = [torch.ones_like(t) for t in plain.net.tensors()]
+    others = [torch.ones_like(t) for t in larger.net.tensors()]
+    plain.optimizer.step(plain.net, gradients, 0.01)
+    larger.optimizer.step(larger.net, others, 0.01)
+    W, V = plain.net.tensors()
+    W_new, V_new = larger.net.tensors()
+    assert torch.equal(W_new[:4], W)
+    assert torch.equal(V_new[:, :4], V[:, :4])
+    assert torch.equal(V_new[:, 5], V[:, 4])
+    state = larger.optimizer.state()
+    assert state["age"][1][:, 4].tolist() == [1.0] * 3
+    assert state["age"][1][:, 0].tolist() == [8.0] * 3
+    # The first step of Adam has the length of the learning rate, whatever the gradient.
+    torch.testing.assert_close(V_new[:, 4], torch.full((3,), -0.01))
+
+
+def test_running_factors_are_carried_over_an_addition() -> None:
+    """The old block is what it was; of the new neuron nothing is known yet."""
+    plain, larger = started("natural", 12), added("natural", 12)
+    assert isinstance(plain.optimizer, Natural)
+    assert isinstance(larger.optimizer, Natural)
+    A, G = plain.optimizer.A[1], plain.optimizer.G[0]
+    A_new, G_new = larger.optimizer.A[1], larger.optimizer.G[0]
+    old = torch.tensor([0, 1, 2, 3, 5])
+    assert torch.equal(A_new[old][:, old], A)
+    assert torch.equal(G_new[:4, :4], G)
+    assert A_new[4].abs().sum() == G_new[4].abs().sum() == 0
+    assert torch.equal(larger.optimizer.A[0], plain.optimizer.A[0])
+    # Measured again before the next step, on the larger network.
+    train_step(larger, 12, 0.01)
+    assert larger.optimizer.A[1][4, 4] > 0
