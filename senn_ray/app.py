@@ -41,6 +41,7 @@ __all__ = [
     "match",
     "plan",
     "report",
+    "report_several",
     "rerun",
     "resume",
     "scan",
@@ -212,6 +213,35 @@ def report(run: Place) -> Place:
     with places.opened(run, *jobs.DESCRIPTION, send=True) as folder:
         jobs.finish(folder)
     return places.below(places.locate(run), "report/index.html")
+
+
+def report_several(runs: Sequence[Place], *, out: Place | None = None) -> Place:
+    """Write one page about several jobs, from their journals.
+
+    Args:
+        runs: Run folders: paths or URIs.
+        out: The folder of the page, new or empty (default: a new one under ``runs``).
+
+    Returns:
+        The page, ``index.html``.
+    """
+    from senn_ray.report import several
+    from senn_ray.report.view import Shown
+    from senn_ray.search.summary import summarise
+
+    target = run_folder.choose(out, Config(), "report")
+    found = []
+    for run in runs:
+        with places.opened(run) as folder:
+            found.append(summarise(journal.read(folder)))
+    names = several.names_of([str(places.locate(run)) for run in runs])
+    shown = [
+        Shown(name=name, summary=summary)
+        for name, summary in zip(names, found, strict=True)
+    ]
+    with places.opened(target, send=True) as folder:
+        several.write(shown, folder)
+    return places.below(target, "index.html")
 
 
 def summary(run: Place) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from senn_ray.cli.common import (
     shown,
 )
 from senn_ray.config import Config
+from senn_ray.errors import ConfigError
 
 
 def resume(
@@ -141,15 +142,34 @@ def rerun(
     return 0 if found["same"] else SOME_RUNS_FAILED
 
 
-def report(run: str, /, *, common: Common = NO_FLAGS) -> int:
+def report(
+    run: str,
+    /,
+    *more: str,
+    out: str | None = None,
+    common: Common = NO_FLAGS,
+) -> int:
     """Rebuild the summary, tables and page of a run folder from its journal.
 
     Args:
         run: Run folder: a path or a URI.
+        more: Other run folders: then one page shows all of them side by side.
+        out: Folder of the page of several runs; must be empty or new.
         common: Flags of every verb.
+
+    Raises:
+        ConfigError: if a folder is given for the page of one run, which has its own.
     """
     from senn_ray import app
 
+    if more:
+        page = app.report_several([run, *more], out=out)
+        if common.json:
+            print(json.dumps({"report": str(page)}))
+        people(common).print(f"report {page}", soft_wrap=True)
+        return 0
+    if out is not None:
+        raise ConfigError("--out is for the page of several runs; give more than one")
     page = app.report(run)
     show_result(app.summary(run), page, common)
     return 0
@@ -171,5 +191,5 @@ def export(run: str, /, *, pick: str | None = None, common: Common = NO_FLAGS) -
         print(json.dumps({"model": str(model)}))
     else:
         people(common).print(f"model {model}", soft_wrap=True)
-        people(common).print(f"how to use it {model / 'MODEL_CARD.md'}", soft_wrap=True)
+        people(common).print(f"how to use it {model}/MODEL_CARD.md", soft_wrap=True)
     return 0

@@ -5,10 +5,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from senn_ray.records import RunRecord
-from senn_ray.report.drawing import ARMS, INK, Figure, canvas, log_scale, to_svg
+from senn_ray.report.drawing import (
+    ARMS,
+    INK,
+    Caption,
+    Data,
+    Figure,
+    Layout,
+    figure,
+    legend_below,
+    log_scale,
+)
 from senn_ray.report.words import number
 
 Summary = Mapping[str, Any]
@@ -29,7 +40,6 @@ def size_against_loss(records: Sequence[RunRecord], summary: Summary) -> Figure 
     shown = [r for r in records if r.val_loss is not None and r.val_loss > 0]
     if not shown:
         return None
-    name, title = "sizes", "Size against validation loss"
     found = ((summary.get("size") or {}).get("senn") or {}).get("estimate")
     target = ((summary.get("targets") or {}).get("quality") or {}).get("val_loss")
     limit = _widest(shown, summary)
@@ -40,21 +50,19 @@ def size_against_loss(records: Sequence[RunRecord], summary: Summary) -> Figure 
         description += f" The target loss is {number(target)}."
     if limit is not None:
         description += f" Quality at size wants at most {limit} units."
-    with canvas(name, height_in=3.8) as (drawn, [panel]):
-        _draw_runs(panel, shown)
-        _draw_lines(panel, target=target, found=found, limit=limit)
-        drawn.legend(loc="outside lower center", ncols=4)
-        svg = to_svg(drawn, name=name, title=title, description=description)
-    return Figure(
-        name=name,
-        title=title,
-        caption=description,
-        svg=svg,
+
+    def draw(drawn: Canvas, panels: list[Axes]) -> None:
+        _draw_runs(panels[0], shown)
+        _draw_lines(panels[0], target=target, found=found, limit=limit)
+        legend_below(drawn, panels)
+
+    data = Data(
         columns=("run_id", "arm", "hidden", "params", "val_loss"),
-        rows=tuple(
-            (r.run_id, r.arm, sum(r.hidden), r.params, r.val_loss) for r in shown
-        ),
+        rows=[(r.run_id, r.arm, sum(r.hidden), r.params, r.val_loss) for r in shown],
     )
+    title = "Size against validation loss"
+    caption = Caption(name="sizes", title=title, text=description)
+    return figure(caption, data, Layout(height_in=3.8), draw)
 
 
 def best_so_far(summary: Summary) -> Figure | None:
@@ -74,29 +82,25 @@ def best_so_far(summary: Summary) -> Figure | None:
     ]
     if not rows:
         return None
-    name, title = "best-so-far", "Best so far against cost"
     description = (
         "Expected best validation loss of each arm after so many runs, and after so "
         "many device seconds. Width plays no part here; see quality at size."
     )
     target = summary["targets"]["quality"]["val_loss"]
-    with canvas(name, height_in=3.4, columns=len(PANELS)) as (drawn, panels):
+
+    def draw(drawn: Canvas, panels: list[Axes]) -> None:
         for panel, (currency, word) in zip(panels, PANELS.items(), strict=True):
             _draw_curves(panel, curves, currency)
             _draw_lines(panel, target=target)
             panel.set_xlabel(word)
         panels[0].set_ylabel("best validation loss")
-        handles, labels = panels[0].get_legend_handles_labels()
-        drawn.legend(handles, labels, loc="outside lower center", ncols=4)
-        svg = to_svg(drawn, name=name, title=title, description=description)
-    return Figure(
-        name=name,
-        title=title,
-        caption=description,
-        svg=svg,
-        columns=("arm", "runs", "val_loss", *(f"cost_{c}" for c in PANELS)),
-        rows=tuple(rows),
-    )
+        legend_below(drawn, panels)
+
+    columns = ("arm", "runs", "val_loss", *(f"cost_{c}" for c in PANELS))
+    title = "Best so far against cost"
+    caption = Caption(name="best-so-far", title=title, text=description)
+    layout = Layout(height_in=3.4, columns=len(PANELS))
+    return figure(caption, Data(columns=columns, rows=rows), layout, draw)
 
 
 def _draw_runs(panel: Axes, records: Sequence[RunRecord]) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import html
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -93,6 +93,83 @@ class Figure:
     rows: tuple[tuple[Any, ...], ...]
     png: bytes | None = None
     """The same as a picture, for figures that are wanted outside the page."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caption:
+    """What a figure is called, and what it shows, for those who cannot see it too."""
+
+    name: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Data:
+    """What a figure shows, as a table."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """The panels of a figure."""
+
+    height_in: float
+    heights: tuple[float, ...] = (1,)
+    columns: int = 1
+
+
+def figure(
+    caption: Caption,
+    data: Data,
+    layout: Layout,
+    draw: Callable[[Canvas, list[Axes]], None],
+) -> Figure:
+    """Draw a figure of the page.
+
+    Args:
+        caption: What it is called, and what it shows.
+        data: The same as a table.
+        layout: Its panels.
+        draw: Draws into the canvas and its panels.
+    """
+    with canvas(
+        caption.name,
+        height_in=layout.height_in,
+        heights=layout.heights,
+        columns=layout.columns,
+    ) as (drawn, panels):
+        draw(drawn, panels)
+        svg = to_svg(
+            drawn, name=caption.name, title=caption.title, description=caption.text
+        )
+    return Figure(
+        name=caption.name,
+        title=caption.title,
+        caption=caption.text,
+        svg=svg,
+        columns=data.columns,
+        rows=tuple(data.rows),
+    )
+
+
+def legend_below(drawn: Canvas, panels: Sequence[Axes], *, ncols: int = 4) -> None:
+    """Put one legend for all panels below them, each label once.
+
+    Args:
+        drawn: The canvas.
+        panels: Its panels.
+        ncols: Labels side by side.
+    """
+    named: dict[str, Any] = {}
+    for panel in panels:
+        handles, labels = panel.get_legend_handles_labels()
+        named.update(zip(labels, handles, strict=True))
+    drawn.legend(
+        list(named.values()), list(named), loc="outside lower center", ncols=ncols
+    )
 
 
 @contextlib.contextmanager

@@ -6,18 +6,42 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 
 from senn_ray.records import RunRecord
-from senn_ray.report.drawing import ARMS, INK, MUTED, Figure, canvas, log_scale, to_svg
+from senn_ray.report.drawing import (
+    ARMS,
+    INK,
+    MUTED,
+    Caption,
+    Data,
+    Figure,
+    Layout,
+    figure,
+    log_scale,
+)
 
 SENN = ARMS["senn"][0]
 # kind: (what a reader calls it, marker, colour)
 MARKS = {
     "widen": ("accepted proposal", "^", SENN),
+    "insert_layer": ("inserted layer", "s", SENN),
     "rejected": ("rejected proposal", "x", MUTED),
     "prune": ("removal", "v", ARMS["tpe_pareto"][0]),
+    "remove_layer": ("removed layer", "D", ARMS["tpe_pareto"][0]),
 }
+GROWN = {"widen", "insert_layer"}
 LEAST_SHOWN = 1e-9
+TRACE_COLUMNS = (
+    "what",
+    "step",
+    "hidden",
+    "train_loss",
+    "val_loss",
+    "current_score",
+    "score_gain",
+    "removal_cost",
+)
 Row = tuple[Any, ...]
 
 
@@ -27,38 +51,32 @@ def growth_trace(record: RunRecord) -> Figure:
     Args:
         record: A self-expanding run with at least one evaluation.
     """
-    name = f"growth-{record.run_id}"
     width = sum(record.hidden)
-    title = f"Growth of {record.run_id}"
     counts = {kind: sum(e.kind == kind for e in record.expansions) for kind in MARKS}
     description = (
         f"Hidden units, validation loss and expansion score against optimiser steps. "
         f"From {sum(record.hidden_start)} to {width} units: {counts['widen']} accepted "
         f"and {counts['rejected']} rejected proposals, {counts['prune']} removals."
     )
-    with canvas(name, height_in=5.2, heights=(3, 2, 2)) as (drawn, panels):
+    if layers := counts["insert_layer"]:
+        description += (
+            f" {layers} layers were inserted, {counts['remove_layer']} removed."
+        )
+
+    def draw(drawn: Canvas, panels: list[Axes]) -> None:
+        del drawn
         _draw_width(panels[0], record)
         _draw_loss(panels[1], record)
         _draw_score(panels[2], record)
         panels[-1].set_xlabel("optimiser steps")
-        svg = to_svg(drawn, name=name, title=title, description=description)
-    return Figure(
-        name=name,
-        title=title,
-        caption=description,
-        svg=svg,
-        columns=(
-            "what",
-            "step",
-            "hidden",
-            "train_loss",
-            "val_loss",
-            "current_score",
-            "score_gain",
-            "removal_cost",
-        ),
-        rows=tuple(_trace_rows(record)),
+
+    caption = Caption(
+        name=f"growth-{record.run_id}",
+        title=f"Growth of {record.run_id}",
+        text=description,
     )
+    data = Data(columns=TRACE_COLUMNS, rows=_trace_rows(record))
+    return figure(caption, data, Layout(height_in=5.2, heights=(3, 2, 2)), draw)
 
 
 def promises(records: Sequence[RunRecord]) -> Figure | None:
@@ -73,7 +91,6 @@ def promises(records: Sequence[RunRecord]) -> Figure | None:
     rows = [row for record in records for row in _promises(record)]
     if not rows:
         return None
-    name, title = "promises", "Promised and realised drop of the loss"
     promised, realised = [row[3] for row in rows], [row[4] for row in rows]
     kept = sum(r >= p for p, r in zip(promised, realised, strict=True))
     description = (
@@ -82,33 +99,35 @@ def promises(records: Sequence[RunRecord]) -> Figure | None:
         f"the decision examples until the next check, which includes the training in "
         f"between; {kept} are on or above the line of equality."
     )
-    with canvas(name, height_in=3.6) as (drawn, [panel]):
-        panel.scatter(promised, realised, s=16, color=SENN, alpha=0.7, linewidths=0)
-        # Many points: where only one axis is logarithmic, equality is a curve.
-        places = np.geomspace(max(min(promised), LEAST_SHOWN), max(promised), 100)
-        panel.plot(
-            places, places, color=INK, linewidth=0.8, label="realised = promised"
-        )
-        log_scale(panel, "x", promised)
-        log_scale(panel, "y", realised)
-        panel.set_xlabel("promised drop (nats)")
-        panel.set_ylabel("realised drop (nats)")
-        panel.legend(loc="upper left")
-        svg = to_svg(drawn, name=name, title=title, description=description)
-    return Figure(
-        name=name,
-        title=title,
-        caption=description,
-        svg=svg,
-        columns=("run_id", "step", "additions", "promised_drop", "realised_drop"),
-        rows=tuple(rows),
+    title = "Promised and realised drop of the loss"
+    caption = Caption(name="promises", title=title, text=description)
+    columns = ("run_id", "step", "additions", "promised_drop", "realised_drop")
+    return figure(
+        caption,
+        Data(columns=columns, rows=rows),
+        Layout(height_in=3.6),
+        lambda _, panels: _draw_promises(panels[0], promised, realised),
     )
+
+
+def _draw_promises(
+    panel: Axes, promised: Sequence[float], realised: Sequence[float]
+) -> None:
+    panel.scatter(promised, realised, s=16, color=SENN, alpha=0.7, linewidths=0)
+    # Many points: where only one axis is logarithmic, equality is a curve.
+    places = np.geomspace(max(min(promised), LEAST_SHOWN), max(promised), 100)
+    panel.plot(places, places, color=INK, linewidth=0.8, label="realised = promised")
+    log_scale(panel, "x", promised)
+    log_scale(panel, "y", realised)
+    panel.set_xlabel("promised drop (nats)")
+    panel.set_ylabel("realised drop (nats)")
+    panel.legend(loc="upper left")
 
 
 def _promises(record: RunRecord) -> list[Row]:
     """Sum what the proposals of one check have promised: they share its outcome."""
     rows: list[Row] = []
-    accepted = [e for e in record.expansions if e.kind == "widen"]
+    accepted = [e for e in record.expansions if e.kind in GROWN]
     for step, group in groupby(accepted, key=lambda e: e.step):
         added = list(group)
         gains = [e.score_gain for e in added if e.score_gain is not None]

@@ -24,6 +24,8 @@ FOLDER = "report"
 _UNFINISHED = {
     "running": "This job is not over.",
     "interrupted": "This job was interrupted.",
+    "stopped": "This job was stopped before its end.",
+    "budget": "This job ended when its budget was used up.",
     "failed": "This job failed.",
 }
 
@@ -50,7 +52,8 @@ def write(folder: Path) -> Path:
     (target / "figures").mkdir(parents=True, exist_ok=True)
     for figure in [*growth, *overall]:
         write_figure(target / "figures", figure)
-    page = _fill_in(
+    page = fill_in(
+        "page.html",
         folder=folder.absolute().name,
         notice=_UNFINISHED.get(summary["state"]),
         summary=summary,
@@ -67,7 +70,7 @@ def write(folder: Path) -> Path:
             manifest=_load(folder, "manifest.json"),
         ),
     )
-    _replace(target / "index.html", page.encode())
+    replace(target / "index.html", page.encode())
     return target / "index.html"
 
 
@@ -105,13 +108,19 @@ def write_figure(folder: Path, figure: "Figure") -> None:
     """
     from senn_ray.report.drawing import standalone
 
-    _replace(folder / f"{figure.name}.csv", _as_csv(figure).encode())
+    replace(folder / f"{figure.name}.csv", _as_csv(figure).encode())
     if figure.png:
-        _replace(folder / f"{figure.name}.png", figure.png)
-        _replace(folder / f"{figure.name}.svg", standalone(figure.svg).encode())
+        replace(folder / f"{figure.name}.png", figure.png)
+        replace(folder / f"{figure.name}.svg", standalone(figure.svg).encode())
 
 
-def _fill_in(**content: Any) -> str:
+def fill_in(template: str, **content: Any) -> str:
+    """Fill in a template of this package.
+
+    Args:
+        template: The name of its file.
+        content: What its words stand for; all text is escaped.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -121,7 +130,7 @@ def _fill_in(**content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(**content)
+    return environment.get_template(template).render(**content)
 
 
 def _where(events: Sequence[Event]) -> str:
@@ -147,8 +156,13 @@ def _as_csv(figure: "Figure") -> str:
     return text.getvalue()
 
 
-def _replace(path: Path, contents: bytes) -> None:
-    """Write a file in one step: readers see the old one or the new one."""
+def replace(path: Path, contents: bytes) -> None:
+    """Write a file in one step: readers see the old one or the new one.
+
+    Args:
+        path: The file.
+        contents: Its bytes.
+    """
     fresh = path.with_name(path.name + ".new")
     fresh.write_bytes(contents)
     fresh.replace(path)

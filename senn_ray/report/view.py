@@ -38,6 +38,14 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """A job, where several are shown."""
+
+    name: str
+    summary: Mapping[str, Any]
+
+
 def headline(summary: Summary) -> list[str]:
     """Say what came out, in a few sentences.
 
