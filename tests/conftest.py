@@ -3,9 +3,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from senn_ray.cluster_runtime.session import Session
+
+
+# How long an example takes says more of what else the machine does than of the law.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -81,6 +81,7 @@ def caveats(job: Job, known: Known) -> list[str]:
         *_bounds(known["arms"]),
         *_side_by_side(known["arms"]["quality_at_size"]),
         *_control(known["size"], job.config.compare.epsilon),
+        *_pairs(known["paired"]),
         *_over_provision(known["size"]),
         *_known_target(job, known["size"]["senn"]),
         *_failures(job),
@@ -185,6 +186,28 @@ def _control(size: Known, epsilon: float) -> list[str]:
         f"(self-expanding runs {senn['val_loss']:.4g}): growing found the size, but "
         "did not train better"
     ]
+
+
+def _pairs(paired: Known) -> list[str]:
+    """Tell what growing does that the found size, or another score, does not."""
+    who = {
+        "no_growth_at_final": "plain networks of the self-found sizes, with equal seeds,",
+        "gradmax": "runs that grow by the size of the gradient, with equal seeds,",
+    }
+    return [
+        f"{who[arm]} have a validation loss of {row['excess']:+.3g} "
+        f"[{row['low']:+.3g}, {row['high']:+.3g}] against self-expanding runs, at "
+        f"{row['params_ratio']:.2g} times the parameters ({row['pairs']} pairs"
+        f"{_how(row)})"
+        for arm, row in paired.items()
+        if row["low"] is not None
+    ]
+
+
+def _how(row: Known) -> str:
+    if row["low"] > 0:
+        return ": self-expansion is better"
+    return ": self-expansion is worse" if row["high"] < 0 else ": no clear difference"
 
 
 def _over_provision(size: Known) -> list[str]:

@@ -64,6 +64,14 @@ def test_pairs_differ_by_what_growing_does_and_by_nothing_else() -> None:
     assert worse["params_ratio"] == pytest.approx(1)
 
 
+def test_what_pairs_tell_is_said() -> None:
+    said = "\n".join(summarise(compared(shift=0.05).events)["caveats"])
+    assert "plain networks of the self-found sizes, with equal seeds, have" in said
+    assert "+0.05 [+0.05, +0.05] against" in said
+    assert "(5 pairs: self-expansion is better)" in said
+    assert "(5 pairs: no clear difference)" in said
+
+
 def test_controls_are_no_opponents() -> None:
     summary = summarise(compared().events)
     for part in ("arms", "exchange_rate", "restarts_saved"):
