@@ -140,6 +140,7 @@ LEDGER = {
     "failed": (WHOLE, "runs"),
     "retries": (WHOLE, "attempts"),
     "wasted_device_s": (REAL, "seconds x replicas"),
+    "interruptions": (WHOLE, "replicas lost"),
 }
 SCAN = {
     "per_class": (TEXT, "training examples per class, or all"),

@@ -245,9 +245,9 @@ def _retries(total: Known) -> list[str]:
     if not total["retries"] and not total["wasted_device_s"]:
         return []
     return [
-        f"{total['retries']:.0f} runs were attempted again after failures of the "
-        f"infrastructure: {total['wasted_device_s']:.3g} device seconds are wasted, "
-        "not restarts"
+        f"{total['retries']} runs were attempted again after failures of the "
+        f"infrastructure, and {total['interruptions']} replicas were lost: "
+        f"{total['wasted_device_s']:.3g} device seconds are wasted, not restarts"
     ]
 
 

@@ -1,10 +1,11 @@
 """The cost ledger of a job: what every arm has used, in every currency, and wasted.
 
 ``ledger{arm or "total": {runs steps sample_visits flops device_s growth_s wall_s
-complete pruned diverged failed retries wasted_device_s}}``
+complete pruned diverged failed retries interruptions wasted_device_s}}``
 
 ``runs`` counts every run that ended once, however it ended: a pruned, diverged or
-failed run is a restart like any other. A retry forced by the infrastructure is none;
+failed run is a restart like any other. A retry forced by the infrastructure is none, nor
+is an interruption that a run has survived;
 what earlier attempts used, and what a run spent in vain on replicas that it lost, is in
 ``wasted_device_s`` and in no other column. ``wall_s`` adds up runs, as if one followed
 the other.
@@ -21,7 +22,8 @@ CURRENCIES = ("runs", "steps", "sample_visits", "flops", "device_s")
 """What a cost is counted in."""
 STATES = ("complete", "pruned", "diverged", "failed")
 TOTAL = "total"
-COLUMNS = (*CURRENCIES, "growth_s", "wall_s", *STATES, "retries", "wasted_device_s")
+LOSSES = ("retries", "interruptions", "wasted_device_s")
+COLUMNS = (*CURRENCIES, "growth_s", "wall_s", *STATES, *LOSSES)
 
 
 def ledger(job: Job) -> dict[str, dict[str, float]]:
@@ -77,5 +79,6 @@ def _row(job: Job, arm: str) -> dict[str, float]:
         "wall_s": math.fsum(record.wall_s for record in records),
         **{s: sum(record.state == s for record in records) for s in STATES},
         "retries": sum(n for key, n in tried.retries.items() if key.arm == arm),
+        "interruptions": sum(len(record.interruptions) for record in records),
         "wasted_device_s": math.fsum(in_vain),
     }

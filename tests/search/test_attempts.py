@@ -140,12 +140,13 @@ def test_the_ledger_counts_what_runs_wasted_themselves_and_what_drivers_lost() -
     def wasteful(spec: RunSpec) -> RunRecord:
         record = failing(spec)
         cost = dataclasses.replace(record.cost, wasted_device_s=1.0)
-        return dataclasses.replace(record, cost=cost)
+        return dataclasses.replace(record, cost=cost, interruptions=("lost",))
 
     first = go_on([], wasteful)
     lost = sum(r.state == "failed" for r in gather(first).records)
     rows = ledger(gather(go_on(first, wasteful, lost_s=2.0)))
     runs = rows["total"]["runs"]
+    assert rows["total"]["interruptions"] == runs
     # Every run wasted 1; those that were repeated used 7 more, wasted 1, and lost 2.
     assert rows["total"]["wasted_device_s"] == pytest.approx(runs + lost * (7 + 1 + 2))
     arms = [row["wasted_device_s"] for arm, row in rows.items() if arm != "total"]
