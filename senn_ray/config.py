@@ -58,6 +58,12 @@ class DataConfig(Section):
         description="validation examples per class (default: per data set)",
     )
     subset_seed: int = Field(default=0, ge=0, description="seed of splits and subsets")
+    memory_gb: float = Field(
+        default=8.0,
+        ge=0,
+        description="Parquet features larger than this go to a file in data.root and "
+        "are read from there as needed",
+    )
 
     @model_validator(mode="after")
     def _check_per_class(self) -> "DataConfig":

@@ -17,7 +17,7 @@ from senn_ray.errors import ConfigError, DataError
 from senn_ray.training import factory, parquet, vision
 from senn_ray.training.data import RawData
 from senn_ray.training.sources import assemble
-from senn_ray.training.splits import arranged, standardisation
+from senn_ray.training.splits import CHUNK, arranged, standardisation
 
 DIGITS_TEST_EXAMPLES = 500
 DIGITS_VAL_PER_CLASS = 20
@@ -54,7 +54,8 @@ def check(config: DataConfig) -> str:
 def _read(config: DataConfig) -> RawData:
     name, _, rest = config.dataset.partition(":")
     if name == "parquet" and rest:
-        return parquet.read(rest)
+        cache = vision.root_folder(config) / "parquet"
+        return parquet.read(rest, memory_bytes=config.memory_gb * 1e9, cache=cache)
     if name == "factory" and rest:
         return factory.read(rest)
     if config.dataset in vision.NAMES:
@@ -100,7 +101,9 @@ def _check_features(raw: RawData) -> None:
     for part, x in (("training", raw.train_x), ("test", raw.test_x)):
         if x.dtype == np.uint8:
             continue
-        bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
+        chunks = range(0, len(x), CHUNK)
+        finite = [np.isfinite(x[i : i + CHUNK]).all(axis=1) for i in chunks]
+        bad = np.flatnonzero(~np.concatenate(finite))
         if len(bad):
             raise DataError(
                 f"{raw.name}: {len(bad)} {part} examples have NaN or infinite "

@@ -118,7 +118,8 @@ def identity(spec: RunSpec) -> str:
         spec: The run.
     """
     values = to_json(spec)
-    data = {key: v for key, v in values["data"].items() if key != "root"}
+    where = {"root", "memory_gb"}
+    data = {key: v for key, v in values["data"].items() if key not in where}
     chosen = [values[key] for key in ("kind", "seed", "model", "train", "growth")]
     text = json.dumps([data, *chosen], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

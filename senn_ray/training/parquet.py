@@ -8,8 +8,13 @@ A folder holds ``train*.parquet`` and ``test*.parquet``. Each file has a column
 - ``features``: a fixed-size list of numbers.
 """
 
+import hashlib
 import io
+import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +26,33 @@ from PIL import Image
 
 from senn_ray.errors import DataError
 from senn_ray.training.data import RawData
-from senn_ray.training.sources import Part, assemble
+from senn_ray.training.mapped import write_rows
+from senn_ray.training.sources import Part, assemble, plain_features
 
 RGB_DIMS = 3
 
 
-def read(uri: str) -> RawData:
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """Where a data set is, and where it may be unpacked."""
+
+    name: str
+    system: pafs.FileSystem
+    files: list[pafs.FileInfo]
+    memory_bytes: float
+    cache: Path
+
+
+def read(uri: str, *, memory_bytes: float = math.inf, cache: Path = Path()) -> RawData:
     """Read the training and test files of a folder.
+
+    Features that do not fit go to a file, row group by row group; they are never in
+    memory as a whole.
 
     Args:
         uri: Local path, or a URI such as ``s3://bucket/prefix``.
+        memory_bytes: The most that the features of a part may take in memory.
+        cache: Folder of the files of those that take more.
 
     Raises:
         DataError: if files are missing or damaged, or their columns do not fit.
@@ -39,17 +61,22 @@ def read(uri: str) -> RawData:
     try:
         system, path = _locate(uri)
         listing = system.get_file_info(pafs.FileSelector(path))
-        files = [info.path for info in listing if info.is_file]
-        train, test = (_part(name, system, files, which) for which in ("train", "test"))
+        source = _Source(
+            name=name,
+            system=system,
+            files=[info for info in listing if info.is_file],
+            memory_bytes=memory_bytes,
+            cache=cache,
+        )
+        (train, shape), (test, other) = (_part(source, w) for w in ("train", "test"))
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{name} cannot be read: {reason}") from error
-    if train[0].shape[1:] != test[0].shape[1:]:
+    if shape != other:
         raise DataError(
-            f"{name}: training examples have shape {list(train[0].shape[1:])}, test "
-            f"examples {list(test[0].shape[1:])}; both parts need the same shape"
+            f"{name}: training examples have shape {list(shape)}, test "
+            f"examples {list(other)}; both parts need the same shape"
         )
-    shape = train[0].shape[1:]
     return assemble(name, train=train, test=test, feature_shape=shape)
 
 
@@ -59,44 +86,94 @@ def _locate(uri: str) -> tuple[pafs.FileSystem, str]:
     return pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
 
 
-def _part(name: str, system: pafs.FileSystem, files: list[str], which: str) -> Part:
+def _part(source: _Source, which: str) -> tuple[Part, tuple[int, ...]]:
+    """Read one part; return it with the shape of its examples."""
     pattern = re.compile(rf"{which}[^/]*\.parquet$")
-    chosen = sorted(f for f in files if pattern.match(f.rsplit("/", 1)[-1]))
+    chosen = sorted(
+        (f for f in source.files if pattern.match(f.base_name)), key=lambda f: f.path
+    )
     if not chosen:
-        raise DataError(f"{name}: no file {which}*.parquet in that folder")
-    parts = [_file(system, path) for path in chosen]
-    shapes = {x.shape[1:] for x, _ in parts}
-    if len(shapes) > 1:
-        raise DataError(
-            f"{name}: {which} files differ in the shape of an example: "
-            f"{sorted(list(shape) for shape in shapes)}"
-        )
-    xs, ys = zip(*parts, strict=True)
-    return np.concatenate(xs), np.concatenate(ys)
+        raise DataError(f"{source.name}: no file {which}*.parquet in that folder")
+    first, _ = next(_groups(source.system, chosen[0].path))
+    shape = first.shape[1:]
+
+    def groups() -> Iterator[Part]:
+        for file in chosen:
+            for x, y in _groups(source.system, file.path):
+                if x.shape[1:] != shape:
+                    raise DataError(
+                        f"{source.name}: {which} files differ in the shape of an "
+                        f"example: {sorted([list(shape), list(x.shape[1:])])}"
+                    )
+                yield x, y
+
+    rows = sum(_rows(source.system, file.path) for file in chosen)
+    if rows * first[0].nbytes <= source.memory_bytes:
+        xs, ys = zip(*groups(), strict=True)
+        return (np.concatenate(xs), np.concatenate(ys)), shape
+    labels = [_label_column(source.system, file.path) for file in chosen]
+    x = write_rows(
+        source.cache / f"{_key(source, chosen)}.rows",
+        lambda: (plain_features(x) for x, _ in groups()),
+    )
+    return (x, np.concatenate(labels)), shape
 
 
-def _file(system: pafs.FileSystem, path: str) -> Part:
+def _key(source: _Source, files: list[pafs.FileInfo]) -> str:
+    """Name the contents of some files: written again, they have another name."""
+    facts = [(file.path, file.size, file.mtime_ns) for file in files]
+    return hashlib.sha256(f"{source.name} {facts}".encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _opened(system: pafs.FileSystem, path: str) -> Iterator[pq.ParquetFile]:
     try:
         with system.open_input_file(path) as source:
-            table = pq.ParquetFile(source).read()
+            yield pq.ParquetFile(source)
     except (pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path} is damaged or not Parquet: {reason}") from error
-    names = table.column_names
+
+
+def _rows(system: pafs.FileSystem, path: str) -> int:
+    with _opened(system, path) as file:
+        return file.metadata.num_rows
+
+
+def _label_column(system: pafs.FileSystem, path: str) -> np.ndarray:
+    with _opened(system, path) as file:
+        return _labels(path, file.read(["label"])["label"])
+
+
+def _groups(system: pafs.FileSystem, path: str) -> Iterator[Part]:
+    """Read a file one row group after the other."""
+    with _opened(system, path) as file:
+        _check_columns(path, file.schema_arrow.names, file.metadata.num_rows)
+        for number in range(file.num_row_groups):
+            place = f"{path}, row group {number}" if number else path
+            table = file.read_row_group(number)
+            if table.num_rows:
+                yield _decode_group(place, table)
+
+
+def _check_columns(path: str, names: list[str], rows: int) -> None:
     if "label" not in names or not {"image", "features"} & set(names):
         raise DataError(
             f"{path} needs a column label and a column image or features; it has "
             f"{', '.join(names) or 'none'}"
         )
-    if table.num_rows == 0:
+    if rows == 0:
         raise DataError(f"{path} holds no examples")
-    for column in names:
-        if column in {"label", "image", "features"} and table[column].null_count:
+
+
+def _decode_group(path: str, table: pa.Table) -> Part:
+    for column in {"label", "image", "features"} & set(table.column_names):
+        if table[column].null_count:
             raise DataError(
                 f"{path}: column {column} has {table[column].null_count} nulls"
             )
     labels = _labels(path, table["label"])
-    if "image" in names:
+    if "image" in table.column_names:
         return _images(path, table), labels
     return _features(path, table["features"]), labels
 

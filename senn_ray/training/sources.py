@@ -80,6 +80,11 @@ def _features(name: str, which: str, part: Part) -> np.ndarray:
         )
     if x.dtype.kind not in "uifb":
         raise DataError(f"{name}: {which} features are {x.dtype}; numbers are needed")
+    return plain_features(x)
+
+
+def plain_features(x: np.ndarray) -> np.ndarray:
+    """Return features [n, ...] as rows [n, d] of uint8 or float32."""
     flat = x.reshape(len(x), -1)
     return flat if flat.dtype == np.uint8 else flat.astype(np.float32, copy=False)
 

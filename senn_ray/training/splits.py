@@ -19,6 +19,7 @@ from senn_ray.config import DataConfig
 from senn_ray.errors import DataError
 from senn_ray.seeds import derive
 from senn_ray.training.data import Examples, RawData
+from senn_ray.training.mapped import permuted
 
 SHUFFLE_SEED = 0
 CHUNK = 8192
@@ -84,8 +85,11 @@ def arranged(raw: RawData, config: DataConfig) -> RawData:
     shuffled = dataclasses.replace(raw, train_y=raw.train_y[order])
     parts = split(shuffled, config.model_copy(update={"per_class": "all"}))
     order = order[np.concatenate([parts.train, parts.val])]
+    name = f"{config.val_per_class or raw.default_val_per_class}"
     result = dataclasses.replace(
-        raw, train_x=raw.train_x[order], train_y=raw.train_y[order]
+        raw,
+        train_x=permuted(raw.train_x, order, name),
+        train_y=raw.train_y[order],
     )
     split(result, config)  # A wrong per_class is said before any work is planned.
     return result
