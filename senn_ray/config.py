@@ -77,9 +77,27 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """Where the network starts and how large it may become."""
 
-    kind: Literal["mlp"] = Field(default="mlp", description="family of networks")
+    kind: Literal["mlp", "conv"] = Field(
+        default="mlp",
+        description="family of networks: multi-layer perceptrons, or residual "
+        "convolutional networks for images",
+    )
     hidden: tuple[int, ...] = Field(
-        default=(2,), description="starting widths, input first"
+        default=(2,),
+        description="starting widths, input first (conv: hidden channels of each "
+        "stage's block, or one number for all)",
+    )
+    channels: tuple[int, ...] = Field(
+        default=(16, 32, 64),
+        min_length=1,
+        description="conv: channels of the stream in each stage; between stages the "
+        "image is halved",
+    )
+    patch: int = Field(
+        default=1,
+        ge=1,
+        description="conv: side of the squares of pixels that are one position of the "
+        "first stage; 2 takes a quarter of the time",
     )
     max_hidden: int = Field(
         default=1024, ge=1, description="cap on the width of a layer"
@@ -87,7 +105,8 @@ class ModelConfig(Section):
     max_depth: int | None = Field(
         default=None,
         ge=1,
-        description="cap on the hidden layers (default: as many as at the start)",
+        description="cap on the hidden layers (conv: on the blocks of each stage; "
+        "default: as many as at the start)",
     )
     activation: Activation = Field(
         default="silu",
@@ -110,13 +129,29 @@ class ModelConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _check_depth(self) -> "ModelConfig":
-        if self.depth_cap < len(self.hidden):
+    def _check_stages(self) -> "ModelConfig":
+        if min(self.channels) < 1:
             raise ValueError(
-                f"model.hidden {list(self.hidden)} has more layers than "
+                f"model.channels needs numbers of at least 1, got {list(self.channels)}"
+            )
+        stages, widths = len(self.channels), len(self.hidden)
+        if self.kind == "conv" and widths != 1 and widths % stages:
+            raise ValueError(
+                f"model.hidden {list(self.hidden)} does not fit the {stages} stages of "
+                f"model.channels {list(self.channels)}; give one width for all stages, "
+                "or one for each"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_depth(self) -> "ModelConfig":
+        if self.depth_cap < self.start_depth:
+            raise ValueError(
+                f"model.hidden {list(self.hidden)} has more layers (of a stage) than "
                 f"model.max_depth {self.max_depth}; raise model.max_depth"
             )
-        if self.may_deepen and self.activation not in REACHES_IDENTITY:
+        needs_identity = self.kind == "mlp" and self.may_deepen
+        if needs_identity and self.activation not in REACHES_IDENTITY:
             raise ValueError(
                 f"model.max_depth {self.depth_cap} above the {len(self.hidden)} hidden "
                 f"layers of model.hidden lets layers be inserted, but model.activation "
@@ -132,13 +167,20 @@ class ModelConfig(Section):
 
     @property
     def depth_cap(self) -> int:
-        """The most hidden layers."""
-        return len(self.hidden) if self.max_depth is None else self.max_depth
+        """The most hidden layers (of each stage)."""
+        return self.start_depth if self.max_depth is None else self.max_depth
+
+    @property
+    def start_depth(self) -> int:
+        """The hidden layers (of each stage) at the start."""
+        if self.kind == "mlp" or len(self.hidden) == 1:
+            return len(self.hidden)
+        return len(self.hidden) // len(self.channels)
 
     @property
     def may_deepen(self) -> bool:
         """Whether layers may be inserted at all."""
-        return self.depth_cap > len(self.hidden)
+        return self.depth_cap > self.start_depth
 
 
 class TrainConfig(Section):
@@ -217,17 +259,18 @@ class GrowthConfig(Section):
         "from random signs (auto: with thousands of examples)",
     )
     candidates: int = Field(
-        default=32, ge=1, description="candidates per site and check"
+        default=32, ge=4, description="candidates per site and check"
     )
     ascent_steps: int = Field(default=10, ge=0, description="steps of score ascent")
     rank: int = Field(
         default=32, ge=1, description="input directions that candidates look at"
     )
-    decision_examples: int = Field(
-        default=24576,
+    decision_examples: int | None = Field(
+        default=None,
         ge=4,
         description="most training examples for one decision: a third to search on, "
-        "the rest held out (of fewer examples: half)",
+        "the rest held out, of fewer examples half (default: 24576; 4096 for model.kind "
+        "conv, which looks at many positions of each)",
     )
     check_every: int = Field(
         default=50, ge=1, description="steps between the first growth checks"
@@ -434,6 +477,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check_optimizer(self) -> "Config":
+        if self.train.optimizer == "natural" and self.model.kind == "conv":
+            raise ValueError(
+                "train.optimizer natural knows dense layers only, and model.kind is "
+                "conv; use train.optimizer adamw"
+            )
         if self.train.optimizer == "natural" and (
             self.model.activation in REACHES_IDENTITY
         ):

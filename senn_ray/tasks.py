@@ -10,11 +10,11 @@ import torch
 
 from senn_ray.errors import DivergedError
 from senn_ray.nets.make import build
-from senn_ray.nets.mlp import DenseArchitecture
 from senn_ray.nets.network import checksum
 from senn_ray.records import RunRecord, RunSpec
 from senn_ray.seeds import derive
 from senn_ray.training import agreement, checkpoint
+from senn_ray.training.architectures import plan
 from senn_ray.training.data import Examples, RawData
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.keeping import Keeper, Keeping
@@ -115,12 +115,7 @@ def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Re
     """
     parts = examples(raw, split(raw, spec.data))
     train, val = (_on(part, device, spec.train.precision) for part in parts)
-    architecture = DenseArchitecture(
-        num_inputs=train.x.shape[1],
-        hidden=spec.model.hidden,
-        num_outputs=raw.num_outputs,
-        activation=spec.model.activation,
-    )
+    architecture = plan(spec.model, raw.feature_shape, raw.num_outputs)
     generator = torch.Generator().manual_seed(derive(spec.seed, "init"))
     net = build(architecture, generator).to(device, train.shift.dtype)
     optimizer = (

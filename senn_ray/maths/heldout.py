@@ -8,6 +8,8 @@ the other half. With h(n) = (g_r(n)ᵀd) c_r(n), c_r = c - aᵀ·projection:
     heldout_gain = E[h]² / (dᵀG d · E[c_r²])   where E[h] > 0, else 0
     heldout_z    = E[h] / (std(h) / √N)
 
+Where a layer acts at many positions, the curvature of the step is measured (``steps``).
+
 Noise has E[h] = 0: it passes z >= 2 in 2.3 % of checks, however many candidates were
 searched, because the search never saw these examples.
 """
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from senn_ray.maths.score import Gain, Reduce, Site, score_gain
+from senn_ray.maths.score import Gain, Reduce, Site, measured_curvature, score_gain
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,12 @@ def heldout_gain(
     length = (site.chol_G.T @ d).square().sum()
 
     def curvature(power: Tensor) -> Tensor:
-        return length * (
-            1 if site.terms.metric == "gradient" else power + site.terms.damping
-        )
+        if site.terms.metric == "gradient":
+            return length
+        kronecker = length * (power + site.terms.damping)
+        if site.roots is None:
+            return kronecker
+        return measured_curvature(site, (site.roots @ d) * c_r, kronecker, reduce)
 
     effect = (site.residual @ d) * c_r
     return judge(site, effect, c_r[:, None], curvature, ceiling=exact, reduce=reduce)

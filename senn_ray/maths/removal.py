@@ -31,6 +31,20 @@ def removal_cost(W: Tensor, A: Tensor, G: Tensor, *, n: Tensor | None = None) ->
     return 0.5 * (change * (G @ change)).sum(0) / slack
 
 
+def residual_inputs(inputs: Tensor, A: Tensor) -> Tensor:
+    """Return of every input what the best linear function of the others leaves.
+
+    Args:
+        inputs: [n, n_in].
+        A: Their damped second moment [n_in, n_in].
+
+    Returns:
+        [n, n_in].
+    """
+    inverse = torch.linalg.inv(A)
+    return inputs @ (inverse / inverse.diagonal())
+
+
 def compensation(W: Tensor, A: Tensor, index: int) -> Tensor:
     """Let the remaining inputs take over what the removed one did.
 

@@ -23,13 +23,18 @@ what the present inputs do already.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from senn_ray.maths.kronecker import damped_cholesky, expansion_score
+from senn_ray.maths.kronecker import (
+    damped_cholesky,
+    expansion_score,
+    natural_gradient,
+)
+from senn_ray.maths.steps import square_of_sums, step_curvature
 
 Reduce = Callable[[list[Tensor]], list[Tensor]]
 """Sums tensors over the gang; the identity in a gang of one."""
@@ -74,6 +79,8 @@ class Site:
     terms: Terms
     current_score: float
     """η of the present parameters."""
+    roots: Tensor | None = None
+    """j [n, n_out] with E[j jᵀ] = JᵀHJ, damped: where positions are not independent."""
 
 
 def measure_site(
@@ -83,6 +90,7 @@ def measure_site(
     *,
     terms: Terms,
     reduce: Reduce,
+    roots: Tensor | None = None,
 ) -> Site:
     """Measure a site: moments, residual gradient and current score.
 
@@ -92,6 +100,7 @@ def measure_site(
         chol_G: Cholesky factor of the damped G [n_out, n_out] of the whole gang.
         terms: On what terms.
         reduce: Sums over the gang.
+        roots: j [n, n_out], if steps are to be measured without Kronecker factors.
 
     Returns:
         The site's statistics.
@@ -109,7 +118,7 @@ def measure_site(
     else:
         chol_A = damped_cholesky(A, terms.damping)
         residual = gradients - activations @ torch.cholesky_solve(dW.T, chol_A)
-    return Site(
+    site = Site(
         activations=activations,
         gradients=gradients,
         residual=residual,
@@ -119,7 +128,38 @@ def measure_site(
         chol_G=chol_G,
         terms=terms,
         current_score=expansion_score(dW, chol_A, chol_G).item(),
+        roots=roots,
     )
+    if roots is None:
+        return site
+    return replace(site, current_score=_measured_score(site, roots, reduce))
+
+
+def _measured_score(site: Site, roots: Tensor, reduce: Reduce) -> float:
+    """Score the natural step of the present parameters by its own curvature.
+
+    The slope along the step is η, and so is its curvature by the Kronecker factors.
+    """
+    score = torch.as_tensor(site.current_score).to(site.dW)
+    step = natural_gradient(site.dW, site.chol_A, site.chol_G)
+    q = (roots * (site.activations @ step.T)).sum(1)
+    curvature = measured_curvature(site, q, score, reduce)
+    return (score.square() / curvature.clamp_min(torch.finfo(score.dtype).tiny)).item()
+
+
+def measured_curvature(site: Site, q: Tensor, least: Tensor, reduce: Reduce) -> Tensor:
+    """Measure the curvature of the loss along steps, at least its Kronecker estimate.
+
+    Args:
+        site: Statistics of the site, with roots.
+        q: The roots times what the steps do to the layer's outputs [n, ...].
+        least: The curvatures by the Kronecker factors [...].
+        reduce: Sums over the gang.
+    """
+    terms = site.terms
+    (sums,) = reduce([square_of_sums(q, group=terms.group, positions=terms.positions)])
+    examples = site.weight * terms.positions / terms.group
+    return step_curvature(sums, examples, least)
 
 
 @dataclass(frozen=True)
@@ -193,6 +233,29 @@ def _gradient_gain(P: Tensor, cross: Tensor) -> Gain:
     )
 
 
+def measured_gain(
+    site: Site, candidates: Tensor, gain: Gain, *, reduce: Reduce
+) -> Tensor:
+    """Score candidates by the curvature of their own steps, where positions are many.
+
+    Args:
+        site: Statistics of the site.
+        candidates: Candidate activations c [n, K].
+        gain: What ``score_gain`` gave for them.
+        reduce: Sums over the gang.
+
+    Returns:
+        [K], at most the exact gain; just that for a dense layer.
+    """
+    if site.roots is None:
+        return gain.exact
+    residual_candidates = candidates - site.activations @ gain.projection
+    q = (site.roots @ gain.direction) * residual_candidates
+    # Slope and Kronecker curvature along the step are both the exact gain.
+    curvature = measured_curvature(site, q, gain.exact, reduce)
+    return gain.exact.square() / curvature.clamp_min(torch.finfo(q.dtype).tiny)
+
+
 def gain_cotangent(site: Site, candidates: Tensor, gain: Gain) -> Tensor:
     """Differentiate each candidate's exact gain with respect to its activations.
 
@@ -228,5 +291,10 @@ def extend_site(site: Site, candidate: Tensor, *, reduce: Reduce) -> Site:
         [site.activations[:, :-1], candidate[:, None], site.activations[:, -1:]], 1
     )
     return measure_site(
-        activations, site.gradients, site.chol_G, terms=site.terms, reduce=reduce
+        activations,
+        site.gradients,
+        site.chol_G,
+        terms=site.terms,
+        reduce=reduce,
+        roots=site.roots,
     )

@@ -37,6 +37,8 @@ class Layer:
     """Where the layer acts, in one example."""
     group: int = 1
     """Rows of one example: those of the positions that were looked at."""
+    roots: tuple[Tensor, Tensor] | None = None
+    """j [rows, n_out] with E[j jᵀ] = JᵀHJ, and of JᵀJ; where positions are many."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def merge(parts: list[Capture]) -> Capture:
             gradients=torch.cat([layer.gradients for layer in same]),
             curvature=torch.stack([layer.curvature for layer in same]).sum(0),
             ridge=torch.stack([layer.ridge for layer in same]).sum(0),
+            roots=_merge_roots([layer.roots for layer in same]),
         )
         for same in zip(*(part.layers for part in parts), strict=True)
     ]
@@ -130,6 +133,31 @@ def merge(parts: list[Capture]) -> Capture:
         for f in fields(Capture)[:2]
     )
     return Capture(loss, power, layers)
+
+
+def _merge_roots(
+    parts: list[tuple[Tensor, Tensor] | None],
+) -> tuple[Tensor, Tensor] | None:
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    return torch.cat([a for a, _ in known]), torch.cat([b for _, b in known])
+
+
+def random_cotangents(result: Tensor, task: Task, probes: Tensor) -> list[Tensor]:
+    """Draw one random root of H, and one of the identity, for every example.
+
+    Args:
+        result: Outputs [n, n_out].
+        task: Which loss.
+        probes: Random signs [n, 2, n_out].
+
+    Returns:
+        Bξ with BBᵀ = H, and ξ', each [n, n_out].
+    """
+    signs = probes.to(result)
+    root = curvature_root(result.detach(), task)
+    return [(root @ signs[:, 0, :, None])[:, :, 0], signs[:, 1]]
 
 
 def pull_back_curvature(
@@ -155,13 +183,12 @@ def pull_back_curvature(
     """
     if not hidden:
         return [], []
-    root = curvature_root(result.detach(), task)
-    eye = torch.eye(root.shape[1]).to(root).expand_as(root)
     if probes is None:
+        root = curvature_root(result.detach(), task)
+        eye = torch.eye(root.shape[1]).to(root).expand_as(root)
         cotangents = [list(root.unbind(2)), list(eye.unbind(2))]
     else:
-        signs = probes.to(root)
-        cotangents = [[(root @ signs[:, 0, :, None])[:, :, 0]], [signs[:, 1]]]
+        cotangents = [[c] for c in random_cotangents(result, task, probes)]
     if not with_ridge:
         cotangents[1] = []
     sums: list[list[Tensor]] = []

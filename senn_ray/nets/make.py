@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from senn_ray.nets import mlp
-from senn_ray.nets.mlp import DenseArchitecture, dense
+from senn_ray.nets import conv, mlp
+from senn_ray.nets.conv import ConvArchitecture, ConvNet
+from senn_ray.nets.mlp import DenseArchitecture
 from senn_ray.nets.network import Network
 
-AnyArchitecture = DenseArchitecture
+AnyArchitecture = DenseArchitecture | ConvArchitecture
 
 
 def build(architecture: AnyArchitecture, generator: torch.Generator) -> Network:
@@ -20,6 +21,8 @@ def build(architecture: AnyArchitecture, generator: torch.Generator) -> Network:
         architecture: What to build.
         generator: Source of the weights; its device is the network's.
     """
+    if isinstance(architecture, ConvArchitecture):
+        return conv.build(architecture, generator)
     return mlp.build(architecture, generator)
 
 
@@ -30,6 +33,8 @@ def rebuild(architecture: AnyArchitecture, tensors: list[Tensor]) -> Network:
         architecture: What the network is.
         tensors: Its parameters.
     """
+    if isinstance(architecture, ConvArchitecture):
+        return ConvNet(architecture, tensors)
     return mlp.rebuild(architecture, tensors)
 
 
@@ -39,7 +44,8 @@ def describe(net: Network) -> dict[str, Any]:
     Args:
         net: Of any kind.
     """
-    return dataclasses.asdict(dense(net).architecture())
+    architecture: Any = net.architecture()
+    return dataclasses.asdict(architecture)
 
 
 def from_values(values: dict[str, Any]) -> AnyArchitecture:
@@ -48,4 +54,6 @@ def from_values(values: dict[str, Any]) -> AnyArchitecture:
     Args:
         values: The fields; ``kind`` says which class.
     """
+    if values["kind"] == "conv":
+        return ConvArchitecture(**values)
     return DenseArchitecture(**values)

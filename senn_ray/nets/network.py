@@ -61,6 +61,10 @@ class Network(nn.Module):
     batch_size = 4096
     """Examples at a time where no gradients are kept; larger pieces cost more, because
     their memory goes back to the system every time."""
+    decision_examples: int = 24576
+    """Most examples for one decision, unless the settings say otherwise."""
+    exact_below: int = 4096
+    """Fewer examples than these get exact curvature, unless the settings say so."""
 
     def __init__(
         self, tensors: list[Tensor], layout: tuple[int, ...], activation: Activation
@@ -85,6 +89,11 @@ class Network(nn.Module):
     def tensors(self) -> list[Tensor]:
         """List all parameters, in the order that ``rebuild`` takes them."""
         return list(self.parts)
+
+    @property
+    def position_counts(self) -> list[int]:
+        """The number of positions of every stage; none for dense layers."""
+        return []
 
     def architecture(self) -> Architecture:
         """Describe the network as it is now."""

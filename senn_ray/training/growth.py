@@ -79,7 +79,9 @@ class Grower:
         """
         growth = self.replica.spec.growth
         loss, pools = self._searcher.search(step)
-        score = sum(pool.heldout.current_score for pool in pools)
+        # Pools whose neurons feed the same layer share its site.
+        places = {id(pool.heldout): pool.heldout for pool in pools}
+        score = sum(place.current_score for place in places.values())
         bound = sum(self._bound(pool) for pool in pools)
         events: list[Expansion] = []
         while len(events) < growth.max_additions:

@@ -9,14 +9,16 @@ from torch import Tensor
 from senn_ray.maths.proposals import Whitening
 from senn_ray.nets.capture import Layer, merge
 from senn_ray.nets.network import Network
-from senn_ray.nets.observe import View, observe
+from senn_ray.nets.observe import observe
+from senn_ray.nets.views import Look, View
 from senn_ray.training.ledger import FORWARD, moment_flops
 from senn_ray.training.replica import Replica
 
 INPUT_DAMPING = 1e-3
 """Damping of A at every position; activations are of order 1."""
-EXACT_BELOW = 4096
-"""Fewer examples than these get exact curvature, if the choice is ours."""
+MOST_POSITIONS = 16
+"""Of each example, where a convolution is looked at. More examples tell more than more
+positions, whose neighbours see almost the same."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Draw:
     """Examples of the whole gang."""
     search_count: int
     """Those of them that are searched on."""
+    positions: list[Tensor]
+    """Where each stage of a convolutional network is looked at, in all examples."""
 
     def batches(
         self, replica: Replica
@@ -57,7 +61,8 @@ def draw(replica: Replica, stream: str, step: int, *, share: float = 1.0) -> Dra
     """
     generator = replica.generator(stream, step)
     order = torch.randperm(len(replica.train), generator=generator)
-    most = round(share * replica.spec.growth.decision_examples)
+    default = replica.net.decision_examples
+    most = round(share * (replica.spec.growth.decision_examples or default))
     chosen = order[:most]
     # With plenty of examples, more of them judge than search: the search is dearer,
     # and a proposal need not be the very best one.
@@ -66,13 +71,17 @@ def draw(replica: Replica, stream: str, step: int, *, share: float = 1.0) -> Dra
     probes = None
     curvature = replica.spec.growth.curvature
     if curvature == "auto":
-        curvature = "exact" if len(chosen) < EXACT_BELOW else "sampled"
+        curvature = "exact" if len(chosen) < replica.net.exact_below else "sampled"
     if curvature == "sampled":
         shape = (len(chosen), 2, replica.num_outputs)
         signs = 2 * torch.randint(2, shape, generator=generator) - 1
         shares = [replica.shard(part) for part in signs.tensor_split(cut)]
         probes = torch.cat(shares).to(replica.train.shift)
-    return Draw(search, heldout, probes, len(chosen), cut[0])
+    positions = [
+        torch.randperm(count, generator=generator)[:MOST_POSITIONS]
+        for count in replica.net.position_counts
+    ]
+    return Draw(search, heldout, probes, len(chosen), cut[0], positions)
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ def measure(
     *,
     whitenings: list[Whitening] | None = None,
     with_inputs: bool = False,
+    depth_cap: int = 0,
 ) -> Measured:
     """Observe a network on the examples of a decision.
 
@@ -108,14 +118,25 @@ def measure(
         drawn: The examples.
         whitenings: Coordinates for the features of every view.
         with_inputs: Capture a dense network's first layer too.
+        depth_cap: Stages of a convolutional network with fewer blocks than these get a
+            view of another one.
 
     Returns:
         What was measured.
     """
+    look = Look(drawn.positions, depth_cap)
     captures, views = [], []
     coordinates: list[list[Tensor]] = [[] for _ in whitenings or []]
     for x, y, probes in drawn.batches(replica):
-        seen = observe(net, x, y, replica.task, probes=probes, with_inputs=with_inputs)
+        seen = observe(
+            net,
+            x,
+            y,
+            replica.task,
+            probes=probes,
+            with_inputs=with_inputs,
+            look=look,
+        )
         captures.append(seen.captured)
         views = seen.views
         for i, whitening in enumerate(whitenings or []):

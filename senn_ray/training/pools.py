@@ -13,10 +13,19 @@ from senn_ray.maths.proposals import (
     ascend,
     initial_candidates,
 )
-from senn_ray.maths.score import Gain, Reduce, Site, extend_site, score_gain
-from senn_ray.nets.network import Place
-from senn_ray.nets.observe import View
-from senn_ray.nets.surgery import widen
+from senn_ray.maths.score import (
+    Gain,
+    Reduce,
+    Site,
+    extend_site,
+    measured_gain,
+    score_gain,
+)
+from senn_ray.nets.blocks import insert_block
+from senn_ray.nets.conv import conv
+from senn_ray.nets.network import Network, Place
+from senn_ray.nets.surgery import Surgery, widen
+from senn_ray.nets.views import View
 from senn_ray.records import GrowthKind
 from senn_ray.training.ledger import decision_flops
 from senn_ray.training.replica import Replica
@@ -61,7 +70,7 @@ class NeuronPool:
         self,
         replica: Replica,
         view: View,
-        sites: tuple[Site, Site],
+        sites: list[Site],
         whitening: Whitening,
         coordinates: Tensor,
         candidates: Tensor,
@@ -71,7 +80,8 @@ class NeuronPool:
         Args:
             replica: The network that may grow.
             view: Where.
-            sites: The site on the search half and on the held-out half.
+            sites: The site on the search half and on the held-out half; shared by the
+                pools whose neurons feed the same linear layer, and kept up to date.
             whitening: How the coordinates were made.
             coordinates: x̃ [rows, r] of all examples, the search half first.
             candidates: [K, r + 1].
@@ -79,7 +89,7 @@ class NeuronPool:
         self.replica = replica
         self.place = view.place
         self.kind: GrowthKind = "insert_layer" if view.is_new else "widen"
-        self.search, self.heldout = sites
+        self.sites = sites
         self.fan_in = whitening.fan_in(candidates)
         values = activations(candidates, coordinates, replica.net.family.fresh)
         split = len(self.search.gradients)
@@ -87,20 +97,38 @@ class NeuronPool:
         self._taken = torch.zeros(len(candidates), dtype=torch.bool)
 
     @property
+    def search(self) -> Site:
+        """The site on the examples that candidates are optimised on."""
+        return self.sites[0]
+
+    @property
+    def heldout(self) -> Site:
+        """The site on the other examples."""
+        return self.sites[1]
+
+    @property
     def _reduce(self) -> Reduce:
         return self.replica.reduce
 
     def best(self) -> "NeuronProposal":
         """Propose the candidate with the largest score gain."""
-        gain = score_gain(self.search, self._search_values, reduce=self._reduce)
-        free = gain.exact.masked_fill(self._taken.to(gain.exact.device), -torch.inf)
-        return NeuronProposal(self, int(free.argmax()), gain)
+        gain, promised = self._gains()
+        free = promised.masked_fill(self._taken.to(promised.device), -torch.inf)
+        k = int(free.argmax())
+        return NeuronProposal(self, k, gain, self.kind, promised[k].item())
+
+    def _gains(self) -> tuple[Gain, Tensor]:
+        """Score the candidates; the tensor [K] is what counts between places."""
+        values = self._search_values
+        gain = score_gain(self.search, values, reduce=self._reduce)
+        return gain, measured_gain(self.search, values, gain, reduce=self._reduce)
 
     def pick(self, number: int) -> "NeuronProposal":
         """Propose a candidate by its number, for the random control."""
-        gain = score_gain(self.search, self._search_values, reduce=self._reduce)
+        gain, promised = self._gains()
         free = (~self._taken).nonzero()[:, 0]
-        return NeuronProposal(self, int(free[number % len(free)]), gain)
+        k = int(free[number % len(free)])
+        return NeuronProposal(self, k, gain, self.kind, promised[k].item())
 
     def judge(self, k: int, gain: Gain) -> Heldout:
         """Measure a candidate on held-out examples.
@@ -115,22 +143,29 @@ class NeuronPool:
     def install(self, k: int, step: int) -> None:
         """Add a neuron, and measure the site again with it.
 
+        One that makes a new layer turns this pool into the pool of that layer.
+
         Args:
             k: Which candidate.
             step: When.
         """
-        fan_in = self._padded(self.fan_in[k])
-        change = widen(self.replica.net, self.place, fan_in)
+        fan_in = self.fan_in[k]
+        change = self._add(self.replica.net, fan_in)
         if self.replica.best is not None:
-            widen(self.replica.best, self.place, fan_in)
+            self._add(self.replica.best, fan_in)
         self.replica.follow(change, step)
+        self.kind = "widen"
         self._taken[k] = True
-        self.search = extend_site(
-            self.search, self._search_values[:, k], reduce=self._reduce
-        )
-        self.heldout = extend_site(
-            self.heldout, self._heldout_values[:, k], reduce=self._reduce
-        )
+        values = self._search_values[:, k], self._heldout_values[:, k]
+        self.sites[:] = [
+            extend_site(site, c, reduce=self._reduce)
+            for site, c in zip(self.sites, values, strict=True)
+        ]
+
+    def _add(self, net: Network, fan_in: Tensor) -> Surgery:
+        if self.kind == "insert_layer":
+            return insert_block(conv(net), self.place.stage, fan_in)
+        return widen(net, self.place, self._padded(fan_in))
 
     def _padded(self, fan_in: Tensor) -> Tensor:
         """Make room for neurons that this check has added to the layer before."""
@@ -146,21 +181,14 @@ class NeuronProposal:
     pool: NeuronPool
     index: int
     gain: Gain
-
-    @property
-    def kind(self) -> GrowthKind:
-        """What would be done."""
-        return self.pool.kind
+    kind: GrowthKind
+    score_gain: float
+    """On the examples that it was optimised on."""
 
     @property
     def place(self) -> Place:
         """Where."""
         return self.pool.place
-
-    @property
-    def score_gain(self) -> float:
-        """On the examples that it was optimised on."""
-        return self.gain.exact[self.index].item()
 
     @property
     def current_score(self) -> float:
@@ -179,7 +207,7 @@ class NeuronProposal:
 def neuron_pool(
     replica: Replica,
     view: View,
-    sites: tuple[Site, Site],
+    sites: list[Site],
     *,
     whitening: Whitening,
     coordinates: Tensor,
@@ -190,7 +218,8 @@ def neuron_pool(
     Args:
         replica: The network that may grow.
         view: Where.
-        sites: The site on the search half and on the held-out half.
+        sites: The site on the search half and on the held-out half; the pool keeps and
+            changes the list.
         whitening: How the coordinates were made.
         coordinates: x̃ [rows, r] of all examples, the search half first.
         generator: Source of chance, the same on all replicas.
@@ -219,7 +248,7 @@ def neuron_pool(
     )
     replica.ledger.count(
         decision_flops(
-            examples=sum(round(site.weight) * site.terms.group for site in sites),
+            examples=sum(round(site.weight * site.terms.positions) for site in sites),
             inputs=len(whitening.mean),
             rank=coordinates.shape[1],
             site=(search.dW.shape[1], search.dW.shape[0]),

@@ -3,22 +3,17 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from senn_ray.maths.removal import layer_removal, removal_cost
-from senn_ray.nets.capture import Layer
+from senn_ray.nets.blocks import remove_block
+from senn_ray.nets.conv import ConvNet
 from senn_ray.nets.layers import remove_layer
 from senn_ray.nets.mlp import MLP, dense
 from senn_ray.nets.network import Network, Place
 from senn_ray.nets.surgery import Surgery, prune, site
 from senn_ray.records import Expansion
-from senn_ray.training.measure import Draw, Measured, curvature, draw, measure, moment
+from senn_ray.training.measure import Draw, Measured, draw, measure, moment
+from senn_ray.training.removal_costs import linearised, neuron_costs
 from senn_ray.training.replica import Replica
-
-OUTPUT_DAMPING = 1e-3
-"""Of the curvature at the outputs, so that the cost of a neuron that all agree on is
-not lost in rounding."""
-
 
 SHARE = 0.5
 """Of the examples of a decision: costs are of what is there, nothing is searched."""
@@ -102,39 +97,19 @@ def _candidates(
         young = torch.tensor([born >= born_before for born in births])
         layer = measured.layers[view.layer]
         if len(births) > 1:  # The last neuron of a layer goes with it, or not at all.
-            cost = _neuron_costs(replica, view.place, layer)
+            cost = neuron_costs(replica, view.place, layer)
             cost = cost.masked_fill(young.to(cost.device), torch.inf)
             index = int(cost.argmin())
             removals.append(Removal(view.place, index, cost[index].item()))
-        removable = _may_remove_layers(replica.net) and _saves(replica.net, view.place)
-        if removable and not young.any():
-            layer_cost, _ = _linearised(replica, replica.net, view.place, measured)
+        if not young.any() and _may_go(replica.net, view.place):
+            layer_cost, _ = linearised(replica, replica.net, view, measured)
             removals.append(Removal(view.place, None, layer_cost))
     return removals
 
 
-def _neuron_costs(replica: Replica, place: Place, layer: Layer) -> Tensor:
-    columns = replica.net.tensors()[replica.net.locate(place).columns].detach()
-    G = curvature(replica, layer, OUTPUT_DAMPING)
-    return removal_cost(columns, moment(replica, layer), G)[:-1]
-
-
-def _linearised(
-    replica: Replica, net: Network, place: Place, measured: Measured
-) -> tuple[float, Tensor]:
-    """Return the cost of removing a dense layer, and its best linear replacement."""
-    below, above = measured.layers[place.layer], measured.layers[place.layer + 1]
-    s = above.inputs[:, :-1]
-    rows = s.new_tensor([float(len(s))])
-    cross, power, rows = replica.reduce([s.T @ below.inputs, s.T @ s, rows])
-    V = net.tensors()[net.locate(place).columns].detach()
-    return layer_removal(
-        V[:, :-1],
-        moment(replica, below),
-        curvature(replica, above, OUTPUT_DAMPING),
-        cross=cross / rows,
-        power=power / rows,
-    )
+def _may_go(net: Network, place: Place) -> bool:
+    """Tell whether a whole layer could be removed: a block can, whatever σ is."""
+    return isinstance(net, ConvNet) or (_may_remove_layers(net) and _saves(net, place))
 
 
 def _saves(net: Network, place: Place) -> bool:
@@ -148,10 +123,12 @@ def _remove(
     replica: Replica, net: Network, removal: Removal, measured: Measured
 ) -> Surgery:
     """Carry out a removal, with the network's own compensation."""
-    if removal.index is None:
-        _, C = _linearised(replica, net, removal.place, measured)
-        return remove_layer(dense(net), removal.place.layer, C)
     (view,) = (v for v in measured.views if v.place == removal.place and not v.is_new)
+    if removal.index is None:
+        _, C = linearised(replica, net, view, measured)
+        if isinstance(net, ConvNet):
+            return remove_block(net, removal.place, C[:, 0])
+        return remove_layer(dense(net), removal.place.layer, C)
     A = moment(replica, measured.layers[view.layer])
     return prune(net, removal.place, removal.index, A)
 

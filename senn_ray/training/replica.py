@@ -71,7 +71,7 @@ class Replica:
 
     @property
     def may_insert(self) -> bool:
-        """Whether a stage of the network has fewer layers than the cap."""
+        """Whether a stage of the network has fewer hidden layers than the cap."""
         return min(self.net.layout) < self.spec.model.depth_cap
 
     def follow(self, change: Surgery, step: int) -> None:

@@ -8,6 +8,7 @@ from senn_ray.maths.proposals import Whitening, whiten
 from senn_ray.maths.score import Site, Terms, measure_site
 from senn_ray.nets.capture import Layer
 from senn_ray.nets.observe import features
+from senn_ray.nets.views import Look
 from senn_ray.training.layer_pools import LayerPool
 from senn_ray.training.ledger import FORWARD, moment_flops
 from senn_ray.training.measure import (
@@ -21,8 +22,8 @@ from senn_ray.training.pools import NeuronPool, neuron_pool
 from senn_ray.training.replica import Replica
 
 WHITENING_SHRINKAGE = 0.1
-WHITENING_EXAMPLES = 4096
-"""Of the search half, for the coordinates of what changes while training."""
+WHITENING_ROWS = 4096
+"""Examples (or examples times positions) of the search half, for the coordinates of what changes while training."""
 
 
 class Searcher:
@@ -49,6 +50,7 @@ class Searcher:
             drawn,
             whitenings=whitenings,
             with_inputs=replica.may_insert_dense,
+            depth_cap=replica.spec.model.depth_cap,
         )
         sites = [
             self._sites(layer, measured.error, len(drawn.search))
@@ -70,11 +72,12 @@ class Searcher:
         ]
         if replica.may_insert_dense:
             pools += [
-                LayerPool(replica, i, both, generator) for i, both in enumerate(sites)
+                LayerPool(replica, i, (both[0], both[1]), generator)
+                for i, both in enumerate(sites)
             ]
         return measured.loss, pools
 
-    def _sites(self, layer: Layer, error: float, examples: int) -> tuple[Site, Site]:
+    def _sites(self, layer: Layer, error: float, examples: int) -> list[Site]:
         """Measure a site on both halves, with one damped G."""
         growth = self.replica.spec.growth
         split = examples * layer.group
@@ -92,17 +95,20 @@ class Searcher:
             # confident mistakes vanishes, but their gradient does not.
             G = curvature(self.replica, layer, growth.damping * error)
             chol_G = damped_cholesky(G, 0.0)
-        search, heldout = (
+        roots = None
+        if layer.roots is not None and terms.metric == "natural":
+            roots = layer.roots[0] + (growth.damping * error) ** 0.5 * layer.roots[1]
+        return [
             measure_site(
                 layer.inputs[half],
                 layer.gradients[half],
                 chol_G,
                 terms=terms,
                 reduce=self.replica.reduce,
+                roots=None if roots is None else roots[half],
             )
             for half in (slice(None, split), slice(split, None))
-        )
-        return search, heldout
+        ]
 
     def _whitenings(self, drawn: Draw) -> list[Whitening]:
         """Find coordinates for what the neurons of every place look at.
@@ -122,11 +128,15 @@ class Searcher:
     def _whiten_features(self, drawn: Draw) -> list[Whitening]:
         """Whiten what the neurons of every place look at now, on some examples."""
         replica = self.replica
-        own = range(replica.reducer.rank, WHITENING_EXAMPLES, replica.reducer.size)
+        group = max(map(len, drawn.positions), default=1)
+        most = WHITENING_ROWS // group
+        own = range(replica.reducer.rank, most, replica.reducer.size)
         x, _ = replica.train.batch(drawn.search[: len(own)])
-        count = min(WHITENING_EXAMPLES, drawn.search_count)
+        count = min(most, drawn.search_count)
         replica.ledger.visit(count, replica.multiply_adds, FORWARD)
-        return [self._whiten(seen, count) for seen in features(replica.net, x)]
+        look = Look(drawn.positions, replica.spec.model.depth_cap)
+        seen = features(replica.net, x, look=look)
+        return [self._whiten(rows, count * group) for rows in seen]
 
     def _whiten(self, x: Tensor, count: int) -> Whitening:
         replica = self.replica

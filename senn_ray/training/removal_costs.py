@@ -1,0 +1,111 @@
+"""What it would cost to remove neurons, and whole layers, of a measured network."""
+
+import torch
+from torch import Tensor
+
+from senn_ray.maths.removal import layer_removal, removal_cost, residual_inputs
+from senn_ray.maths.steps import square_of_sums, step_curvature
+from senn_ray.nets.capture import Layer
+from senn_ray.nets.conv import ConvNet
+from senn_ray.nets.network import Network, Place
+from senn_ray.nets.views import View
+from senn_ray.training.measure import Measured, curvature, moment
+from senn_ray.training.replica import Replica
+
+OUTPUT_DAMPING = 1e-3
+"""Of the curvature at the outputs, so that the cost of a neuron that all agree on is
+not lost in rounding."""
+
+
+def neuron_costs(replica: Replica, place: Place, layer: Layer) -> Tensor:
+    """Predict by how much the loss rises when each neuron of a layer goes, at best.
+
+    Args:
+        replica: The network and its gang.
+        place: The hidden layer.
+        layer: The linear layer that it feeds.
+
+    Returns:
+        The costs [n], in nats.
+    """
+    columns = replica.net.tensors()[replica.net.locate(place).columns].detach()
+    G, A = curvature(replica, layer, OUTPUT_DAMPING), moment(replica, layer)
+    costs = removal_cost(columns, A, G)
+    lost = residual_inputs(layer.inputs, A) if layer.roots else None
+    return _measured(replica, layer, columns, lost, costs)[:-1]
+
+
+def linearised(
+    replica: Replica, net: Network, view: View, measured: Measured
+) -> tuple[float, Tensor]:
+    """Predict the cost of removing a layer, and find its best linear replacement.
+
+    In a convolutional network the stream goes around a block, so the best linear
+    function of the constant replaces it: the mean of its channels.
+
+    Args:
+        replica: Whose gang.
+        net: The network.
+        view: Of the hidden layer.
+        measured: The network, measured.
+
+    Returns:
+        The cost in nats, and the map [n, n_in] from inputs (or the constant) to
+        activations.
+    """
+    place = view.place
+    V = net.tensors()[net.locate(place).columns].detach()[:, :-1]
+    if isinstance(net, ConvNet):
+        return _without_block(replica, V, measured.layers[view.layer])
+    below, above = measured.layers[place.layer], measured.layers[place.layer + 1]
+    s = above.inputs[:, :-1]
+    rows = s.new_tensor([float(len(s))])
+    cross, power, rows = replica.reduce([s.T @ below.inputs, s.T @ s, rows])
+    return layer_removal(
+        V,
+        moment(replica, below),
+        curvature(replica, above, OUTPUT_DAMPING),
+        cross=cross / rows,
+        power=power / rows,
+    )
+
+
+def _without_block(replica: Replica, V: Tensor, layer: Layer) -> tuple[float, Tensor]:
+    A = moment(replica, layer)
+    cost, mean = layer_removal(
+        V,
+        A[-1:, -1:],
+        curvature(replica, layer, OUTPUT_DAMPING),
+        cross=A[:-1, -1:],
+        power=A[:-1, :-1],
+    )
+    lost = (layer.inputs[:, :-1] - mean[:, 0]) @ V.T
+    # The change of the outputs as a whole is one input that goes.
+    whole = _measured(replica, layer, None, lost, V.new_tensor(cost))
+    return whole.item(), mean
+
+
+def _measured(
+    replica: Replica,
+    layer: Layer,
+    V: Tensor | None,
+    lost: Tensor | None,
+    least: Tensor,
+) -> Tensor:
+    """Measure costs by the curvature of the steps, where positions are many.
+
+    Args:
+        replica: Whose gang.
+        layer: The linear layer.
+        V: Its weights [n_out, m], where ``lost`` is of its inputs.
+        lost: What goes of every input [rows, m], or of the outputs [rows, n_out].
+        least: The costs by the Kronecker factors [m], or of the outputs as a whole [].
+    """
+    if layer.roots is None or lost is None:
+        return least
+    roots = layer.roots[0] + OUTPUT_DAMPING**0.5 * layer.roots[1]
+    q = (roots * lost).sum(1) if V is None else (roots @ V) * lost
+    sums = square_of_sums(q, group=layer.group, positions=layer.positions)
+    count = torch.full((1,), len(q) / layer.group).to(q)
+    sums, count = replica.reduce([sums, count])
+    return 0.5 * step_curvature(sums, count.item(), 2 * least)
