@@ -84,6 +84,7 @@ def caveats(job: Job, known: Known) -> list[str]:
         *_pairs(known["paired"]),
         *_over_provision(known["size"]),
         *_known_target(job, known["size"]["senn"]),
+        *_ranges(known["range_sensitivity"].get("quality_at_size")),
         *_failures(job),
         *_retries(known["ledger"]["total"]),
         *_devices(job),
@@ -233,6 +234,21 @@ def _known_target(job: Job, senn: Known | None) -> list[str]:
     return [
         "no arm is told the target loss; whoever knew it could double the width up to "
         f"it and bisect down, in about {runs} runs"
+    ]
+
+
+def _ranges(rows: Any) -> list[str]:
+    """Say what random search would need at size, had it been given another range."""
+    known = [
+        f"{row['runs']['estimate']:.3g} with widths up to {row['highest']}"
+        for row in rows or ()
+        if row["runs"]["estimate"] is not None
+    ]
+    if len(known) <= 1:
+        return []
+    return [
+        "what random search costs depends on the range it is given: runs to a hit of "
+        f"quality at size would be {', '.join(known)}"
     ]
 
 

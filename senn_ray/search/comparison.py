@@ -29,6 +29,7 @@ Contract; ``{...}`` of an interval is ``{estimate, low, high, bound}``: 95 %, nu
                              runs (see ``curves.py``)
     beaten{opponent: {quartiles[3] curve[]}}    see ``senn_ray/search/beaten.py``
     paired{arm: {...}}    see ``senn_ray/search/paired.py``
+    range_sensitivity{TARGET: [...]}    see ``senn_ray/search/ranges.py``
     growth_share    of the device seconds of self-expanding runs
     cost{arm: {currency: number}}    ledger{arm: {...}}    see ``ledger.py``
 
@@ -57,6 +58,7 @@ from senn_ray.search.job import Job
 from senn_ray.search.ledger import CURRENCIES, all_arms, ledger, spent
 from senn_ray.search.paired import paired
 from senn_ray.search.plan import SENN
+from senn_ray.search.ranges import range_sensitivity
 from senn_ray.search.sizes import confirmed, size_block, size_rows
 from senn_ray.search.targets import TARGETS, TargetName, score
 from senn_ray.seeds import derive
@@ -79,6 +81,7 @@ def compare_summary(job: Job) -> dict[str, Any]:
         "beaten": {arm: _beaten(job, arm) for arm in job.arms},
         "growth_share": _growth_share(job),
         "paired": paired(job),
+        "range_sensitivity": range_sensitivity(job),
         "cost": {arm: spent(job.of(arm)) for arm in all_arms(job)},
         "ledger": ledger(job),
     }
