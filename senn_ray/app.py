@@ -180,6 +180,8 @@ def resume(
 def export(run: Place, *, pick: str | None = None) -> Place:
     """Write the network of a run as files that need torch only.
 
+    If the data set is within reach, the test loss is measured again on these files.
+
     Args:
         run: A run folder: a path or a URI.
         pick: The run (default: the one of median validation loss).
@@ -196,7 +198,7 @@ def export(run: Place, *, pick: str | None = None) -> Place:
         job = gather(journal.read(folder))
         networks = {p.parent.name: p for p in folder.glob("checkpoints/*/final.pt")}
         record = choose(job.records, pick, is_kept=networks.__contains__)
-        raw = jobs.same_data(run_folder.recorded_plan(folder), folder)
+        raw = jobs.data_in_reach(run_folder.recorded_plan(folder), folder)
         export(record, networks[record.run_id], raw, folder / "model")
     return places.below(places.locate(run), "model")
 

@@ -1,6 +1,7 @@
 """Jobs: bind data, search, an executor and a run folder, from start or resume to end."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from senn_ray import folder as run_folder
 from senn_ray import places, stopping
 from senn_ray.config import ClusterConfig, Config
-from senn_ray.errors import BudgetError, DataError
+from senn_ray.errors import BudgetError, DataError, SennRayError
 from senn_ray.events import Event, JobEnded, JobResumed, JobStarted
 from senn_ray.places import Held, Place
 from senn_ray.records import RunSpec
@@ -241,6 +242,19 @@ def same_data(plan: Plan, folder: Path) -> "RawData":
     return raw
 
 
+def data_in_reach(plan: Plan, folder: Path) -> "RawData | None":
+    """Load the data set of a job again; nothing, if it is gone or another one.
+
+    Args:
+        plan: The plan of the job.
+        folder: The run folder.
+    """
+    try:
+        return same_data(plan, folder)
+    except (SennRayError, OSError, ImportError):
+        return None
+
+
 def _sha256(raw: "RawData") -> str:
     arrays = (raw.train_x, raw.train_y, raw.test_x, raw.test_y)
     return run_folder.hash_arrays(*arrays)
@@ -260,6 +274,7 @@ class _Driver:
 
     def run(self) -> JobEnded:
         """Run the job to its end, from its beginning or from where its journal ends."""
+        from senn_ray.search.alike import refuse
         from senn_ray.search.arms.optuna_studies import OptunaStudies
         from senn_ray.search.attempts import seconds_lost
         from senn_ray.search.budget import Meter
@@ -288,7 +303,9 @@ class _Driver:
                 executor=Stoppable(self.executor, lambda: asked() or meter.exceeded()),
                 journal=writer,
                 studies=OptunaStudies(self.plan, folder / "optuna"),
-                observe=_both(meter.observe, self.observe),
+                observe=_all(
+                    meter.observe, self.observe, functools.partial(refuse, self.plan)
+                ),
             )
 
     @property
@@ -311,10 +328,10 @@ class _Driver:
         )
 
 
-def _both(first: Observer, second: Observer) -> Observer:
+def _all(*observers: Observer) -> Observer:
     def observe(event: Event) -> None:
-        first(event)
-        second(event)
+        for each in observers:
+            each(event)
 
     return observe
 

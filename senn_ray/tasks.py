@@ -17,6 +17,7 @@ from senn_ray.training import agreement, checkpoint
 from senn_ray.training.architectures import plan
 from senn_ray.training.data import Examples, RawData
 from senn_ray.training.evaluate import evaluate
+from senn_ray.training.inputs import inputs_of
 from senn_ray.training.keeping import Keeper, Keeping
 from senn_ray.training.ledger import Ledger
 from senn_ray.training.loop import BeforeStep, OnProgress, run, stop_reason
@@ -95,7 +96,7 @@ def _train(
         else None
     )
     if spec.checkpoint and replica.reducer.rank == 0:
-        checkpoint.save(replica.net, Path(spec.checkpoint))
+        checkpoint.save(replica.net, Path(spec.checkpoint), inputs_of(raw))
     # Nobody is done before everything is on disk, and the same for all.
     agreement.verify(replica)
     return _complete(replica, trace, (train, test), started)

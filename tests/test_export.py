@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,13 @@ import torch
 
 from senn_ray import app
 from senn_ray.cli.main import run
+from senn_ray.config import DataConfig
+from senn_ray.errors import DataError
 from senn_ray.search import journal
-from senn_ray.training import datasets
+from senn_ray.search.job import gather
+from senn_ray.training import checkpoint, datasets
+from senn_ray.training.data import RawData
+from senn_ray.training.export import export
 from tests.test_app import settings
 
 # Run where senn-ray cannot be imported: the code blocks of the model card, then ours.
@@ -138,3 +144,35 @@ def test_what_cannot_be_exported_is_one_line(
     assert printed.count("\n") == 1
     assert run(["export", str(tmp_path / "nowhere")]) == 4
     assert "no journal here" in capsys.readouterr().err
+
+
+def test_without_the_data_the_same_model_is_exported_and_the_card_says_so(
+    grown: app.JobResult,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone(_config: DataConfig) -> RawData:
+        raise DataError("the disk with the data is gone")
+
+    other = tmp_path / "run"
+    shutil.copytree(grown.folder, other)
+    monkeypatch.setattr(datasets, "load", gone)
+    alone = Path(app.export(other))
+    weights = [torch.load(p / "weights.pt", weights_only=True) for p in (alone, model)]
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name]), name
+    assert json.loads((alone / "architecture.json").read_text()) == json.loads(
+        (model / "architecture.json").read_text()
+    )
+    assert "not measured again" in (alone / "MODEL_CARD.md").read_text()
+    assert "agree with the run" in (model / "MODEL_CARD.md").read_text()
+
+
+def test_an_old_checkpoint_needs_the_data(grown: app.JobResult, tmp_path: Path) -> None:
+    record = gather(journal.read(grown.folder)).records[0]
+    network = checkpoint.load(grown.folder / "checkpoints" / record.run_id / "final.pt")
+    checkpoint.save(network, tmp_path / "old.pt")
+    with pytest.raises(DataError, match="only with the data set digits within reach"):
+        export(record, tmp_path / "old.pt", None, tmp_path / "model")
+    assert not (tmp_path / "model").exists()

@@ -22,6 +22,10 @@ from senn_ray.errors import SennRayError
 USAGE = 2
 INTERNAL = 1
 INTERRUPTED = 130
+ADVICE = (
+    "free space or give another --out; what is in the journal by then is kept, and "
+    "senn-ray resume RUN goes on"
+)
 EPILOGUE = (
     "Every setting is a flag --section.key, an environment variable "
     "SENN_RAY_SECTION_KEY and a key of a YAML file (-c FILE); flags come first, then "
@@ -51,17 +55,26 @@ def run(argv: list[str]) -> int:
         settings = read_layers(files, os.environ)
         tokens = [*expand_flags(ours), *theirs]
         return int(build(settings)(tokens, exit_on_error=False, print_error=False) or 0)
-    except CycloptsError as error:
-        return _fail(_usage_message(error, settings), USAGE, debug=debug)
-    except SennRayError as error:
-        return _fail(str(error), error.exit_code, debug=debug)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last place to say it in one line
-        message = f"internal error: {type(error).__name__}: {error}"
-        if not debug:
-            message += " (add --debug for the traceback)"
-        return _fail(message, INTERNAL, debug=debug)
+        message, code = _explain(error, settings)
+        return _fail(message, code, debug=debug)
+
+
+def _explain(error: Exception, settings: Settings) -> tuple[str, int]:
+    """Say an error in one line, with its exit code."""
+    match error:
+        case CycloptsError():
+            return _usage_message(error, settings), USAGE
+        case SennRayError():
+            return str(error), error.exit_code
+        case OSError():
+            where = f" ({error.filename})" if error.filename else ""
+            return f"{error.strerror or error}{where}; {ADVICE}", USAGE
+        case _:
+            what = f"{type(error).__name__}: {error}"
+            return f"internal error: {what} (add --debug for the traceback)", INTERNAL
 
 
 def build(settings: Settings) -> App:

@@ -21,6 +21,7 @@ UNSTEADY = frozenset({
     "device_s",
     "error",
     "growth_s",
+    "interruptions",
     "started_utc_s",
     "wall_s",
     "wasted_device_s",

@@ -19,7 +19,7 @@ CARD = """# {dataset}: a network of {hidden} hidden units, grown from {start}
 | test loss | {test_loss} (accuracy {test_accuracy}) |
 
 Losses are {unit}. The validation loss is the least one at the final size. The test
-values were measured again on `model.pt2` when it was written, and agree with the run.
+values {checked}.
 
 **Input**: float32 `[batch, {num_inputs}]`, any batch size; **raw** features as the data
 set has them ({dtype}, shape {shape}, flattened): the standardisation is inside.
@@ -59,20 +59,29 @@ or adversarial inputs. The size was chosen by growing, for this data and this bu
 """
 
 
+MEASURED = (
+    "were measured again on `model.pt2` when it was written, and agree with the run"
+)
+UNMEASURED = (
+    "are those of the run: the data set was out of reach when `model.pt2` was written, "
+    "so they were not measured again"
+)
+
+
 def model_card(
     record: RunRecord,
     facts: Mapping[str, Any],
-    test_loss: float,
-    test_accuracy: float | None,
+    measured: tuple[float, float | None] | None,
 ) -> str:
     """Write the card of an exported network.
 
     Args:
         record: The run.
         facts: The contents of ``architecture.json``.
-        test_loss: Measured on the exported program.
-        test_accuracy: The same; nothing for a regression.
+        measured: Test loss and accuracy (of a classification) of the exported program;
+            or nothing, if the data set was out of reach.
     """
+    test_loss, test_accuracy = measured or (record.test_loss, record.test_accuracy)
     classes = facts["task"] == "classification"
     return CARD.format(
         dataset=record.dataset,
@@ -96,6 +105,7 @@ def model_card(
         val_accuracy=_share(record.val_accuracy),
         test_loss=_number(test_loss),
         test_accuracy=_share(test_accuracy),
+        checked=MEASURED if measured else UNMEASURED,
         unit="cross-entropies in nats" if classes else "halves of mean squared errors",
         outputs="logits; softmax gives probabilities" if classes else "the targets",
         use=".argmax(1)" if classes else "",

@@ -5,21 +5,24 @@ from pathlib import Path
 import torch
 
 from senn_ray.nets.network import Network
+from senn_ray.training.inputs import Inputs, from_dict, to_dict
 from senn_ray.training.keeping import write
 from senn_ray.training.state import pack, unpack
 
 
-def save(net: Network, path: Path) -> None:
+def save(net: Network, path: Path, inputs: Inputs | None = None) -> None:
     """Write the architecture and the weights, atomically.
 
     Args:
         net: The network.
         path: The file; its folder is made if needed.
+        inputs: What the network takes in, for those who have no data set at hand.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     packed = pack(net)
     host = [tensor.cpu() for tensor in packed["weights"]]
-    write({**packed, "weights": host}, path)
+    told = {} if inputs is None else {"inputs": to_dict(inputs)}
+    write({**packed, "weights": host, **told}, path)
 
 
 def load(path: Path) -> Network:
@@ -32,3 +35,12 @@ def load(path: Path) -> Network:
         The network, on the CPU.
     """
     return unpack(torch.load(path, weights_only=True))
+
+
+def load_inputs(path: Path) -> Inputs | None:
+    """Read what a network takes in; nothing, if the file does not tell.
+
+    Args:
+        path: A file written by ``save``.
+    """
+    return from_dict(torch.load(path, weights_only=True).get("inputs"))

@@ -21,6 +21,7 @@ from senn_ray.records import RunRecord
 from senn_ray.training import checkpoint
 from senn_ray.training.card import model_card
 from senn_ray.training.data import Examples, RawData
+from senn_ray.training.inputs import Inputs, inputs_of
 from senn_ray.training.splits import test_examples
 
 CHUNK = 8192
@@ -65,17 +66,19 @@ class Measured:
     accuracy: float | None
 
 
-def export(record: RunRecord, source: Path, raw: RawData, folder: Path) -> Measured:
+def export(
+    record: RunRecord, source: Path, raw: RawData | None, folder: Path
+) -> Measured | None:
     """Write the files of a model, and check that they do what the record says.
 
     Args:
         record: The run.
         source: Its checkpoint.
-        raw: The data set that it was trained on.
+        raw: The data set that it was trained on; or nothing, if it is out of reach.
         folder: Where the files go; what is there is replaced.
 
     Returns:
-        What the program, read back, measures on the test examples.
+        What the program, read back, measures on the test examples, if there are any.
 
     Raises:
         DataError: if the network is not the one of the record.
@@ -85,40 +88,53 @@ def export(record: RunRecord, source: Path, raw: RawData, folder: Path) -> Measu
         raise DataError(
             f"{source} is not the network that {record.run_id} ended with; restore it"
         )
-    examples = test_examples(raw)
-    model = Portable(net, examples.shift, examples.scale).eval()
+    inputs = checkpoint.load_inputs(source) if raw is None else inputs_of(raw)
+    if inputs is None:
+        raise DataError(
+            f"{source} is older than its inputs are kept; it can be exported only with "
+            f"the data set {record.dataset} within reach"
+        )
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    _save_program(model, net.architecture().num_inputs, fresh / "model.pt2")
-    torch.save(model.state_dict(), fresh / "weights.pt")
-    facts = architecture(net, raw)
+    _save_model(Portable(net, inputs.shift, inputs.scale).eval(), net, fresh)
+    facts = architecture(net, inputs)
     text = json.dumps(facts, indent=2) + "\n"
     (fresh / "architecture.json").write_text(text, encoding="utf-8")
-    program = torch.export.load(fresh / "model.pt2").module()
-    measured = measure(program, examples, raw)
-    _compare(record, measured)
-    card = model_card(record, facts, measured.loss, measured.accuracy)
+    measured = None if raw is None else _checked(record, fresh / "model.pt2", raw)
+    card = model_card(record, facts, measured and (measured.loss, measured.accuracy))
     (fresh / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     fresh.replace(folder)
     return measured
 
 
-def architecture(net: MLP, raw: RawData) -> dict[str, object]:
+def _save_model(model: Portable, net: MLP, folder: Path) -> None:
+    _save_program(model, net.architecture().num_inputs, folder / "model.pt2")
+    torch.save(model.state_dict(), folder / "weights.pt")
+
+
+def _checked(record: RunRecord, path: Path, raw: RawData) -> Measured:
+    program = torch.export.load(path).module()
+    measured = measure(program, test_examples(raw), raw)
+    _compare(record, measured)
+    return measured
+
+
+def architecture(net: MLP, inputs: Inputs) -> dict[str, object]:
     """Describe a network and its inputs, for readers without senn-ray.
 
     Args:
         net: The network.
-        raw: The data set.
+        inputs: What it takes in.
     """
     shape = net.architecture()
     return {
         "kind": "mlp",
-        "task": raw.task,
+        "task": inputs.task,
         "num_inputs": shape.num_inputs,
-        "feature_shape": list(raw.feature_shape),
-        "feature_dtype": str(raw.train_x.dtype),
+        "feature_shape": list(inputs.feature_shape),
+        "feature_dtype": inputs.feature_dtype,
         "hidden": list(shape.hidden),
         "num_outputs": shape.num_outputs,
         "activation": shape.activation,

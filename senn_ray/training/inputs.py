@@ -1,0 +1,59 @@
+"""What a network takes in: with it, a checkpoint is of use without its data set."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from senn_ray.training.data import RawData, Task
+from senn_ray.training.splits import standardisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The standardisation of raw features, and their kind."""
+
+    task: Task
+    feature_shape: tuple[int, ...]
+    feature_dtype: str
+    shift: Tensor
+    scale: Tensor
+
+
+def inputs_of(raw: RawData) -> Inputs:
+    """Describe the inputs of networks that are trained on a data set.
+
+    Args:
+        raw: The data set.
+    """
+    known = None if raw.shift is None or raw.scale is None else (raw.shift, raw.scale)
+    shift, scale = known or standardisation(raw)
+    return Inputs(
+        task=raw.task,
+        feature_shape=tuple(map(int, raw.feature_shape)),
+        feature_dtype=str(raw.train_x.dtype),
+        shift=torch.tensor(shift),
+        scale=torch.tensor(scale),
+    )
+
+
+def to_dict(inputs: Inputs) -> dict[str, Any]:
+    """Return what a checkpoint can hold.
+
+    Args:
+        inputs: The inputs.
+    """
+    return asdict(inputs)
+
+
+def from_dict(values: dict[str, Any] | None) -> Inputs | None:
+    """Read what a checkpoint holds; old ones hold nothing.
+
+    Args:
+        values: What ``to_dict`` gave.
+    """
+    if values is None:
+        return None
+    shape = tuple(values["feature_shape"])
+    return Inputs(**{**values, "feature_shape": shape})

@@ -1,0 +1,222 @@
+"""Bad input and bad luck: one line (what, where, what to type), an exit code, and a run
+folder that can still be read. Numbers are those of the list of errors that the command
+line was designed with (docs/design.md)."""
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from senn_ray import app, jobs, lock
+from senn_ray.cli.main import run
+from senn_ray.config import ClusterConfig
+from senn_ray.errors import DataError
+from senn_ray.records import RunRecord, RunSpec
+from senn_ray.search import journal
+from senn_ray.search.executor import LocalExecutor
+from senn_ray.training.data import RawData
+
+TINY = [
+    "--data.per-class", "20", "--data.val-per-class", "10", "--train.max-steps", "12",
+    "--train.min-steps", "4", "--train.evaluations", "2", "--growth.candidates", "4",
+    "--growth.ascent-steps", "1",
+]  # fmt: skip
+Printed = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "on_ray", app.in_process)
+
+
+def fails(words: list[str], code: int, says: list[str], capsys: Printed) -> None:
+    capsys.readouterr()
+    assert run(words) == code
+    printed = capsys.readouterr()
+    assert printed.err.startswith("senn-ray: ")
+    assert printed.err.count("\n") == 1
+    assert "Traceback" not in printed.out + printed.err
+    for words_of_it in says:
+        assert words_of_it in printed.err
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+BEFORE_WORK = {
+    "E01 unknown flag": (
+        ["grow", "--data.per-clas", "3"], 2, ["data.per-clas", "Did you mean"],
+    ),
+    "E02 bad value": (
+        ["grow", "--growth.absolute-threshold", "-1"],
+        2, ["growth.absolute_threshold = -1", "greater than 0"],
+    ),
+    "E03 start above the cap": (
+        ["grow", "--model.hidden", "64", "--model.max-hidden", "32"],
+        2, ["model.hidden", "exceeds", "model.max_hidden 32", "raise"],
+    ),
+    "E05 more CPUs than there are": (
+        ["grow", "--cluster.cpus-per-worker", "9999"],
+        3, ["9999 CPUs", "would wait for ever", "--cluster.cpus-per-worker"],
+    ),
+    "E07 not enough examples": (
+        ["grow", "--data.per-class", "9999"], 4, ["9999", "at most"],
+    ),
+    "E08 no such data set": (
+        ["grow", "--data.dataset", "mnits"], 2, ["mnits", "did you mean mnist"],
+    ),
+    "E08 missing files": (
+        ["grow", "--data.dataset", "parquet:missing"], 4, ["missing"],
+    ),
+    "E16 a folder that cannot be written": (
+        ["grow", "--out", "file/run"], 2, ["cannot write", "give another --out"],
+    ),
+    "no seeds": (["grow", "--seeds", "0"], 2, ["--seeds must be at least 1"]),
+    "no cluster to submit to": (["submit", "--address", "x"], 2, ["needs a verb"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"), BEFORE_WORK.values(), ids=BEFORE_WORK
+)
+def test_what_is_wrong_before_any_work_leaves_no_folder(
+    words: list[str],
+    code: int,
+    says: list[str],
+    capsys: Printed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if "CPU" not in says[0]:  # the cores are counted where Ray would start
+        monkeypatch.setattr(jobs, "on_ray", app.in_process)
+    Path("file").write_text("")
+    work = [] if words[0] == "submit" else ["--quiet"]
+    fails([*words, *work], code, says, capsys)
+    assert not Path("runs").exists()
+    assert Path("file").read_text() == ""
+
+
+def test_e01_a_file_is_named_with_its_key(capsys: Printed) -> None:
+    Path("senn.yaml").write_text("data: {per_clas: 3}")
+    says = ["senn.yaml: data.per_clas is not a setting. Did you mean data.per_class?"]
+    fails(["grow", "-c", "senn.yaml"], 2, says, capsys)
+
+
+def test_e04_a_cluster_that_does_not_answer_is_told_soon(capsys: Printed) -> None:
+    address = f"127.0.0.1:{closed_port()}"
+    words = ["grow", *TINY, "--cluster.address", address, "--out", "run", "--quiet"]
+    fails(words, 3, [address], capsys)
+    assert not Path("run").exists()
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_e10_and_e11_other_settings_and_a_busy_folder_change_nothing(
+    capsys: Printed,
+) -> None:
+    assert run(["grow", *TINY, "--out", "run", "--quiet"]) == 0
+    before = Path("run/journal.jsonl").read_bytes()
+    changed = ["resume", "run", "--train.lr", "0.5", "--quiet"]
+    fails(changed, 2, ["train.lr was 0.003, now 0.5", "start a new run"], capsys)
+    with lock.hold(Path("run").absolute()):
+        busy = ["is being written by pid", "senn-ray watch", "senn-ray stop"]
+        fails(["resume", "run", "--quiet"], 2, busy, capsys)
+    fails(["grow", "--out", "run"], 2, ["is not empty"], capsys)
+    assert Path("run/journal.jsonl").read_bytes() == before
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_e12_a_diverged_run_is_counted_and_the_job_is_readable(capsys: Printed) -> None:
+    words = ["grow", *TINY, "--train.lr", "1e30", "--out", "run", "--json"]
+    assert run(words) == 6
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["runs"][0]["run_state"] == "diverged"
+    assert "1 of 1 runs diverged" in summary["caveats"]
+    assert run(["status", "run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["arms"]["senn"]["failed"] == 1
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_e14_the_cap_is_named_where_growth_ended_at_it(capsys: Printed) -> None:
+    words = ["grow", "--model.hidden", "2", "--model.max-hidden", "3", "--out", "run"]
+    steps = ["--train.max-steps", "200", "--train.min-steps", "100", "--json"]
+    assert run([*words, *steps]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["stop_reason"] == "cap_hit"
+    assert "model.max_hidden" in summary["caveats"][0]
+
+
+def executor_of(
+    work: Callable[[RunSpec], RunRecord],
+) -> Callable[[RawData, ClusterConfig], LocalExecutor]:
+    def make(_raw: RawData, _cluster: ClusterConfig) -> LocalExecutor:
+        return LocalExecutor(lambda spec, _on_progress: work(spec))
+
+    return make
+
+
+def unfit(spec: RunSpec) -> RunRecord:
+    raise DataError(f"label 17 of {spec.data.dataset} is no class; repair it")
+
+
+def test_unfit_data_that_only_workers_see_ends_the_job_in_one_line(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "on_ray", executor_of(unfit))
+    words = ["grow", *TINY, "--seeds", "50", "--out", "run", "--quiet"]
+    says = ["label 17 of digits is no class; repair it", "all runs would fail"]
+    fails(words, 4, says, capsys)
+    events = journal.read(Path("run"))
+    assert len(events) < 10
+    assert run(["status", "run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "failed"
+    assert run(["report", "run"]) == 0
+    scan = ["scan", *TINY[2:], "--scan.per-class", "10,20", "--out", "scan", "--quiet"]
+    assert run(scan) == 6, "the cells of a scan have data of their own"
+
+
+def test_e16_a_disk_that_is_full_ends_the_job_in_one_line(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "on_ray", app.in_process)
+    kept = journal.Journal.append
+
+    def append(self: journal.Journal, event: Any) -> None:
+        if "RunFinished" in type(event).__name__:
+            raise OSError(28, "No space left on device")
+        kept(self, event)
+
+    monkeypatch.setattr(journal.Journal, "append", append)
+    words = ["grow", *TINY, "--out", "run", "--quiet"]
+    fails(words, 2, ["No space left on device", "senn-ray resume RUN"], capsys)
+    monkeypatch.setattr(journal.Journal, "append", kept)
+    assert run(["status", "run"]) == 0
+    assert run(["resume", "run", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "nothing"],
+        ["watch", "nothing"],
+        ["stop", "nothing"],
+        ["report", "nothing"],
+        ["export", "nothing"],
+        ["resume", "nothing", "--quiet"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_verbs_on_what_is_no_run_folder_say_so(
+    words: list[str], capsys: Printed
+) -> None:
+    fails(words, 4, ["give the folder of a run"], capsys)
+    assert not Path("nothing").exists()
