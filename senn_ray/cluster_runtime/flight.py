@@ -320,7 +320,7 @@ class Flight:
     def _named(self, member: Member, reason: str) -> str:
         if self.gang.is_alone:
             return reason
-        who = "a spare" if member.rank is None else f"rank {member.rank}"
+        who = "a newcomer" if member.rank is None else f"rank {member.rank}"
         return f"{who}: {reason}"
 
     def _failed(self, error: str) -> RunRecord:

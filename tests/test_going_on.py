@@ -1,0 +1,55 @@
+"""A job that is resumed goes on in the midst of its run, not from its beginning."""
+
+from pathlib import Path
+
+from senn_ray import app
+from senn_ray.config import ClusterConfig
+from senn_ray.events import RunFinished, RunProgressed
+from senn_ray.records import RunRecord
+from senn_ray.search import journal
+from senn_ray.search.executor import LocalExecutor, Report
+from senn_ray.tasks import train_run
+from senn_ray.training.data import RawData
+from senn_ray.training.keeping import Keeping
+from tests.test_app import settings
+
+
+class Impatient(LocalExecutor):
+    """Ctrl-C arrives with the first sign of life."""
+
+    def wait(self) -> list[Report]:
+        reports = super().wait()
+        if any(isinstance(report, RunProgressed) for report in reports):
+            raise KeyboardInterrupt
+        return reports
+
+
+def impatient(raw: RawData, cluster: ClusterConfig) -> Impatient:
+    del cluster
+    often = Keeping(every_steps=5)
+    return Impatient(
+        lambda spec, told: train_run(spec, raw, on_progress=told, keeping=often)
+    )
+
+
+# Many signs of life: a run is abandoned at the next one.
+TRAIN = {"max_steps": 100, "min_steps": 100, "epochs": 1, "evaluations": 50}
+
+
+def record(folder: Path) -> RunRecord:
+    (finished,) = (e for e in journal.read(folder) if isinstance(e, RunFinished))
+    return finished.record
+
+
+def test_resume_goes_on_from_the_checkpoint_and_ends_the_same(tmp_path: Path) -> None:
+    whole = app.grow(
+        settings(train=TRAIN), out=tmp_path / "whole", executor=app.in_process
+    )
+    broken = app.grow(
+        settings(train=TRAIN), out=tmp_path / "broken", executor=impatient
+    )
+    assert broken.exit_code == 130
+    resumed = app.resume(broken.folder, executor=app.in_process)
+    assert resumed.exit_code == 0
+    assert record(resumed.folder).interruptions[0].startswith("went on from step ")
+    assert record(resumed.folder).checksum == record(whole.folder).checksum
