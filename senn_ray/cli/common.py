@@ -83,7 +83,7 @@ def shown(common: Common, *lines: str) -> Iterator["Observe"]:
     Yields:
         An observer of events.
     """
-    from senn_ray.cli.console import watching
+    from senn_ray.cli.console import Patience, watching
 
     console = people(common)
     # Whatever libraries print must not get between the reader and the JSON object.
@@ -92,7 +92,11 @@ def shown(common: Common, *lines: str) -> Iterator["Observe"]:
         for line in () if common.quiet else (*lines, LOADING):
             console.print(line, soft_wrap=True)
         with watching(console, quiet=common.quiet) as observe:
-            yield observe
+            patience = Patience(observe, _say)
+            try:
+                yield patience
+            finally:
+                patience.end()
 
 
 def _interrupted(out: "Place") -> int:

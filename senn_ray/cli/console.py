@@ -4,6 +4,7 @@ Where output is not a terminal, only the lines are printed, without control code
 """
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -32,6 +33,11 @@ from senn_ray.records import FAULTY, RunRecord
 from senn_ray.report.words import duration, number, widths
 
 Observe = Callable[[Event], None]
+WAIT_S = 60.0
+BUSY = (
+    "no sign of life from the runs in flight for {:g} s: they wait for free workers "
+    "(look with: ray status), or data and workers are slow to start; Ctrl-C ends the job"
+)
 
 
 @contextlib.contextmanager
@@ -49,6 +55,42 @@ def watching(console: Console, *, quiet: bool) -> Iterator[Observe]:
             yield LiveBars(progress)
     else:
         yield _Lines(console)
+
+
+class Patience:
+    """Say once that runs in flight give no sign of life: the cluster may be busy."""
+
+    def __init__(
+        self, observe: Observe, say: Callable[[str], None], *, wait_s: float = WAIT_S
+    ) -> None:
+        """Wait for the first run.
+
+        Args:
+            observe: Is shown every event.
+            say: Gets the line for people.
+            wait_s: Seconds without a sign of life.
+        """
+        self._observe = observe
+        self._timer = threading.Timer(wait_s, say, args=(BUSY.format(wait_s),))
+        self._timer.daemon = True
+        self._waiting = False
+
+    def __call__(self, event: Event) -> None:
+        """Show an event.
+
+        Args:
+            event: What happened.
+        """
+        if isinstance(event, RunSubmitted) and not self._waiting:
+            self._waiting = True
+            self._timer.start()
+        elif isinstance(event, RunProgressed | RunFinished):
+            self.end()
+        self._observe(event)
+
+    def end(self) -> None:
+        """Wait no longer."""
+        self._timer.cancel()
 
 
 def _ignore(_event: Event) -> None:

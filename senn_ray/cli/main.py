@@ -15,7 +15,7 @@ import pydantic
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
 
-from senn_ray.cli import ahead, folders, studies, verbs
+from senn_ray.cli import ahead, begin, folders, studies, verbs
 from senn_ray.cli.settings import Layer, Settings, expand_flags, explain, read_layers
 from senn_ray.errors import SennRayError
 
@@ -108,6 +108,8 @@ def build(settings: Settings) -> App:
         folders.rerun,
         verbs.submit,
         verbs.doctor,
+        begin.init,
+        begin.dashboard,
     )
     for verb in jobs:
         app.command(verb)

@@ -86,6 +86,8 @@ def _read_file(file: Path) -> Settings:
     known = known_keys()
     settings = {}
     for key, value in _flatten(values or {}, "", known):
+        if value is None and _is_section(key, known):
+            continue  # All keys below it are comments.
         if key not in known:
             raise ConfigError(f"{file}: {unknown_key(key)}")
         settings[key] = Setting(value=value, source=str(file))
@@ -124,10 +126,14 @@ def _read_environment(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+def _is_section(key: str, known: Mapping[str, Any]) -> bool:
+    return any(other.startswith(f"{key}.") for other in known)
+
+
 def unknown_key(key: str) -> str:
     """Say that a key does not exist, with the nearest one that does."""
     known = known_keys()
-    if any(other.startswith(f"{key}.") for other in known):
+    if _is_section(key, known):
         return f"{key} is a section; it needs keys below it ({HELP})"
     close = difflib.get_close_matches(key, known, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""

@@ -1,10 +1,11 @@
 import dataclasses
 import io
+import threading
 
 import pytest
 from rich.console import Console
 
-from senn_ray.cli.console import describe, run_name, watching
+from senn_ray.cli.console import Patience, describe, run_name, watching
 from senn_ray.cli.verdict import result
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
 from senn_ray.events import (
@@ -18,6 +19,7 @@ from senn_ray.events import (
 )
 from senn_ray.records import Cost, Progress, RunRecord, RunSpec
 from senn_ray.report.words import duration, interval, number, widths
+from tests.search.executor_suite import make_record, make_spec
 
 SPEC = RunSpec(
     run_id="random-0-051",
@@ -294,3 +296,26 @@ def test_a_scan_without_a_fit_says_so():
     unknown = {"slope": None, "low": None, "high": None}
     fit = unknown | {"spearman": None, "log_log": unknown}
     assert "No trend" in render(SCANNED | {"fit": fit})
+
+
+def test_a_silent_cluster_is_named_once_and_a_lively_one_never():
+    said, seen, told = [], [], threading.Event()
+
+    def say(line):
+        said.append(line)
+        told.set()
+
+    silent = Patience(seen.append, say, wait_s=0.01)
+    silent(RunSubmitted(spec=make_spec("a")))
+    told.wait()
+    silent(RunSubmitted(spec=make_spec("b")))
+    silent.end()
+    assert len(said) == 1
+    assert "0.01 s" in said[0]
+    assert "ray status" in said[0]
+    lively = Patience(seen.append, say, wait_s=0.2)
+    lively(RunSubmitted(spec=make_spec("c")))
+    lively(RunFinished(record=make_record(make_spec("c"))))
+    lively._timer.join()
+    assert len(said) == 1
+    assert len(seen) == 4
