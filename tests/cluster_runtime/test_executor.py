@@ -93,7 +93,7 @@ def test_a_gang_sums_and_reports_once(ray_runtime) -> None:
 
 
 def test_a_poison_run_of_a_gang_fails_and_the_next_one_does_not(ray_runtime) -> None:
-    once = GANG.model_copy(update={"max_recoveries": 1})
+    once = GANG.model_copy(update={"max_recoveries": 0})
     with _executor(ray_runtime, doubles.sum_ranks, once) as executor:
         for width in (5, 2):
             executor.submit(make_spec(f"run-{width}", width=width))
