@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
 
 from senn_ray.records import RunRecord
 from senn_ray.report.drawing import (
@@ -155,6 +156,7 @@ def _draw_width(panel: Axes, record: RunRecord) -> None:
                 x, y, marker=marker, s=22, color=colour, label=label, zorder=3
             )
     panel.set_ylabel("hidden units")
+    panel.yaxis.set_major_locator(MaxNLocator(integer=True))
     if record.expansions:
         panel.legend(loc="lower right")
 
