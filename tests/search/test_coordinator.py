@@ -83,7 +83,7 @@ def hurt(arm: str, **changes: Any) -> Run:
     return run
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data(), capacity=st.integers(1, 12))
 def test_any_order_of_completions_gives_the_same_runs(
     data: st.DataObject, capacity: int

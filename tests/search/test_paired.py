@@ -1,6 +1,8 @@
 """Arms that share seeds with the self-expanding runs, and arms that are no opponents."""
 
 import dataclasses
+import functools
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,7 @@ CONFIG = make_config(
 )
 
 
+@functools.cache
 def compared(shift: float = 0.0) -> MemoryJournal:
     """Compare; plain networks of the found size lose by ``shift`` to their pair."""
 
@@ -48,6 +51,11 @@ def compared(shift: float = 0.0) -> MemoryJournal:
     return journal
 
 
+@functools.cache
+def summary_of(shift: float = 0.0) -> dict[str, Any]:
+    return summarise(compared(shift).events)
+
+
 def job_of(journal: MemoryJournal) -> Job:
     return gather(journal.events)
 
@@ -57,7 +65,7 @@ def test_pairs_differ_by_what_growing_does_and_by_nothing_else() -> None:
     same = paired(job_of(compared()))["no_growth_at_final"]
     assert same["pairs"] == CONFIG.compare.seeds
     assert (same["excess"], same["better"]) == (0, 0)
-    worse = paired(job_of(compared(shift=0.05)))["no_growth_at_final"]
+    worse = paired(job_of(compared(0.05)))["no_growth_at_final"]
     assert worse["excess"] == pytest.approx(0.05)
     assert worse["low"] == pytest.approx(0.05)
     assert worse["better_high"] == pytest.approx(0.5218, abs=1e-4)
@@ -65,7 +73,7 @@ def test_pairs_differ_by_what_growing_does_and_by_nothing_else() -> None:
 
 
 def test_what_pairs_tell_is_said() -> None:
-    said = "\n".join(summarise(compared(shift=0.05).events)["caveats"])
+    said = "\n".join(summary_of(0.05)["caveats"])
     assert "plain networks of the self-found sizes, with equal seeds, have" in said
     assert "+0.05 [+0.05, +0.05] against" in said
     assert "(5 pairs: self-expansion is better)" in said
@@ -73,7 +81,7 @@ def test_what_pairs_tell_is_said() -> None:
 
 
 def test_controls_are_no_opponents() -> None:
-    summary = summarise(compared().events)
+    summary = summary_of(0.05)
     for part in ("arms", "exchange_rate", "restarts_saved"):
         for by_arm in summary[part].values():
             assert not CONTROLS & set(by_arm)
@@ -83,7 +91,7 @@ def test_controls_are_no_opponents() -> None:
 
 def test_a_grid_alone_decides_the_smallest_sufficient_size() -> None:
     job = job_of(compared())
-    sizes = summarise(compared().events)["sizes"]
+    sizes = summary_of(0.05)["sizes"]
     assert [row["hidden"] for row in sizes] == [2, 4, 8, 16, 32, 64, 128]
     assert {row["seeds"] for row in sizes} == {CONFIG.baseline.repeats}
     assert len(job.of("grid")) == 7 * CONFIG.baseline.repeats

@@ -162,7 +162,7 @@ def test_killed_at_any_event_and_resumed_is_as_undisturbed(
         check(events, undisturbed)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_kills_again_and_again_in_any_order_and_on_any_cluster(seed: int) -> None:
     chance = random.Random(seed)
