@@ -16,7 +16,7 @@ from senn_ray.training.replica import Replica
 
 INPUT_DAMPING = 1e-3
 """Damping of A at every position; activations are of order 1."""
-MOST_POSITIONS = 16
+MOST_POSITIONS = 8
 """Of each example, where a convolution is looked at. More examples tell more than more
 positions, whose neighbours see almost the same."""
 
