@@ -1,20 +1,19 @@
 """Jobs: bind data, search, an executor and a run folder, from start or resume to end."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray import folder as run_folder
-from senn_ray import places, stopping
+from senn_ray import places
 from senn_ray.config import ClusterConfig, Config
+from senn_ray.driver import Driver, Observer
 from senn_ray.errors import BudgetError, DataError, SennRayError
-from senn_ray.events import Event, JobEnded, JobResumed, JobStarted
-from senn_ray.places import Held, Place
-from senn_ray.records import RunSpec
+from senn_ray.events import Event, JobEnded
+from senn_ray.places import Place
 from senn_ray.search import changes, journal, protocol
 from senn_ray.search.plan import Plan, Verb
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from senn_ray.training.data import RawData
 
 DESCRIPTION = ("config.yaml", "protocol.json", "manifest.json")
-Observer = Callable[[Event], None]
 EXTEND_BUDGET = "budget.device_hours=HOURS (or budget.wall_hours)"
 MakeExecutor = Callable[["RawData", ClusterConfig], AbstractContextManager["Executor"]]
 
@@ -100,7 +98,7 @@ def start(
         with (executor or on_ray)(raw, config.cluster) as ready:
             held = stack.enter_context(places.holding(place))
             run_folder.create(folder, plan, frozen)
-            driver = _Driver(
+            driver = Driver(
                 plan=plan, held=held, executor=ready, observe=observe or ignore
             )
             ended = driver.run()
@@ -144,7 +142,7 @@ def resume(
                     frozen = protocol.freeze(plan, data_sha256=_sha256(raw))
                     run_folder.amend(folder, plan, frozen, more)
                 run_folder.set_state(folder, "running")
-                driver = _Driver(
+                driver = Driver(
                     plan=plan,
                     held=held,
                     executor=ready,
@@ -258,82 +256,6 @@ def data_in_reach(plan: Plan, folder: Path) -> "RawData | None":
 def _sha256(raw: "RawData") -> str:
     arrays = (raw.train_x, raw.train_y, raw.test_x, raw.test_y)
     return run_folder.hash_arrays(*arrays)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Driver:
-    """What works on a job: this process, with an executor, in a folder that it holds."""
-
-    plan: Plan
-    held: Held
-    executor: "Executor"
-    observe: Observer
-    more: dict[str, Any] = field(default_factory=dict)
-    """What was extended."""
-    retry_failed: bool = False
-
-    def run(self) -> JobEnded:
-        """Run the job to its end, from its beginning or from where its journal ends."""
-        from senn_ray.search.alike import refuse
-        from senn_ray.search.arms.optuna_studies import OptunaStudies
-        from senn_ray.search.attempts import seconds_lost
-        from senn_ray.search.budget import Meter
-        from senn_ray.search.coordinator import run_job
-        from senn_ray.search.resume import restore
-        from senn_ray.search.stoppable import Stoppable
-
-        folder = self.held.folder
-        timed = run_folder.timed_events(folder)
-        before = [event for _, event in timed]
-        state = restore(
-            self.plan,
-            before,
-            capacity=self.executor.capacity,
-            retry_failed=self.retry_failed,
-        )
-        resumed = self._resumed(state.lost, seconds_lost(timed))
-        meter = Meter(self.plan.config.budget, timed)
-        writer = journal.Journal(
-            folder / journal.FILE_NAME, guard=self.held.check, copy=self.held.copy
-        )
-        with contextlib.closing(writer), stopping.obeyed(folder) as asked:
-            return run_job(
-                state,
-                resumed if before else self._started(),
-                executor=Stoppable(self.executor, lambda: asked() or meter.exceeded()),
-                journal=writer,
-                studies=OptunaStudies(self.plan, folder / "optuna"),
-                observe=_all(
-                    meter.observe, self.observe, functools.partial(refuse, self.plan)
-                ),
-            )
-
-    @property
-    def _facts(self) -> dict[str, Any]:
-        return {"versions": protocol.versions(), "where": self.executor.where}
-
-    def _started(self) -> JobStarted:
-        config = self.plan.config.model_dump(mode="json")
-        return JobStarted(verb=self.plan.verb, config=config, **self._facts)
-
-    def _resumed(
-        self, lost: Sequence[RunSpec], lost_device_s: dict[str, float]
-    ) -> JobResumed:
-        return JobResumed(
-            resubmitted=tuple(spec.run_id for spec in lost),
-            lost_device_s=lost_device_s,
-            extended=self.more,
-            protocol_id=run_folder.protocol_id(self.held.folder) if self.more else "",
-            **self._facts,
-        )
-
-
-def _all(*observers: Observer) -> Observer:
-    def observe(event: Event) -> None:
-        for each in observers:
-            each(event)
-
-    return observe
 
 
 def finish(folder: Path) -> dict[str, Any]:
