@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from senn_ray.config import REACHES_IDENTITY
 from senn_ray.records import RunRecord
 
 CARD = """# {dataset}: a network of {hidden} hidden units, grown from {start}
@@ -35,7 +36,14 @@ x = torch.zeros(5, {num_inputs})  # raw features
 print(model(x){use})
 ```
 
-Without `torch.export`, from the weights:
+{weights}## Limits
+
+It knows only examples like those of {dataset}. Nothing was done about fairness, drift
+or adversarial inputs. The size was chosen by growing, for this data and this budget.
+"""
+
+
+DENSE = """Without `torch.export`, from the weights:
 
 ```python
 import json, torch
@@ -48,16 +56,37 @@ def model(x):
     a = (x.float() - state["shift"]) / state["scale"]
     for i in range(len(spec["hidden"]) + 1):
         a = activation(a) if i else a
-        a = a @ state[f"layers.{{i}}.weight"].T + state[f"layers.{{i}}.bias"]
+        a = a @ state[f"layers.{i}.weight"].T + state[f"layers.{i}.bias"]
     return a
 ```
 
-## Limits
-
-It knows only examples like those of {dataset}. Nothing was done about fairness, drift
-or adversarial inputs. The size was chosen by growing, for this data and this budget.
 """
 
+CONV = """Without `torch.export`, from the weights:
+
+```python
+import json, torch
+import torch.nn.functional as F
+
+spec = json.load(open("architecture.json"))
+state = torch.load("weights.pt", weights_only=True)
+
+def conv(name, a):
+    W, bias = state[f"layers.{name}.weight"], state[f"layers.{name}.bias"]
+    return F.conv2d(a, W, bias, padding=W.shape[-1] // 2)
+
+def model(x):
+    a = ((x.float() - state["shift"]) / state["scale"]).view(-1, *spec["image"])
+    a = conv("stem", F.pixel_unshuffle(a, spec["patch"]))
+    for s, blocks in enumerate(spec["blocks"]):
+        a = conv(f"into{s}", F.avg_pool2d(a, 2)) if s else a
+        for b in range(len(blocks)):
+            hidden = getattr(F, spec["activation"])(conv(f"in{s}_{b}", a))
+            a = a + conv(f"out{s}_{b}", hidden)
+    return a.mean((2, 3)) @ state["layers.head.weight"].T + state["layers.head.bias"]
+```
+
+"""
 
 MEASURED = (
     "were measured again on `model.pt2` when it was written, and agree with the run"
@@ -106,10 +135,18 @@ def model_card(
         test_loss=_number(test_loss),
         test_accuracy=_share(test_accuracy),
         checked=MEASURED if measured else UNMEASURED,
+        weights=_from_weights(facts),
         unit="cross-entropies in nats" if classes else "halves of mean squared errors",
         outputs="logits; softmax gives probabilities" if classes else "the targets",
         use=".argmax(1)" if classes else "",
     )
+
+
+def _from_weights(facts: Mapping[str, Any]) -> str:
+    """Show how to do without the program, where torch has the nonlinearity."""
+    if facts["activation"] in REACHES_IDENTITY:
+        return ""
+    return CONV if facts["kind"] == "conv" else DENSE
 
 
 def _widths(hidden: tuple[int, ...]) -> str:

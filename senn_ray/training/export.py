@@ -5,57 +5,30 @@ pixels are not scaled) to outputs; the standardisation is inside. Any batch size
 """
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from senn_ray.errors import DataError
 from senn_ray.maths.losses import loss
-from senn_ray.nets.mlp import MLP, dense
-from senn_ray.nets.network import checksum
+from senn_ray.nets.make import describe
+from senn_ray.nets.network import Network, checksum
 from senn_ray.records import RunRecord
 from senn_ray.training import checkpoint
 from senn_ray.training.card import model_card
 from senn_ray.training.data import Examples, RawData
 from senn_ray.training.inputs import Inputs, inputs_of
+from senn_ray.training.portable import Portable, portable
 from senn_ray.training.splits import test_examples
 
-CHUNK = 8192
+CHUNK = 2048
 TOLERANCE = 1e-4
 """On the test loss: layers are computed in one product, sums differ in the last bits."""
-
-
-class Portable(nn.Module):
-    """Standardisation and plain linear layers; what is exported."""
-
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, net: MLP, shift: Tensor, scale: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("shift", shift.clone())
-        self.register_buffer("scale", scale.clone())
-        self.layers = nn.ModuleList(_linear(W.detach()) for W in net.weights)
-        self.activate = net.family.apply
-        self.has_shapes = bool(net.family.start)
-        for i, place in enumerate(net.places() if self.has_shapes else []):
-            values = torch.stack(list(net.shape(place))).detach()
-            self.register_buffer(f"shape{i}", values)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute outputs [n, n_out] from raw float32 features [n, n_in]."""
-        a = (x - self.shift) / self.scale
-        for i, layer in enumerate(self.layers):
-            a = layer(self._activated(a, i - 1) if i else a)
-        return a
-
-    def _activated(self, z: Tensor, i: int) -> Tensor:
-        shape = self.get_buffer(f"shape{i}").unbind(0) if self.has_shapes else ()
-        return self.activate(z, shape)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +56,7 @@ def export(
     Raises:
         DataError: if the network is not the one of the record.
     """
-    net = dense(checkpoint.load(source))
+    net = checkpoint.load(source)
     if record.checksum is not None and checksum(net) != record.checksum:
         raise DataError(
             f"{source} is not the network that {record.run_id} ended with; restore it"
@@ -97,7 +70,7 @@ def export(
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    _save_model(Portable(net, inputs.shift, inputs.scale).eval(), net, fresh)
+    _save_model(portable(net, inputs), math.prod(inputs.feature_shape), fresh)
     facts = architecture(net, inputs)
     text = json.dumps(facts, indent=2) + "\n"
     (fresh / "architecture.json").write_text(text, encoding="utf-8")
@@ -109,8 +82,8 @@ def export(
     return measured
 
 
-def _save_model(model: Portable, net: MLP, folder: Path) -> None:
-    _save_program(model, net.architecture().num_inputs, folder / "model.pt2")
+def _save_model(model: Portable, num_inputs: int, folder: Path) -> None:
+    _save_program(model, num_inputs, folder / "model.pt2")
     torch.save(model.state_dict(), folder / "weights.pt")
 
 
@@ -121,24 +94,21 @@ def _checked(record: RunRecord, path: Path, raw: RawData) -> Measured:
     return measured
 
 
-def architecture(net: MLP, inputs: Inputs) -> dict[str, object]:
+def architecture(net: Network, inputs: Inputs) -> dict[str, object]:
     """Describe a network and its inputs, for readers without senn-ray.
 
     Args:
         net: The network.
         inputs: What it takes in.
     """
-    shape = net.architecture()
     return {
-        "kind": "mlp",
+        **describe(net),
+        "hidden": list(net.architecture().hidden),
         "task": inputs.task,
-        "num_inputs": shape.num_inputs,
+        "num_inputs": math.prod(inputs.feature_shape),
         "feature_shape": list(inputs.feature_shape),
         "feature_dtype": inputs.feature_dtype,
-        "hidden": list(shape.hidden),
-        "num_outputs": shape.num_outputs,
-        "activation": shape.activation,
-        "parameters": shape.num_params(),
+        "parameters": net.architecture().num_params(),
         "standardisation": "inside: (x - shift) / scale",
     }
 
@@ -164,14 +134,6 @@ def measure(
     return Measured(
         loss=total / len(part), accuracy=right / len(part) if known else None
     )
-
-
-def _linear(W: Tensor) -> nn.Linear:
-    layer = nn.Linear(W.shape[1] - 1, len(W))
-    with torch.no_grad():
-        layer.weight.copy_(W[:, :-1])
-        layer.bias.copy_(W[:, -1])
-    return layer.requires_grad_(requires_grad=False)
 
 
 def _save_program(model: Portable, num_inputs: int, path: Path) -> None:
