@@ -272,6 +272,11 @@ class GrowthConfig(Section):
         "the rest held out, of fewer examples half (default: 24576; 4096 for model.kind "
         "conv, which looks at many positions of each)",
     )
+    share: Literal["auto", "examples", "candidates"] = Field(
+        default="auto",
+        description="how a gang divides the search: by examples (many small messages) "
+        "or by candidates (one large one); auto takes what costs less on 10 Gbit/s",
+    )
     check_every: int = Field(
         default=50, ge=1, description="steps between the first growth checks"
     )

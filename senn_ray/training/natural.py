@@ -17,6 +17,8 @@ from senn_ray.training.reducer import Reducer, sum_all
 
 FACTOR_EVERY = 10
 """Steps between measurements of the factors."""
+SHARED_ABOVE = 512
+"""Size of a factor from which a gang shares the work: below, messages cost more."""
 FACTOR_DECAY = 0.9
 """Weight of the past in the running factors."""
 
@@ -66,11 +68,27 @@ class Natural:
             self.weight = keep * self.weight + 1
             for running, new in zip([*self.A, *self.G], sums, strict=True):
                 running.mul_(keep).add_(new, alpha=1 / batch_size)
-            self._factors = [
-                self._factorise(A / self.weight, G / self.weight)
-                for A, G in zip(self.A, self.G, strict=True)
-            ]
+            self._factors = self._factorise_all()
         return due
+
+    def _factorise_all(self) -> list[tuple[Tensor, Tensor]]:
+        """Factorise every layer; large ones once in the gang, not on each replica."""
+        costs = [float(len(A) ** 3 + len(G) ** 3) for A, G in self._pairs()]
+        alone = self.reducer.size == 1 or max(costs) < SHARED_ABOVE**3
+        ranks = assign(costs, 1 if alone else self.reducer.size)
+        factors = [
+            self._factorise(A / self.weight, G / self.weight)
+            if alone or rank == self.reducer.rank
+            else (torch.zeros_like(A), torch.zeros_like(G))
+            for rank, (A, G) in zip(ranks, self._pairs(), strict=True)
+        ]
+        if alone:
+            return factors
+        flat = sum_all(self.reducer, [factor for both in factors for factor in both])
+        return list(zip(flat[::2], flat[1::2], strict=True))
+
+    def _pairs(self) -> list[tuple[Tensor, Tensor]]:
+        return list(zip(self.A, self.G, strict=True))
 
     def _factorise(self, A: Tensor, G: Tensor) -> tuple[Tensor, Tensor]:
         root = self.config.damping**0.5
@@ -135,6 +153,23 @@ class Natural:
         self.A, self.G = state["A"], state["G"]
         self.weight, self.steps = state["weight"], state["steps"]
         self._factors = [(chol_A, chol_G) for chol_A, chol_G in state["factors"]]
+
+
+def assign(costs: list[float], size: int) -> list[int]:
+    """Give things to ranks, dearest first, each to the one with the least to do.
+
+    Args:
+        costs: Of each thing.
+        size: Of the gang.
+
+    Returns:
+        The rank of each thing (KAISA: Pauloski et al. 2021).
+    """
+    loads, ranks = [0.0] * size, [0] * len(costs)
+    for i in sorted(range(len(costs)), key=lambda i: -costs[i]):
+        ranks[i] = min(range(size), key=loads.__getitem__)
+        loads[ranks[i]] += costs[i]
+    return ranks
 
 
 def _insert(matrix: Tensor, at: int) -> Tensor:

@@ -10,7 +10,6 @@ from senn_ray.maths.heldout import Heldout, heldout_gain
 from senn_ray.maths.proposals import (
     Whitening,
     activations,
-    ascend,
     initial_candidates,
 )
 from senn_ray.maths.score import (
@@ -29,6 +28,7 @@ from senn_ray.nets.views import View
 from senn_ray.records import GrowthKind
 from senn_ray.training.ledger import decision_flops
 from senn_ray.training.replica import Replica
+from senn_ray.training.sharing import climb
 
 
 class Proposal(Protocol):
@@ -238,14 +238,7 @@ def neuron_pool(
         reduce=replica.reduce,
     )
     steps = 0 if growth.score == "random" else growth.ascent_steps
-    candidates, _ = ascend(
-        search,
-        candidates,
-        own,
-        replica.net.family.fresh,
-        steps=steps,
-        reduce=replica.reduce,
-    )
+    candidates = climb(replica, search, candidates, own, steps=steps)
     replica.ledger.count(
         decision_flops(
             examples=sum(round(site.weight * site.terms.positions) for site in sites),
