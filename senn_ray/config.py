@@ -259,7 +259,7 @@ class GrowthConfig(Section):
         "from random signs (auto: with thousands of examples)",
     )
     candidates: int = Field(
-        default=32, ge=4, description="candidates per site and check"
+        default=32, ge=1, description="candidates per site and check"
     )
     ascent_steps: int = Field(default=10, ge=0, description="steps of score ascent")
     rank: int = Field(

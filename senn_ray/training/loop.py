@@ -194,6 +194,13 @@ def _progress(replica: Replica, schedule: Schedule) -> Progress:
     )
 
 
+def _is_capped(replica: Replica) -> bool:
+    """Tell whether a cap on the width, or one on the depth, decided the size."""
+    model = replica.spec.model
+    widths = bool(replica.hidden) and min(replica.hidden) >= model.max_hidden
+    return widths or (model.may_deepen and not replica.may_insert)
+
+
 def stop_reason(replica: Replica, trace: Trace) -> StopReason:
     """Say why a finished run has the size it has.
 
@@ -214,7 +221,7 @@ def stop_reason(replica: Replica, trace: Trace) -> StopReason:
     growth = replica.spec.growth
     if replica.spec.kind == "fixed" or not growth.enabled:
         return "schedule"
-    if all(h >= replica.spec.model.max_hidden for h in replica.hidden):
+    if _is_capped(replica):
         return "cap_hit"
     before, last = (e.train_loss for e in trace.evaluations[-2:])
     flat = abs(before - last) <= max(FLAT_SHARE * before, FLAT_NATS * replica.loss_unit)
