@@ -1,0 +1,45 @@
+"""Settings of the data."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from senn_ray.config.section import Section
+
+
+class DataConfig(Section):
+    """Which examples are used, and how they are split."""
+
+    dataset: str = Field(
+        default="digits",
+        description="digits, mnist, fashion-mnist, cifar10, parquet:URI or "
+        "factory:pkg.mod:function",
+    )
+    root: Path | None = Field(
+        default=None,
+        description="where torchvision data is or goes (default: user cache)",
+    )
+    per_class: int | Literal["all"] = Field(
+        default="all", description="training examples per class, stratified and nested"
+    )
+    val_per_class: int | None = Field(
+        default=None,
+        ge=1,
+        description="validation examples per class (default: per data set)",
+    )
+    subset_seed: int = Field(default=0, ge=0, description="seed of splits and subsets")
+    memory_gb: float = Field(
+        default=8.0,
+        ge=0,
+        description="Parquet features larger than this go to a file in data.root and "
+        "are read from there as needed",
+    )
+
+    @model_validator(mode="after")
+    def _check_per_class(self) -> "DataConfig":
+        if self.per_class != "all" and self.per_class < 1:
+            raise ValueError(
+                f"data.per_class must be at least 1 or 'all', got {self.per_class}"
+            )
+        return self
