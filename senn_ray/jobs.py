@@ -85,10 +85,11 @@ def start(
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray).
     """
-    from senn_ray.training import datasets
+    from senn_ray.training import architectures, datasets
 
     place = run_folder.choose(out, config, verb)
     raw = datasets.load(config.data)
+    architectures.plan(config.model, raw.feature_shape, raw.num_outputs)
     if verb == "scan":
         config = with_sizes(config, raw)
     folder = places.work_folder(place)

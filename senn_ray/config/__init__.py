@@ -56,6 +56,11 @@ class Config(Section):
                 "train.optimizer natural knows dense layers only, and model.kind is "
                 "conv; use train.optimizer adamw"
             )
+        if self.growth.curvature == "exact" and self.model.kind == "conv":
+            raise ValueError(
+                "growth.curvature exact is for dense layers; model.kind conv measures "
+                "its steps from random signs, so use growth.curvature sampled or auto"
+            )
         if self.train.optimizer == "natural" and (
             self.model.activation in REACHES_IDENTITY
         ):

@@ -177,7 +177,8 @@ def _widest(records: Sequence[RunRecord], summary: Summary) -> int | None:
     """Translate the greatest number of parameters into units of one hidden layer."""
     sized = (summary.get("targets") or {}).get("quality_at_size") or {}
     most = sized.get("max_params")
-    known = sorted({(r.hidden[0], r.params) for r in records if len(r.hidden) == 1})
+    one_layer = {r.hidden[0]: r.params for r in records if len(r.hidden) == 1}
+    known = sorted(one_layer.items())
     if most is None or len(known) < 2:
         return None
     (low, few), (high, many) = known[0], known[-1]

@@ -108,8 +108,13 @@ def _candidates(
 
 
 def _may_go(net: Network, place: Place) -> bool:
-    """Tell whether a whole layer could be removed: a block can, whatever σ is."""
-    return isinstance(net, ConvNet) or (_may_remove_layers(net) and _saves(net, place))
+    """Tell whether a whole layer could be removed.
+
+    Of blocks all but the last one can, whatever σ is.
+    """
+    if isinstance(net, ConvNet):
+        return sum(net.layout) > 1
+    return _may_remove_layers(net) and _saves(net, place)
 
 
 def _saves(net: Network, place: Place) -> bool:

@@ -160,6 +160,7 @@ def test_a_block_that_does_nothing_costs_nothing_and_goes() -> None:
     events = prune_cheapest(replica, 30, born_before=1)
     assert "remove_layer" in [event.kind for event in events]
     assert net.layout[0] == 0
+    assert len(replica.hidden) >= 1
     drift = (net(x) - before).abs().max()
     assert drift < 0.2
     # An empty stage can be filled again.
@@ -221,6 +222,11 @@ def test_settings_that_fit_no_network_are_refused(
 def test_the_natural_optimiser_is_refused() -> None:
     with pytest.raises(ValidationError, match="dense layers only"):
         Config(model=ModelConfig(kind="conv"), train=TrainConfig(optimizer="natural"))
+
+
+def test_exact_curvature_is_refused() -> None:
+    with pytest.raises(ValidationError, match="exact is for dense layers"):
+        Config(model=ModelConfig(kind="conv"), growth=GrowthConfig(curvature="exact"))
 
 
 def test_images_without_channels_have_one() -> None:
