@@ -115,6 +115,12 @@ def check_settings(verb: Verb, config: Config) -> None:
             f"{searches[verb]} of one hidden layer, but model.hidden is "
             f"{list(config.model.hidden)}; type --model.hidden 2"
         )
+    if searches.get(verb) and (config.model.kind != "mlp" or config.model.may_deepen):
+        raise ConfigError(
+            f"{searches[verb]} of one hidden layer, which stays one; use grow with "
+            f"model.kind {config.model.kind} and model.max_depth "
+            f"{config.model.depth_cap}, or leave both out"
+        )
 
 
 def senn_keys(plan: Plan) -> list[Key]:
