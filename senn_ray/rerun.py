@@ -105,8 +105,8 @@ def find_run(name: str, root: Place) -> tuple[Place, str]:
     folder, root = places.locate(parent or "."), places.locate(root)
     if not isinstance(folder, Path) or (folder / journal.FILE_NAME).is_file():
         return folder, run_id
-    searched = isinstance(root, Path) and not parent
-    found = root.glob(f"*/{journal.FILE_NAME}") if searched else []
+    near = root if isinstance(root, Path) and not parent else None
+    found = near.glob(f"*/{journal.FILE_NAME}") if near else []
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
         if run_folder.has_run(path.parent, run_id):
             return path.parent, run_id

@@ -22,7 +22,7 @@ def widths(values: int | float | Iterable[int] | None) -> str:
         return UNKNOWN
     if isinstance(values, int | float):
         return f"{values:g}"
-    return "-".join(f"{value:g}" for value in values)
+    return "-".join(f"{value:g}" for value in values) or "none"
 
 
 def duration(seconds: float | None) -> str:

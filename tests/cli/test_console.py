@@ -143,7 +143,7 @@ def test_numbers_widths_and_times_are_short():
         "12.3",
         "1e-07",
     ]
-    assert [widths(x) for x in (None, 43, [64, 32])] == ["–", "43", "64-32"]
+    assert [widths(x) for x in (None, 43, [64, 32], [])] == ["–", "43", "64-32", "none"]
     spans = [duration(x) for x in (None, 6.12, 90, 7200)]
     assert spans == ["–", "6.1 s", "1.5 min", "2.0 h"]
 
