@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -99,6 +100,19 @@ def test_a_block_is_never_inserted_above_the_cap() -> None:
     for step in (30, 31, 32):
         Grower(replica).check(step)
     assert max(replica.net.layout) <= 2
+
+
+def test_random_labels_do_not_make_a_convolution_grow() -> None:
+    grown = 0
+    for seed in range(8):
+        labels = np.random.default_rng(seed).permutation(RAW.train_y)
+        noise = replace(RAW, train_y=labels)
+        spec = replace(SPEC, seed=seed)
+        replica = prepare(spec, noise, reducer=SingleReducer(), device="cpu")
+        for step in range(20):
+            train_step(replica, step, 3e-3)
+        grown += Grower(replica).check(20).additions > 0
+    assert grown <= 1
 
 
 @pytest.mark.parametrize("score", ["gradient", "random"])
