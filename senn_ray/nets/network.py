@@ -1,6 +1,7 @@
 """What all networks share: a list of tensors, an architecture, places that may grow."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,7 +49,7 @@ class Architecture(Protocol):
         ...
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A network whose hidden layers change in width and number.
 
     All parameters are in one list of tensors; surgery works on such lists, so that it
@@ -95,13 +96,13 @@ class Network(nn.Module):
         """The number of positions of every stage; none for dense layers."""
         return []
 
+    @abstractmethod
     def architecture(self) -> Architecture:
         """Describe the network as it is now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def locate(self, place: Place) -> Parts:
         """Find the tensors of a hidden layer."""
-        raise NotImplementedError
 
     def decayed(self) -> list[bool]:
         """Tell which tensors are weights: all columns but the last (biases) decay.

@@ -23,7 +23,8 @@ from senn_ray.training.replica import Replica
 
 WHITENING_SHRINKAGE = 0.1
 WHITENING_ROWS = 4096
-"""Examples (or examples times positions) of the search half, for the coordinates of what changes while training."""
+"""Examples (or examples times positions) of the search half, for the coordinates of
+what changes while training."""
 
 
 class Searcher:
