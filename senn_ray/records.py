@@ -1,11 +1,11 @@
 """Records: what crosses a process or the disk. Plain frozen data, no tensors.
 
-``to_json`` and ``from_json`` round-trip every record exactly (floats too), so the
-journal is the truth and every table can be rebuilt from it.
+``to_json`` keeps every record exactly (floats too), so the journal is the truth and
+every table can be rebuilt from it.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
@@ -19,7 +19,6 @@ FAULTY = frozenset({"diverged", "failed"})
 StopReason = Literal[
     "converged", "budget", "cap_hit", "schedule", "diverged", "error", "pruned"
 ]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,14 +157,3 @@ class Progress:
 def to_json(record: Any) -> dict[str, Any]:
     """Turn a record into plain JSON values."""
     return TypeAdapter(type(record)).dump_python(record, mode="json")
-
-
-def from_json(kind: type[T], values: dict[str, Any]) -> T:
-    """Rebuild a record from ``to_json``'s values.
-
-    Args:
-        kind: The class of the record.
-        values: What ``to_json`` gave, possibly after a trip through JSON text. A field
-            that is missing, unknown or of another type is a pydantic error.
-    """
-    return TypeAdapter(kind).validate_python(values)
