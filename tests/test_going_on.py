@@ -1,11 +1,13 @@
 """A job that is resumed goes on in the midst of its run, not from its beginning."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from senn_ray import app
 from senn_ray.config import ClusterConfig
 from senn_ray.events import RunFinished, RunProgressed
-from senn_ray.records import RunRecord
+from senn_ray.records import Progress, RunRecord, RunSpec
 from senn_ray.search import journal
 from senn_ray.search.executor import LocalExecutor, Report
 from senn_ray.tasks import train_run
@@ -15,7 +17,12 @@ from tests.test_app import settings
 
 
 class Impatient(LocalExecutor):
-    """Ctrl-C arrives with the first sign of life."""
+    """Ctrl-C arrives with the first sign of life; until then the run waits."""
+
+    def __init__(self, raw: RawData) -> None:
+        super().__init__(self._train)
+        self._raw = raw
+        self._left = threading.Event()
 
     def wait(self) -> list[Report]:
         reports = super().wait()
@@ -23,13 +30,23 @@ class Impatient(LocalExecutor):
             raise KeyboardInterrupt
         return reports
 
+    def close(self) -> None:
+        self._closed = True
+        self._left.set()
+        super().close()
+
+    def _train(self, spec: RunSpec, told: Callable[[Progress], None]) -> RunRecord:
+        def tell_and_wait(progress: Progress) -> None:
+            told(progress)
+            assert self._left.wait(60)
+
+        often = Keeping(every_steps=1)
+        return train_run(spec, self._raw, on_progress=tell_and_wait, keeping=often)
+
 
 def impatient(raw: RawData, cluster: ClusterConfig) -> Impatient:
     del cluster
-    often = Keeping(every_steps=5)
-    return Impatient(
-        lambda spec, told: train_run(spec, raw, on_progress=told, keeping=often)
-    )
+    return Impatient(raw)
 
 
 # Many signs of life: a run is abandoned at the next one.
