@@ -4,6 +4,7 @@
 to another process) and returns a context manager that gives an executor.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -94,11 +95,12 @@ def drain(executor: Executor) -> dict[str, RunRecord]:
     return done
 
 
-class ExecutorSuite:
+class ExecutorSuite(ABC):
     """The laws; a subclass in ``test_*.py`` is collected by pytest."""
 
+    @abstractmethod
     def make(self, run: RunFunction) -> AbstractContextManager[Executor]:
-        raise NotImplementedError
+        """Make the executor that the laws are tried on."""
 
     def test_nothing_in_flight_returns_at_once(self) -> None:
         with self.make(run_well) as executor:
