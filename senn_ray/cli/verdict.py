@@ -13,9 +13,12 @@ from rich.text import Text
 from senn_ray.report.words import (
     UNKNOWN,
     duration,
+    form,
     interval,
     number,
     oracle,
+    share,
+    spent,
     trend,
     widths,
 )
@@ -37,9 +40,10 @@ def result(summary: Summary) -> list[RenderableType]:
     Args:
         summary: Contents of ``summary.json`` of grow, compare or scan.
     """
-    if summary.get("verb") == "compare":
-        return _compare(summary)
-    return _scan(summary) if summary.get("verb") == "scan" else _grow(summary)
+    layouts = {"compare": _compare, "scan": _scan}
+    parts = layouts.get(summary.get("verb", ""), _grow)(summary)
+    cost = spent(summary.get("ledger") or {})
+    return [*parts, Text(cost)] if cost else parts
 
 
 def checks_table(checks: Iterable[tuple[str, bool, str]]) -> Table:
@@ -77,7 +81,7 @@ def _grow(summary: Summary) -> list[RenderableType]:
             grown,
             str(run.get("params", UNKNOWN)),
             number(run.get("val_loss")),
-            _share(run.get("test_accuracy")),
+            share(run.get("test_accuracy")),
             number(run.get("test_loss")),
             str(run.get("stop_reason", UNKNOWN)),
             str(run.get("steps", UNKNOWN)),
@@ -120,9 +124,10 @@ def _scan(summary: Summary) -> list[RenderableType]:
             number(row["spread"]),
             f"{row['converged']}/{row['runs']}",
             number(row["val_loss"]),
-            _share(row["test_accuracy"]),
+            share(row["test_accuracy"]),
         )
     parts: list[RenderableType] = [table, Text(trend(summary["fit"]), style="bold")]
+    parts += [Text(said) for said in filter(None, [form(summary["fit"])])]
     parts += [Text(oracle(row)) for row in summary.get("oracle") or ()]
     parts += [Text(f"Caveat: {caveat}") for caveat in summary.get("caveats") or ()]
     return parts
@@ -161,7 +166,3 @@ def _size_line(size: Summary) -> Text:
     return Text(
         f"Size: self-found {senn} units; best fixed {best}; smallest sufficient {least}"
     )
-
-
-def _share(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.2%}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from senn_ray.errors import DataError
 from senn_ray.events import Event, JobStarted, outcomes
 from senn_ray.records import RunRecord
-from senn_ray.report import view
+from senn_ray.report import detail, view
 from senn_ray.search import journal
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def write(folder: Path) -> Path:
         summary=summary,
         headline=view.headline(summary),
         verdicts=view.verdict_tables(summary),
+        costs=detail.cost_tables(summary),
+        closer=detail.closer_tables(summary),
         overall=overall,
         growth=growth,
         runs=view.runs_table(records),
@@ -78,7 +80,12 @@ def _draw(
     records: Sequence[RunRecord], summary: Mapping[str, Any]
 ) -> tuple[list["Figure"], list["Figure"]]:
     """Draw the figures of single runs, and those of the job."""
-    from senn_ray.report import compare_figures, growth_figures, scan_figure
+    from senn_ray.report import (
+        compare_figures,
+        growth_figures,
+        scan_figure,
+        waiting_figures,
+    )
 
     grown = [r for r in records if r.kind == "grow"]
     is_scan = summary["verb"] == "scan"
@@ -87,6 +94,8 @@ def _draw(
         if is_scan
         else compare_figures.size_against_loss(records, summary),
         compare_figures.best_so_far(summary) if "curves" in summary else None,
+        waiting_figures.waiting(summary) if "arms" in summary else None,
+        waiting_figures.beaten(summary) if "beaten" in summary else None,
         growth_figures.promises(grown),
     ]
     traced = _one_per_size(grown) if is_scan else grown

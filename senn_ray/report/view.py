@@ -8,9 +8,11 @@ from senn_ray.records import FAULTY, RunRecord
 from senn_ray.report.words import (
     UNKNOWN,
     duration,
+    form,
     interval,
     number,
     oracle,
+    share,
     trend,
     widths,
 )
@@ -21,6 +23,7 @@ TARGETS = {
     "quality_at_size": "Quality at size: validation loss at most {val_loss}, "
     "parameters at most {max_params}",
 }
+TARGET_NAMES = {"quality": "Quality", "quality_at_size": "Quality at size"}
 SIZES = {
     "senn": "self-found",
     "plain_at_senn_size": "plain, of the self-found width",
@@ -36,6 +39,8 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    """How to read it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,12 +149,11 @@ def _found(summary: Summary) -> str:
     if not good:
         return f"No run of {len(runs)} was completed."
     accuracy, loss = summary.get("test_accuracy"), summary.get("test_loss")
-    share = UNKNOWN if accuracy is None else f"{accuracy:.2%}"
     many = f" (medians of {len(good)} runs)" if len(good) > 1 else ""
     return (
         f"From {widths(summary.get('hidden_start'))} to {widths(summary.get('hidden'))} "
         f"hidden units{many}: validation loss {number(summary.get('val_loss'))}, test "
-        f"accuracy {share}, test loss {number(loss)}. Growth ended: "
+        f"accuracy {share(accuracy)}, test loss {number(loss)}. Growth ended: "
         f"{summary.get('stop_reason')}."
     )
 
@@ -164,6 +168,7 @@ def _scanned(summary: Summary) -> list[str]:
         f"{first['hidden_median']:g} hidden units; with {last['per_class']}, to "
         f"{last['hidden_median']:g} (medians).",
         trend(summary["fit"]),
+        *filter(None, [form(summary["fit"])]),
         *map(oracle, summary["oracle"]),
     ]
 
@@ -192,7 +197,7 @@ def _scan_table(summary: Summary) -> Table:
                 number(row["spread"]),
                 f"{row['converged']} of {row['runs']}",
                 number(row["val_loss"]),
-                _share(row["test_accuracy"]),
+                share(row["test_accuracy"]),
             )
             for row in summary["by_size"]
         ),
@@ -259,7 +264,7 @@ def _size_table(sizes: Summary) -> Table:
                 str(size["seeds"]),
                 number(size["val_loss"]),
                 number(size["test_loss"]),
-                _share(size["test_accuracy"]),
+                share(size["test_accuracy"]),
             )
             for name, size in sizes.items()
         ),
@@ -276,15 +281,11 @@ def _run_row(record: RunRecord) -> tuple[str, ...]:
         end if start == end else f"{start} → {end}",
         str(record.params),
         number(record.val_loss),
-        _share(record.val_accuracy),
-        _share(record.test_accuracy),
+        share(record.val_accuracy),
+        share(record.test_accuracy),
         str(record.cost.steps),
         str(record.cost.sample_visits),
         duration(record.cost.device_s),
         duration(record.cost.growth_s) if record.kind == "grow" else UNKNOWN,
         ended,
     )
-
-
-def _share(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.2%}"

@@ -6,7 +6,11 @@ from typing import Any
 MINUTE_S = 60
 HOUR_S = 3600
 UNKNOWN = "–"
+CLEAR = 0.9
+"""Share of Akaike's weights from which on one of two forms is clearly better."""
 WHOLE_FROM = 100
+THOUSAND, ROUND_UP = 1000.0, 999.5
+UNITS = ("k", "M", "G", "T", "P", "E")
 
 
 def number(value: float | None) -> str:
@@ -23,6 +27,23 @@ def widths(values: int | float | Iterable[int] | None) -> str:
     if isinstance(values, int | float):
         return f"{values:g}"
     return "-".join(f"{value:g}" for value in values) or "none"
+
+
+def count(value: float | None) -> str:
+    """Write a large number with three digits and a unit, such as ``12.3 M``."""
+    if value is None:
+        return UNKNOWN
+    size, unit = float(value), ""
+    for larger in UNITS:
+        if abs(size) < ROUND_UP:
+            break
+        size, unit = size / THOUSAND, larger
+    return f"{size:.3g} {unit}".rstrip()
+
+
+def share(value: float | None, digits: int = 2) -> str:
+    """Write a share in per cent."""
+    return UNKNOWN if value is None else f"{value:.{digits}%}"
 
 
 def duration(seconds: float | None) -> str:
@@ -63,6 +84,46 @@ def trend(fit: Mapping[str, Any]) -> str:
     return (
         f"Hidden units per tenfold of examples: {interval(lines[0])}; exponent of a "
         f"power law: {interval(lines[1])} (95 % over subset seeds){ranks}."
+    )
+
+
+def form(fit: Mapping[str, Any]) -> str | None:
+    """Say in one sentence which form fits a trend better; nothing with too few cells.
+
+    Args:
+        fit: ``fit`` of the summary of a scan.
+    """
+    found = fit.get("forms")
+    if not found:
+        return None
+    limit = f"{found['saturating']['limit']:.3g}"
+    said = {
+        "power_law": "a power law fits better than a form that levels off",
+        "saturating": f"a form that levels off at {limit} units fits better than a "
+        "power law",
+    }
+    unclear = "" if found["weight"] >= CLEAR else ": too close to tell"
+    return (
+        f"Of two forms, {said[found['chosen']]} (AICc weight {found['weight']:.2f})"
+        f"{unclear}."
+    )
+
+
+def spent(ledger: Mapping[str, Any]) -> str | None:
+    """Say in one sentence what a job has used; nothing before a run is finished.
+
+    Args:
+        ledger: ``ledger`` of the summary of any job.
+    """
+    total = ledger.get("total")
+    if not total or not total["runs"]:
+        return None
+    wasted = total["wasted_device_s"]
+    lost = f"; wasted {duration(wasted)}" if wasted else ""
+    return (
+        f"Spent: {total['runs']:g} runs, {count(total['steps'])} steps, "
+        f"{count(total['sample_visits'])} sample visits, {count(total['flops'])} FLOPs, "
+        f"{duration(total['device_s'])} of device time{lost}."
     )
 
 

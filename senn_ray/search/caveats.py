@@ -78,7 +78,7 @@ def caveats(job: Job, known: Known) -> list[str]:
         *_largest_once(known["arms"]["quality"].get("max_once")),
         *_beaten(known["exchange_rate"]),
         *_few_searches(known["arms"]["quality"]),
-        *_bounds(known["arms"]),
+        *_bounds(known),
         *_side_by_side(known["arms"]["quality_at_size"]),
         *_control(known["size"], job.config.compare.epsilon),
         *_pairs(known["paired"]),
@@ -158,13 +158,22 @@ def _few_searches(arms: Known) -> list[str]:
     ]
 
 
-def _bounds(arms: Known) -> list[str]:
+def _bounds(known: Known) -> list[str]:
     return [
         f"{arm} never reached {NAMES[name]} in {row['runs']} runs: bounds only"
-        for name, rows in arms.items()
+        f"{_gap(row, known['targets'][name])}"
+        for name, rows in known["arms"].items()
         for arm, row in rows.items()
         if row["hits"] == 0
     ]
+
+
+def _gap(row: Known, target: Known) -> str:
+    """Say how far the best run that is small enough stayed behind."""
+    best, loss = row["best_val_loss"], target["val_loss"]
+    if best is None:
+        return "; no run was small enough"
+    return f"; its best there is {best:.4g}, {best / loss - 1:.0%} above the target"
 
 
 def _side_by_side(arms: Known) -> list[str]:

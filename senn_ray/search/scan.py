@@ -40,7 +40,6 @@ Size = int | Literal["all"]
 Cells = Sequence[dict[str, Any]]
 LEAST_SIZES = 3
 BENT = 0.05
-LIKELY = 0.9
 FEW_SUBSETS = 3
 _LEFT_OUT = {
     "cap_hit": "hit the cap model.max_hidden; raise it",
@@ -261,18 +260,9 @@ def _caveats(job: Job, cells: Cells, fit: dict[str, Any]) -> list[str]:
     return said
 
 
-def _levels_off(found: dict[str, Any] | None) -> list[str]:
-    if found is None or found["chosen"] != "saturating" or found["weight"] < LIKELY:
-        return []
-    return [
-        f"a form that levels off at {found['saturating']['limit']:.3g} units fits better "
-        f"than a power law (AICc weight {found['weight']:.2f})"
-    ]
-
-
 def _bends(fit: dict[str, Any]) -> list[str]:
     lines = {"width against log examples": fit, "a power law": fit["log_log"]}
-    return _levels_off(fit["forms"]) + [
+    return [
         f"{name} is not a straight line here (lack of fit, p = {p:.1g}): its slope is "
         "a mean over the scan, not a law"
         for name, line in lines.items()
