@@ -7,13 +7,15 @@ is the end of the stream.
 
 import dataclasses
 import os
+import platform
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import ray.util
 
+from senn_ray.cluster_runtime import versions
 from senn_ray.cluster_runtime.words import Ready, Seat
 from senn_ray.config import ClusterConfig
 from senn_ray.records import Progress, RunRecord, RunSpec
@@ -164,6 +166,8 @@ class TrainRun:
     """
 
     cluster: ClusterConfig
+    versions: Mapping[str, str] = dataclasses.field(default_factory=versions.installed)
+    """Those of the driver, where this is made; a worker must have the same."""
 
     def __call__(
         self,
@@ -174,6 +178,7 @@ class TrainRun:
         on_progress: "Callable[[Progress], None] | None",
     ) -> RunRecord:
         """Train a network and tell the outcome."""
+        versions.require_same(self.versions, platform.node())
         import torch
 
         from senn_ray import tasks

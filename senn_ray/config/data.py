@@ -36,6 +36,13 @@ class DataConfig(Section):
         "are read from there as needed",
     )
 
+    allow_overlap: str | None = Field(
+        default=None,
+        min_length=1,
+        description="why examples may be in both the training and the test part of your "
+        "own data; reports tell it",
+    )
+
     @model_validator(mode="after")
     def _check_per_class(self) -> "DataConfig":
         if self.per_class != "all" and self.per_class < 1:

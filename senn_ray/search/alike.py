@@ -1,30 +1,30 @@
-"""Failures that would repeat themselves: data that no run can be trained on."""
+"""Failures that would repeat themselves: unfit data, or a cluster of other versions."""
 
 import re
 
-from senn_ray.errors import DataError
+from senn_ray.errors import DataError, ResourceError
 from senn_ray.events import Event, RunFinished
 from senn_ray.search.plan import Plan
 
-_DATA_ERROR = re.compile(rf"(?:^|: ){DataError.__name__}: (.*)", flags=re.DOTALL)
+_KINDS = {kind.__name__: kind for kind in (DataError, ResourceError)}
+_REPEATED = re.compile(rf"(?:^|: )({'|'.join(_KINDS)}): (.*)", flags=re.DOTALL)
 
 
 def refuse(plan: Plan, event: Event) -> None:
-    """End a job at the first run whose data is unfit, where all runs have that data.
+    """End a job at the first run that fails for a reason which all runs share.
 
-    The cells of a scan have data of their own, so there the others go on.
+    It is a ``DataError`` or a ``ResourceError``, in the words of the run. The cells of a
+    scan have data of their own, so there the others go on after the former.
 
     Args:
         plan: The plan of the job.
         event: What happened.
-
-    Raises:
-        DataError: in the words of the run.
     """
-    if plan.verb == "scan" or not isinstance(event, RunFinished):
+    if not isinstance(event, RunFinished) or event.record.state != "failed":
         return
-    found = _DATA_ERROR.search(event.record.error or "")
-    if event.record.state == "failed" and found:
-        raise DataError(
-            f"{found.group(1)} ({event.record.run_id}; all runs would fail)"
-        )
+    found = _REPEATED.search(event.record.error or "")
+    if found is None:
+        return
+    kind, said = _KINDS[found.group(1)], found.group(2)
+    if kind is ResourceError or plan.verb != "scan":
+        raise kind(f"{said} ({event.record.run_id}; all runs would fail)")

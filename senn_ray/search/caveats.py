@@ -277,10 +277,13 @@ def _retries(total: Known) -> list[str]:
 
 
 def _devices(job: Job) -> list[str]:
-    names = sorted({record.device_name for record in job.records})
-    if len(names) <= 1:
+    if len(job.devices) <= 1:
         return []
-    return [f"runs used different devices ({', '.join(names)}): ignore device_s"]
+    used = ", ".join(f"{count} runs {name}" for name, count in job.devices.items())
+    return [
+        f"runs used different devices ({used}): device seconds are not compared; the "
+        "other currencies are fine"
+    ]
 
 
 def _unmeasured(cost: Known) -> list[str]:

@@ -18,6 +18,7 @@ Contract; ``{...}`` of an interval is ``{estimate, low, high, bound}``: 95 %, nu
         rounds{workers: number}           run lengths to a hit, side by side
         latency_s{workers: number}}}      seconds to a hit, side by side
     exchange_rate{TARGET: {opponent: {currency: {..., chance_above_one}}}}
+                             of device_s: null if runs used unlike devices
     restarts_saved{TARGET: {opponent: {...}}}
     size{senn, best_fixed, plain_at_senn_size, smallest_sufficient}    each or null:
         estimate low high    units; for senn median, least and greatest over seeds
@@ -136,14 +137,17 @@ def _target(job: Job, name: TargetName) -> dict[str, Any]:
     ours = senn_row(job, loss, limit, list(exchanges.values()))
     return {
         "arms": {SENN: ours, **arms},
-        "exchange_rate": {arm: _rates(e) for arm, e in exchanges.items()},
+        "exchange_rate": {arm: _rates(job, e) for arm, e in exchanges.items()},
         "restarts_saved": {arm: as_json(e.saved) for arm, e in exchanges.items()},
     }
 
 
-def _rates(found: Exchange) -> dict[str, Any]:
+def _rates(job: Job, found: Exchange) -> dict[str, Any]:
     pairs = zip(CURRENCIES, found.rate, found.chance_above_one, strict=True)
-    return {c: {**as_json(rate), "chance_above_one": p} for c, rate, p in pairs}
+    rates = {c: {**as_json(rate), "chance_above_one": p} for c, rate, p in pairs}
+    if len(job.devices) > 1:  # Seconds of unlike devices are not one currency.
+        rates["device_s"] = {**dict.fromkeys(rates["device_s"]), "bound": False}
+    return rates
 
 
 def _curve(job: Job, arm: str) -> list[dict[str, Any]]:

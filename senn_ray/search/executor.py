@@ -4,6 +4,7 @@ A conformance suite that every executor passes is in ``tests/search/executor_sui
 """
 
 import queue
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,14 @@ from typing import Protocol, Self
 
 from senn_ray.events import RunFinished, RunProgressed, StopRequested
 from senn_ray.records import Cost, Progress, RunRecord, RunSpec
+
+_SHORT_OF_MEMORY = re.compile(
+    "out of memory|OutOfMemory|low on memory|allocate memory|MemoryError|Unable to alloc"
+)
+_FEWER_BYTES = (
+    "(short of memory; counted as failed, not as slow: lower --train.batch-size, for all "
+    "arms alike, or --model.max-hidden)"
+)
 
 Report = RunProgressed | RunFinished | StopRequested
 RunFunction = Callable[[RunSpec, Callable[[Progress], None]], RunRecord]
@@ -45,6 +54,16 @@ class Executor(Protocol):
     def close(self) -> None:
         """Abandon what is in flight and release everything. May be called twice."""
         ...
+
+
+def explained(error: str) -> str:
+    """Add what to do to an error that says that memory was short.
+
+    Args:
+        error: What a run raised, or what became of its process, on one line.
+    """
+    short = _SHORT_OF_MEMORY.search(error)
+    return f"{error} {_FEWER_BYTES}" if short else error
 
 
 def failed_record(spec: RunSpec, error: str, *, wall_s: float = 0.0) -> RunRecord:
@@ -82,7 +101,7 @@ def failed_record(spec: RunSpec, error: str, *, wall_s: float = 0.0) -> RunRecor
         wall_s=wall_s,
         checks=0,
         cost=Cost(device_s=wall_s * spec.workers),
-        error=error,
+        error=explained(error),
         lr=spec.train.lr,
         weight_decay=spec.train.weight_decay,
     )

@@ -1,5 +1,6 @@
 """A job as its journal tells it: the one input of summaries and tables."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -41,6 +42,22 @@ class Job:
     def senn(self) -> list[RunRecord]:
         """The self-expanding runs."""
         return self.of(SENN)
+
+    @property
+    def devices(self) -> dict[str, int]:
+        """How many runs used which device."""
+        names = sorted(record.device_name for record in self.records)
+        return dict(Counter(name for name in names if name))
+
+    @property
+    def overlap(self) -> list[str]:
+        """What must be said of examples that may be in both parts of the data."""
+        why = self.config.data.allow_overlap
+        return (
+            [f"training and test parts may share examples: {why} (data.allow_overlap)"]
+            if why
+            else []
+        )
 
     @property
     def arms(self) -> list[str]:

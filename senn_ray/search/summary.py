@@ -69,7 +69,7 @@ def summarise(events: Sequence[Event]) -> dict[str, Any]:
     if budget is not None:
         runs = len(job.records)
         budget = f"{budget}: partial results, of the {runs} runs that are finished"
-    caveats = [*found["caveats"], *said, *([budget] if budget else [])]
+    caveats = [*job.overlap, *found["caveats"], *said, *([budget] if budget else [])]
     return {**found, "caveats": caveats, "deviations": said, "budget": budget}
 
 

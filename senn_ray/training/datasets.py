@@ -16,9 +16,12 @@ from senn_ray.config import DataConfig
 from senn_ray.errors import ConfigError, DataError
 from senn_ray.training import factory, parquet, vision
 from senn_ray.training.data import RawData
+from senn_ray.training.overlap import refuse_overlap
 from senn_ray.training.sources import assemble
 from senn_ray.training.splits import CHUNK, arranged, standardisation
 
+OWN = ("parquet:", "factory:")
+"""Data that users bring along."""
 DIGITS_TEST_EXAMPLES = 500
 DIGITS_VAL_PER_CLASS = 20
 # Scans are compared over seeds, so the test part of digits never depends on one.
@@ -34,6 +37,8 @@ def load(config: DataConfig) -> RawData:
     """
     raw = _read(config)
     _check_features(raw)
+    if config.dataset.startswith(OWN) and config.allow_overlap is None:
+        refuse_overlap(raw)
     shift, scale = standardisation(raw)
     return dataclasses.replace(arranged(raw, config), shift=shift, scale=scale)
 

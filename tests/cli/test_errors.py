@@ -2,22 +2,34 @@
 folder that can still be read. Numbers are those of the list of errors that the command
 line was designed with (docs/design.md)."""
 
+import dataclasses
 import json
+import platform
+import re
 import socket
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
+from ray._private.utils import check_version_info
 
 from senn_ray import app, jobs, lock
 from senn_ray.cli.main import run
+from senn_ray.cluster_runtime import reach
+from senn_ray.cluster_runtime.replica import TrainRun
 from senn_ray.config import ClusterConfig
 from senn_ray.errors import DataError
+from senn_ray.events import RunFinished
 from senn_ray.records import RunRecord, RunSpec
 from senn_ray.search import journal
 from senn_ray.search.executor import LocalExecutor
+from senn_ray.search.summary import summarise
 from senn_ray.training.data import RawData
+from tests.search.fakes import make_config
+from tests.search.test_summary import job_events
 
 TINY = [
     "--data.per-class", "20", "--data.val-per-class", "10", "--train.max-steps", "12",
@@ -153,6 +165,137 @@ def test_e14_the_cap_is_named_where_growth_ended_at_it(capsys: Printed) -> None:
     summary = json.loads(capsys.readouterr().out)
     assert summary["stop_reason"] == "cap_hit"
     assert "model.max_hidden" in summary["caveats"][0]
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        {"ray_version": "2.58.1", "python_version": platform.python_version()},
+        {"ray_version": ray.__version__, "python_version": "3.10.1"},
+    ],
+    ids=["Ray", "Python"],
+)
+def test_e06_a_cluster_of_other_versions_is_refused_with_both_named(
+    cluster: dict[str, str], capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**_: Any) -> None:
+        check_version_info(cluster, "node 10.0.0.7")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(reach, "find_head", lambda address: (address, False))
+    words = ["grow", *TINY, "--cluster.address", "head:6379", "--out", "run", "--quiet"]
+    says = [*cluster.values(), ray.__version__, platform.python_version(), "same ver"]
+    fails(words, 3, [*says, "senn-ray doctor"], capsys)
+    assert not Path("run").exists()
+
+
+def skewed(spec: RunSpec) -> RunRecord:
+    train = TrainRun(ClusterConfig(), versions={"torch": "0.1"})
+    raw: Any = None  # It is refused before it is looked at.
+    return train(spec, raw, reducer=None, on_progress=None)
+
+
+def test_e06_a_worker_with_other_packages_ends_the_job_in_one_line(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "on_ray", executor_of(skewed))
+    words = ["scan", *TINY[2:], "--scan.per-class", "10,20", "--out", "run", "--quiet"]
+    says = [f"torch {version('torch')}", "the driver torch 0.1", "one image"]
+    fails(words, 3, says, capsys)
+    assert run(["status", "run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "failed"
+
+
+OWN_DATA = """
+import numpy as np
+
+def leaky():
+    x = np.random.default_rng(0).normal(size=(90, 3))
+    y = np.arange(90) % 3
+    return (x[:60], y[:60]), (x[50:], y[50:])
+"""
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_e09_examples_in_both_parts_are_refused_unless_there_is_a_reason(
+    capsys: Printed,
+) -> None:
+    Path("own_data.py").write_text(OWN_DATA)
+    words = ["grow", *TINY[2:], "--data.dataset", "factory:own_data:leaky"]
+    words += ["--out", "run"]
+    says = ["share 10 identical examples", '--data.allow-overlap "WHY"']
+    fails([*words, "--quiet"], 4, says, capsys)
+    assert not Path("run").exists()
+    why = "patients seen twice"
+    assert run([*words, "--data.allow-overlap", why, "--json"]) == 0
+    assert why in json.loads(capsys.readouterr().out)["caveats"][0]
+    assert why in Path("run/report/index.html").read_text()
+
+
+def starved(spec: RunSpec) -> RunRecord:
+    raise MemoryError(f"Unable to allocate 9 TiB for {spec.run_id}")
+
+
+def test_e13_short_of_memory_is_counted_as_failed_and_says_what_to_lower(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "on_ray", executor_of(starved))
+    assert run(["grow", *TINY, "--out", "run", "--json"]) == 6
+    found = json.loads(capsys.readouterr().out)["runs"][0]
+    assert found["run_state"] == "failed"
+    assert "--train.batch-size, for all arms alike" in found["error"]
+    assert run(["report", "run"]) == 0
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_e17_a_budget_that_is_used_up_leaves_partial_results(capsys: Printed) -> None:
+    words = ["grow", *TINY, "--seeds", "3", "--budget.device-hours", "1e-9"]
+    assert run([*words, "--out", "run", "--json"]) == 5
+    summary = json.loads(capsys.readouterr().out)
+    assert "budget.device_hours 1e-09 is used up" in summary["budget"]
+    assert len(summary["runs"]) == 1
+    assert run(["status", "run", "--json"]) == 0
+    more = ["resume", "run", "--extend", "budget.device_hours=1", "--json", "--quiet"]
+    capsys.readouterr()
+    assert run(more) == 0
+    assert len(json.loads(capsys.readouterr().out)["runs"]) == 3
+
+
+def test_e15_seconds_of_unlike_devices_are_not_compared() -> None:
+    events = [
+        RunFinished(record=dataclasses.replace(e.record, device_name=e.record.kind))
+        if isinstance(e, RunFinished)
+        else e
+        for e in job_events("compare")
+    ]
+    summary = summarise(events)
+    said = next(text for text in summary["caveats"] if "different devices" in text)
+    assert "5 runs grow" in said
+    assert "device seconds are not compared" in said
+    for rates in summary["exchange_rate"]["quality"].values():
+        assert rates["device_s"]["estimate"] is None
+        assert rates["steps"]["estimate"] or rates["steps"]["low"]
+
+
+def test_e19_an_arm_that_never_hits_gets_bounds_and_the_gap_is_told() -> None:
+    summary = summarise(job_events("compare"))
+    caveats = " | ".join(summary["caveats"])
+    assert "max_once never reached quality at size in" in caveats
+    assert "bounds only; no run was small enough" in caveats
+    hitless = job_events("compare", senn={"val_loss": 0.01})
+    said = " | ".join(summarise(hitless)["caveats"])
+    assert re.search(r"never reached quality in \d+ runs: bounds only; its best", said)
+    assert re.search(r"is 0\.\d+, \d+% above the target", said)
+
+
+def test_e20_too_few_seeds_give_numbers_but_no_verdict() -> None:
+    config = make_config()
+    few = config.compare.model_copy(update={"seeds": 3})
+    events = job_events("compare", config=config.model_copy(update={"compare": few}))
+    summary = summarise(events)
+    assert summary["verdict"] is None
+    assert any("3 self-expanding runs are too few" in w for w in summary["withheld"])
+    assert summary["exchange_rate"]["quality"]["random"]["runs"]["estimate"]
 
 
 def executor_of(

@@ -1,0 +1,27 @@
+import pytest
+
+from senn_ray.cluster_runtime.replica import TrainRun
+from senn_ray.cluster_runtime.versions import installed, require_same
+from senn_ray.config import ClusterConfig
+from senn_ray.errors import ResourceError
+
+
+def test_a_worker_takes_the_versions_of_the_driver_along() -> None:
+    train = TrainRun(ClusterConfig())
+    assert set(train.versions) == {"senn-ray", "torch", "numpy"}
+    require_same(train.versions, "here")
+
+
+def test_what_differs_is_named_on_both_sides_and_the_rest_is_not() -> None:
+    driver = installed() | {"numpy": "0.1"}
+    with pytest.raises(ResourceError) as caught:
+        require_same(driver, "n7")
+    text = str(caught.value)
+    assert f"node n7 has numpy {installed()['numpy']}, the driver numpy 0.1" in text
+    assert "torch" not in text
+    assert "\n" not in text
+
+
+def test_a_package_that_a_worker_lacks_is_missing() -> None:
+    with pytest.raises(ResourceError, match="has no-such-package missing"):
+        require_same({"no-such-package": "1"}, "n7")
