@@ -19,6 +19,7 @@ from senn_ray.records import RunRecord
 SCHEMA_VERSION = "1"
 FOLDER = "tables"
 Rows = list[dict[str, Any]]
+LOSS = "nats, or half squared errors in variances of the targets"
 
 TEXT, WHOLE, REAL, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 WIDTHS = pa.list_(pa.int32())
@@ -40,10 +41,10 @@ RUNS = {
     "hidden": (WIDTHS, "units"),
     "params": (WHOLE, "parameters"),
     "n_train": (WHOLE, "examples"),
-    "train_loss": (REAL, "nats or squared error"),
-    "val_loss": (REAL, "nats or squared error"),
+    "train_loss": (REAL, LOSS),
+    "val_loss": (REAL, LOSS),
     "val_accuracy": (REAL, "share"),
-    "test_loss": (REAL, "nats or squared error"),
+    "test_loss": (REAL, LOSS),
     "test_accuracy": (REAL, "share"),
     "steps": (WHOLE, "optimiser steps"),
     "sample_visits": (WHOLE, "examples"),
@@ -68,8 +69,8 @@ STEPS = {
     "step": (WHOLE, "optimiser steps"),
     "sample_visits": (WHOLE, "examples"),
     "device_s": (REAL, "seconds x replicas"),
-    "train_loss": (REAL, "nats or squared error"),
-    "val_loss": (REAL, "nats or squared error"),
+    "train_loss": (REAL, LOSS),
+    "val_loss": (REAL, LOSS),
     "val_accuracy": (REAL, "share"),
     "lr": (REAL, ""),
     "hidden": (WIDTHS, "units"),
@@ -90,14 +91,14 @@ EXPANSIONS = {
     "removal_cost": (REAL, "nats"),
     "hidden_before": (WIDTHS, "units"),
     "hidden_after": (WIDTHS, "units"),
-    "loss_before": (REAL, "nats or squared error"),
-    "loss_after": (REAL, "nats or squared error"),
+    "loss_before": (REAL, LOSS),
+    "loss_after": (REAL, LOSS),
 }
 MATCHES = {
     "target": (TEXT, "quality or quality_at_size"),
     "arm": (TEXT, ""),
     "currency": (TEXT, ""),
-    "val_loss": (REAL, "nats or squared error: the target"),
+    "val_loss": (REAL, f"{LOSS}: the target"),
     "max_params": (WHOLE, "parameters: the target"),
     "runs": (WHOLE, "runs"),
     "searches": (WHOLE, "searches"),
@@ -120,9 +121,9 @@ SIZES = {
     "hidden": (WHOLE, "units"),
     "params": (WHOLE, "parameters"),
     "seeds": (WHOLE, "runs"),
-    "val_mean": (REAL, "nats or squared error"),
-    "val_low": (REAL, "nats or squared error, 95 %"),
-    "val_high": (REAL, "nats or squared error, 95 %"),
+    "val_mean": (REAL, LOSS),
+    "val_low": (REAL, f"{LOSS}, 95 %"),
+    "val_high": (REAL, f"{LOSS}, 95 %"),
     "noninferior": (FLAG, "to the target, with the margin compare.epsilon"),
 }
 LEDGER = {
@@ -152,7 +153,7 @@ SCAN = {
     "hidden": (WIDTHS, "units"),
     "hidden_total": (WHOLE, "units"),
     "params": (WHOLE, "parameters"),
-    "val_loss": (REAL, "nats or squared error"),
+    "val_loss": (REAL, LOSS),
     "test_accuracy": (REAL, "share"),
     "run_state": (TEXT, "complete, pruned, diverged or failed"),
     "stop_reason": (TEXT, ""),

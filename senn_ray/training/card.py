@@ -136,8 +136,13 @@ def model_card(
         test_accuracy=_share(test_accuracy),
         checked=MEASURED if measured else UNMEASURED,
         weights=_from_weights(facts),
-        unit="cross-entropies in nats" if classes else "halves of mean squared errors",
-        outputs="logits; softmax gives probabilities" if classes else "the targets",
+        unit="cross-entropies in nats"
+        if classes
+        else "halves of mean squared errors, in "
+        "variances of the targets (1/2: no better than their mean)",
+        outputs="logits; softmax gives probabilities"
+        if classes
+        else "the targets, in their own units",
         use=".argmax(1)" if classes else "",
     )
 

@@ -33,6 +33,10 @@ class RawData:
     """float32, [1] or [d]: standardisation of the official training features, measured
     when the data set is loaded; measured again by each user if left out."""
     scale: np.ndarray | None = None
+    target_shift: np.ndarray | None = None
+    """float32 [num_outputs]: standardisation of the targets of a regression, measured
+    when the data set is loaded; targets are learnt as they are if left out."""
+    target_scale: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,7 @@ class Examples:
     x: torch.Tensor
     """[n, d], raw dtype."""
     y: torch.Tensor
+    """Classes [n], or standardised targets [n, num_outputs]."""
     shift: torch.Tensor
     """[1] or [d]: subtracted from the features, which take its precision."""
     scale: torch.Tensor

@@ -18,7 +18,12 @@ from senn_ray.training import factory, parquet, vision
 from senn_ray.training.data import RawData
 from senn_ray.training.overlap import refuse_overlap
 from senn_ray.training.sources import assemble
-from senn_ray.training.splits import CHUNK, arranged, standardisation
+from senn_ray.training.splits import (
+    CHUNK,
+    arranged,
+    standardisation,
+    target_standardisation,
+)
 
 OWN = ("parquet:", "factory:")
 """Data that users bring along."""
@@ -40,7 +45,9 @@ def load(config: DataConfig) -> RawData:
     if config.dataset.startswith(OWN) and config.allow_overlap is None:
         refuse_overlap(raw)
     shift, scale = standardisation(raw)
-    return dataclasses.replace(arranged(raw, config), shift=shift, scale=scale)
+    targets = target_standardisation(raw)
+    ordered = arranged(raw, config)
+    return dataclasses.replace(ordered, shift=shift, scale=scale, **targets)
 
 
 def check(config: DataConfig) -> str:

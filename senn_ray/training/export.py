@@ -24,7 +24,7 @@ from senn_ray.training.card import model_card
 from senn_ray.training.data import Examples, RawData
 from senn_ray.training.inputs import Inputs, inputs_of
 from senn_ray.training.portable import Portable, portable
-from senn_ray.training.splits import test_examples
+from senn_ray.training.splits import standardised, test_examples
 
 CHUNK = 2048
 TOLERANCE = 1e-4
@@ -117,16 +117,16 @@ def architecture(net: Network, inputs: Inputs) -> dict[str, object]:
 def measure(
     program: Callable[[Tensor], Tensor], part: Examples, raw: RawData
 ) -> Measured:
-    """Measure a program on examples with raw features.
+    """Measure a program on examples with raw features, in the units of the run.
 
     Args:
         program: From raw float32 features to outputs.
         part: The examples.
-        raw: The data set, for its task.
+        raw: The data set, for its task and its units.
     """
     total, right = 0.0, 0
     for x, y in zip(part.x.split(CHUNK), part.y.split(CHUNK), strict=True):
-        outputs = program(x.float())
+        outputs = standardised(raw, program(x.float()))
         total += loss(outputs, y, raw.task).item() * len(x)
         if raw.task == "classification":
             right += int((outputs.argmax(1) == y).sum())

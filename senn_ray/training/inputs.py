@@ -1,8 +1,9 @@
-"""What a network takes in: with it, a checkpoint is of use without its data set."""
+"""What a network takes in and gives: so a checkpoint is of use without its data set."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,13 +13,16 @@ from senn_ray.training.splits import standardisation
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The standardisation of raw features, and their kind."""
+    """The standardisation of raw features and of targets, and their kind."""
 
     task: Task
     feature_shape: tuple[int, ...]
     feature_dtype: str
     shift: Tensor
     scale: Tensor
+    target_shift: Tensor | None = None
+    """[n_out]: of a regression, if its targets were standardised."""
+    target_scale: Tensor | None = None
 
 
 def inputs_of(raw: RawData) -> Inputs:
@@ -35,7 +39,13 @@ def inputs_of(raw: RawData) -> Inputs:
         feature_dtype=str(raw.train_x.dtype),
         shift=torch.tensor(shift),
         scale=torch.tensor(scale),
+        target_shift=_tensor(raw.target_shift),
+        target_scale=_tensor(raw.target_scale),
     )
+
+
+def _tensor(values: np.ndarray | None) -> Tensor | None:
+    return None if values is None else torch.tensor(values)
 
 
 def to_dict(inputs: Inputs) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Networks as plain modules of torch, with the standardisation inside: what is exported.
 
-They take raw float32 features [n, d]. Their layers have the names that the model card
+They take raw float32 features [n, d], and give targets in their own units: the last
+layer undoes the standardisation of the targets. Their layers have the names that the model card
 uses; the parameters of nonlinearities are buffers ``shape…``.
 """
 
@@ -86,13 +87,14 @@ def portable(net: Network, inputs: Inputs) -> Portable:
         inputs: What it takes in.
     """
     if isinstance(net, ConvNet):
-        return PortableConv(net, inputs, _convolutions(net)).eval()
-    weights = enumerate(dense(net).weights)
-    layers: dict[str, nn.Module] = {str(i): _linear(W.detach()) for i, W in weights}
+        return PortableConv(net, inputs, _convolutions(net, inputs)).eval()
+    *hidden, last = [W.detach() for W in dense(net).weights]
+    weights = enumerate([*hidden, _in_own_units(last, inputs)])
+    layers: dict[str, nn.Module] = {str(i): _linear(W) for i, W in weights}
     return PortableDense(net, inputs, layers).eval()
 
 
-def _convolutions(net: ConvNet) -> dict[str, nn.Module]:
+def _convolutions(net: ConvNet, inputs: Inputs) -> dict[str, nn.Module]:
     layers: dict[str, nn.Module] = {"stem": _convolution(net.parts[0], side=3)}
     for place in net.places():
         parts = net.locate(place)
@@ -101,7 +103,16 @@ def _convolutions(net: ConvNet) -> dict[str, nn.Module]:
     for stage in range(1, len(net.layout)):
         before = net.locate(Place(stage, 0)).rows - 1
         layers[f"into{stage}"] = _convolution(net.parts[before], side=1)
-    return {**layers, "head": _linear(net.parts[-1].detach())}
+    return {**layers, "head": _linear(_in_own_units(net.parts[-1].detach(), inputs))}
+
+
+def _in_own_units(W: Tensor, inputs: Inputs) -> Tensor:
+    """Let the last layer [n_out, n_in + 1] give targets as the data set has them."""
+    if inputs.target_shift is None or inputs.target_scale is None:
+        return W
+    scaled = W * inputs.target_scale[:, None]
+    scaled[:, -1] += inputs.target_shift
+    return scaled
 
 
 def _name(what: str, place: Place) -> str:

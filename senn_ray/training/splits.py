@@ -118,6 +118,41 @@ def standardisation(raw: RawData) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), deviation.astype(np.float32)
 
 
+def target_standardisation(raw: RawData) -> dict[str, np.ndarray]:
+    """Return what makes targets of a regression have mean 0 and variance 1, each.
+
+    Without it a network would spend its steps on finding their mean and their size,
+    which may be anything: house prices, say.
+
+    Args:
+        raw: The data set.
+
+    Returns:
+        ``target_shift`` and ``target_scale``; nothing for classes.
+    """
+    if raw.task == "classification":
+        return {}
+    values = raw.train_y.astype(np.float64)
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    deviation[deviation <= LEAST_DEVIATION * np.abs(mean)] = 1.0
+    return {
+        "target_shift": mean.astype(np.float32),
+        "target_scale": deviation.astype(np.float32),
+    }
+
+
+def standardised(raw: RawData, targets: torch.Tensor) -> torch.Tensor:
+    """Return targets, or outputs in their units, as networks learn them.
+
+    Args:
+        raw: The data set.
+        targets: [n, num_outputs]; classes [n] stay as they are.
+    """
+    if raw.target_shift is None or raw.target_scale is None:
+        return targets
+    return (targets - torch.tensor(raw.target_shift)) / torch.tensor(raw.target_scale)
+
+
 def examples(raw: RawData, parts: Split) -> tuple[Examples, Examples]:
     """Return the training and the validation examples, with the same standardisation.
 
@@ -128,7 +163,9 @@ def examples(raw: RawData, parts: Split) -> tuple[Examples, Examples]:
     scaling = _scaling(raw)
     train, val = (
         Examples(
-            x=_take(raw.train_x, indices), y=_take(raw.train_y, indices), **scaling
+            x=_take(raw.train_x, indices),
+            y=standardised(raw, _take(raw.train_y, indices)),
+            **scaling,
         )
         for indices in (parts.train, parts.val)
     )
@@ -140,7 +177,7 @@ def test_examples(raw: RawData) -> Examples:
     everything = np.arange(len(raw.test_y))
     return Examples(
         x=_take(raw.test_x, everything),
-        y=_take(raw.test_y, everything),
+        y=standardised(raw, _take(raw.test_y, everything)),
         **_scaling(raw),
     )
 
