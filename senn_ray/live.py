@@ -28,18 +28,18 @@ def watch(
         What ``status`` gives, and what has happened since the last look.
     """
     mark, timed = journal.Mark(), list[tuple[float, Event]]()
-    while True:
-        with places.opened(run, lock.FILE_NAME) as folder:
+    with places.following(run, lock.FILE_NAME) as up_to_date:
+        while True:
+            folder = up_to_date()
             news, mark = journal.read_on(folder, mark)
             timed += news
             # The journal may be there, but its first line not yet.
-            begun = timed or not _live_writer(folder, time.time())
-            found = _status(run, folder, timed) if begun else None
-        if found is not None:
-            yield found, [event for _, event in news]
-            if found["state"] != "running":
-                return
-        pause(every_s)
+            if timed or not _live_writer(folder, time.time()):
+                found = _status(run, folder, timed)
+                yield found, [event for _, event in news]
+                if found["state"] != "running":
+                    return
+            pause(every_s)
 
 
 def stop(run: Place, *, now: bool = False) -> dict[str, Any]:

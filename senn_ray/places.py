@@ -127,6 +127,28 @@ def opened(place: Place, *names: str, send: bool = False) -> Iterator[Path]:
             Mirror(far, copy, known).sync()
 
 
+@contextlib.contextmanager
+def following(place: Place, *names: str) -> Iterator[Callable[[], Path]]:
+    """Give a function that makes the present state of a run folder readable here.
+
+    Args:
+        place: What a user wrote.
+        names: Small files that are needed beside the journal.
+
+    Yields:
+        What returns the folder itself; or a copy, to which it adds only what is new.
+    """
+    found = locate(place)
+    if isinstance(found, Path):
+        yield lambda: found
+        return
+    from senn_ray.follow import Follower
+    from senn_ray.remote import connect
+
+    with tempfile.TemporaryDirectory(prefix="senn-ray-") as folder:
+        yield Follower(connect(found), Path(folder), names).update
+
+
 def check_far(uri: str) -> str:
     """Write and delete a small file in a far folder.
 

@@ -82,6 +82,16 @@ class Far:
         with _reaching(self.uri), contextlib.suppress(FileNotFoundError):
             self.files.delete_file(self._path(name))
 
+    def size(self, name: str) -> int:
+        """Return the bytes of a file; 0, if it is not there.
+
+        Args:
+            name: The file.
+        """
+        with _reaching(self.uri):
+            found = self.files.get_file_info(self._path(name))
+        return found.size or 0
+
     def names(self, below: str = "") -> dict[str, int]:
         """List all files, each with its size in bytes.
 
@@ -166,14 +176,14 @@ def fetch(far: Far, folder: Path, only: tuple[str, ...] = ("",)) -> dict[str, _S
     """
     folder.mkdir(parents=True, exist_ok=True)
     if text := read_journal(far):
-        _put(folder / JOURNAL, text)
+        put(folder / JOURNAL, text)
     copied = {}
     for name in far.names():
         is_journal = name.startswith(f"{SEGMENTS}/") or name == JOURNAL
         wanted = name.startswith(only) and not is_journal
         contents = far.read(name) if wanted else None
         if contents is not None:
-            _put(folder / name, contents)
+            put(folder / name, contents)
             if name not in PRIVATE:
                 copied[name] = _state(folder / name)
     return copied
@@ -258,7 +268,13 @@ def _state(path: Path) -> _State:
     return found.st_size, found.st_mtime_ns
 
 
-def _put(path: Path, contents: bytes) -> None:
+def put(path: Path, contents: bytes) -> None:
+    """Write a file here in one step, with its folders.
+
+    Args:
+        path: The file.
+        contents: Its bytes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.fetched-{os.getpid()}")
     fresh.write_bytes(contents)
