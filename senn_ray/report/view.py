@@ -24,6 +24,10 @@ TARGETS = {
     "parameters at most {max_params}",
 }
 TARGET_NAMES = {"quality": "Quality", "quality_at_size": "Quality at size"}
+REGRESSION = (
+    " Losses are halves of squared errors in variances of the targets: a half for each "
+    "target is no better than their mean."
+)
 SIZES = {
     "senn": "self-found",
     "plain_at_senn_size": "plain, of the self-found width",
@@ -149,12 +153,13 @@ def _found(summary: Summary) -> str:
     if not good:
         return f"No run of {len(runs)} was completed."
     accuracy, loss = summary.get("test_accuracy"), summary.get("test_loss")
+    right = "" if accuracy is None else f"accuracy {share(accuracy)}, test "
     many = f" (medians of {len(good)} runs)" if len(good) > 1 else ""
     return (
         f"From {widths(summary.get('hidden_start'))} to {widths(summary.get('hidden'))} "
         f"hidden units{many}: validation loss {number(summary.get('val_loss'))}, test "
-        f"accuracy {share(accuracy)}, test loss {number(loss)}. Growth ended: "
-        f"{summary.get('stop_reason')}."
+        f"{right}loss {number(loss)}. Growth ended: {summary.get('stop_reason')}."
+        f"{'' if right or loss is None else REGRESSION}"
     )
 
 

@@ -173,7 +173,7 @@ def _gap(row: Known, target: Known) -> str:
     best, loss = row["best_val_loss"], target["val_loss"]
     if best is None:
         return "; no run was small enough"
-    return f"; its best there is {best:.4g}, {best / loss - 1:.0%} above the target"
+    return f"; its best there is {best:.4g}, the target {loss:.4g}"
 
 
 def _side_by_side(arms: Known) -> list[str]:
@@ -242,7 +242,7 @@ def _known_target(job: Job, senn: Known | None) -> list[str]:
         low, runs = (low + found) // 2, runs + 1
     return [
         "no arm is told the target loss; whoever knew it could double the width up to "
-        f"it and bisect down, in about {runs} runs"
+        f"it and bisect down, in about {runs} run{'s' if runs > 1 else ''}"
     ]
 
 

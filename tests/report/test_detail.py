@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from senn_ray.report import detail, waiting_figures, words
+from senn_ray.report import detail, view, waiting_figures, words
 from senn_ray.report.view import Table
 from senn_ray.search.summary import summarise
 from tests.report.test_scan_figure import SUMMARY as SCANNED
@@ -146,6 +146,15 @@ def test_before_opponents_have_runs_there_are_no_figures() -> None:
     nothing: dict[str, Any] = {"arms": {"quality": {}}, "beaten": {}}
     assert waiting_figures.waiting(nothing) is None
     assert waiting_figures.beaten(nothing) is None
+
+
+def test_a_regression_has_no_accuracy_and_says_what_its_loss_means() -> None:
+    (said,) = view.headline({**GROWN, "test_accuracy": None})
+    assert "accuracy" not in said
+    assert "no better than their mean" in said
+    (said,) = view.headline({**GROWN, "test_accuracy": 0.5, "test_loss": 1.0})
+    assert "test accuracy 50.00%, test loss 1" in said
+    assert "mean" not in said
 
 
 @pytest.mark.parametrize(
