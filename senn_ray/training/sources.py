@@ -5,8 +5,11 @@ import numpy as np
 from senn_ray.errors import DataError
 from senn_ray.training.data import RawData
 
-MAX_DEFAULT_VAL_PER_CLASS = 500
-MAX_DEFAULT_VAL_REGRESSION = 5000
+VAL_PER_CLASS = (20, 500)
+"""Least and most validation examples per class, if nothing is said."""
+VAL_REGRESSION = (100, 5000)
+SHARE, SHARE_OF_FEW = 10, 4
+"""A tenth is held out; of few examples up to a quarter, for a loss that means something."""
 
 Part = tuple[np.ndarray, np.ndarray]
 """Features [n, ...] and labels [n] or [n, targets] of one part of a data set."""
@@ -30,8 +33,9 @@ def assemble(
         train: Official training part.
         test: Official test part.
         feature_shape: Shape of one example, channels first.
-        val_per_class: Default share of validation; 10 % of the rarest class if left
-            out, at most 500 (of a regression: 10 % of all, at most 5000).
+        val_per_class: Default share of validation; if left out, 10 % of the rarest
+            class, at most 500, and at least 20 if that is not more than a quarter (of
+            a regression: 10 % of all, at most 5000, and at least 100).
 
     Raises:
         DataError: if lengths, shapes, labels or tasks do not fit together.
@@ -54,10 +58,10 @@ def assemble(
         )
     if classes:
         counts = _class_counts(name, train_y, test_y)
-        outputs, share = len(counts), min(MAX_DEFAULT_VAL_PER_CLASS, min(counts) // 10)
+        outputs, share = len(counts), _share(min(counts), VAL_PER_CLASS)
     else:
         outputs = train_y.shape[1]
-        share = min(MAX_DEFAULT_VAL_REGRESSION, len(train_y) // 10)
+        share = _share(len(train_y), VAL_REGRESSION)
     return RawData(
         name=name,
         task="classification" if classes else "regression",
@@ -67,8 +71,13 @@ def assemble(
         train_y=train_y,
         test_x=test_x,
         test_y=test_y,
-        default_val_per_class=val_per_class or max(1, share),
+        default_val_per_class=val_per_class or share,
     )
+
+
+def _share(count: int, bounds: tuple[int, int]) -> int:
+    least, most = bounds
+    return max(1, min(most, max(count // SHARE, min(least, count // SHARE_OF_FEW))))
 
 
 def _features(name: str, which: str, part: Part) -> np.ndarray:
@@ -119,6 +128,11 @@ def _class_counts(name: str, train_y: np.ndarray, test_y: np.ndarray) -> list[in
         raise DataError(
             f"{name}: class {counts.index(0)} has no training example; number the "
             "classes 0, 1, 2, ... without gaps"
+        )
+    if len(counts) == 1:
+        raise DataError(
+            f"{name}: all training labels are 0, which leaves nothing to learn; give at "
+            "least two classes, or labels that are floats for a regression"
         )
     if int(test_y.max()) > top:
         raise DataError(

@@ -4,6 +4,7 @@ import pytest
 from senn_ray.config import DataConfig
 from senn_ray.errors import ConfigError, DataError
 from senn_ray.training.datasets import check, load
+from senn_ray.training.sources import assemble
 from senn_ray.training.splits import examples, split
 from senn_ray.training.vision import is_cached
 
@@ -13,6 +14,7 @@ PAIRS = {
     "regression": ("x", "y / 7", "x + 1", "y / 7"),
     "nan": ("x * float('nan')", "y", "x + 1", "y"),
     "gap": ("x", "y * 2", "x + 1", "y"),
+    "one_class": ("x", "y * 0", "x + 1", "y * 0"),
     "negative": ("x", "y - 1", "x + 1", "y"),
     "strange_test": ("x", "y", "x + 1", "y + 1"),
     "lengths": ("x", "y[:-1]", "x + 1", "y"),
@@ -68,7 +70,7 @@ def test_factories_give_arrays_or_data_sets(module, name):
     assert raw.task == "classification"
     assert (raw.num_outputs, raw.feature_shape) == (2, (3,))
     assert raw.train_x.dtype == np.float32
-    assert raw.default_val_per_class == 2
+    assert raw.default_val_per_class == 5
     rows = {x.tobytes(): y for x, y in zip(raw.train_x, raw.train_y, strict=True)}
     assert rows[np.array([3, 4, 5], np.float32).tobytes()] == 1
 
@@ -78,8 +80,8 @@ def test_float_labels_make_a_regression(module):
     raw = load(config)
     train, val = examples(raw, split(raw, config))
     assert raw.task == "regression"
-    assert train.y.shape == (36, 1)
-    assert len(val) == 4
+    assert train.y.shape == (30, 1)
+    assert len(val) == 10
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,7 @@ def test_float_labels_make_a_regression(module):
         ("leaky", "share 40 identical examples"),
         ("nan", "40 training examples have NaN"),
         ("gap", "class 1 has no training example"),
+        ("one_class", "nothing to learn"),
         ("negative", "labels must be 0, 1, 2, ..., got -1"),
         ("strange_test", "class 2 is in the test part but not in the training part"),
         ("lengths", "40 examples and 39 labels"),
@@ -100,6 +103,16 @@ def test_float_labels_make_a_regression(module):
 def test_unfit_factories_are_data_errors(module, name, message):
     with pytest.raises(DataError, match=message):
         load(DataConfig(dataset=f"factory:{module}:{name}"))
+
+
+@pytest.mark.parametrize(
+    ("rarest", "held_out"), [(3, 1), (36, 9), (100, 20), (400, 40), (9000, 500)]
+)
+def test_a_tenth_is_held_out_and_more_of_few(rarest, held_out):
+    x, y = np.zeros((2 * rarest + 5, 1)), np.arange(2 * rarest + 5) % 2
+    y[-5:] = 0
+    raw = assemble("own", train=(x, y), test=(x[:1], y[:1]), feature_shape=(1,))
+    assert raw.default_val_per_class == held_out
 
 
 @pytest.mark.parametrize(
