@@ -189,6 +189,19 @@ def test_e06_a_cluster_of_other_versions_is_refused_with_both_named(
     assert not Path("run").exists()
 
 
+def test_e05_a_ray_that_does_not_start_is_a_resource_error(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**_: Any) -> None:
+        raise Exception("The current node timed out during startup.")  # noqa: TRY002
+
+    monkeypatch.setattr(ray, "init", init)
+    words = ["grow", *TINY, "--out", "run", "--quiet"]
+    says = ["Ray did not start here: The current node timed out", "senn-ray doctor"]
+    fails(words, 3, says, capsys)
+    assert not Path("run").exists()
+
+
 def skewed(spec: RunSpec) -> RunRecord:
     train = TrainRun(ClusterConfig(), versions={"torch": "0.1"})
     raw: Any = None  # It is refused before it is looked at.

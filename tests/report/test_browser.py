@@ -74,7 +74,14 @@ def test_the_browser_would_see_errors_and_sideways_scrolling(tmp_path: Path) -> 
 
 
 FIGURES = {
-    "compare": {"sizes", "best-so-far", "promises", "growth-senn-0-000"},
+    "compare": {
+        "sizes",
+        "best-so-far",
+        "waiting",
+        "beaten",
+        "promises",
+        "growth-senn-0-000",
+    },
     "scan": {"scan"},
     "several": {"scans", "rates"},
 }
