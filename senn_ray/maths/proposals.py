@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from senn_ray.maths.score import Gain, Reduce, Site, gain_cotangent, score_gain
+from senn_ray.maths.measured import Climb, climb_from
+from senn_ray.maths.score import Reduce, Site
 
 Nonlinearity = Callable[[Tensor], Tensor]
 
@@ -158,8 +159,8 @@ def ascend(
     *,
     steps: int,
     reduce: Reduce,
-) -> tuple[Tensor, Gain]:
-    """Raise every candidate's exact score gain by gradient ascent with backtracking.
+) -> tuple[Tensor, Tensor]:
+    """Raise every candidate's score gain by gradient ascent with backtracking.
 
     Each candidate walks on its own: a step of its own length along its normalised
     gradient, kept only where the gain rose, else tried shorter. The spread |u| stays
@@ -174,22 +175,23 @@ def ascend(
         reduce: Sums over the gang.
 
     Returns:
-        The best candidates found, and their gains.
+        The best candidates found, and their gains [K]: exact, or measured where a layer
+        acts at many positions.
     """
     best = candidates
-    gain, slope = _gain_and_slope(site, best, coordinates, nonlinearity, reduce)
+    height, slope = _height_and_slope(site, best, coordinates, nonlinearity, reduce)
     length = torch.full_like(best[:, :1], 0.5)
     for _ in range(steps):
         trial = _bounded(best + length * slope)
-        new_gain, new_slope = _gain_and_slope(
+        new_height, new_slope = _height_and_slope(
             site, trial, coordinates, nonlinearity, reduce
         )
-        better = (new_gain.exact > gain.exact)[:, None]
+        better = (new_height > height)[:, None]
         best = torch.where(better, trial, best)
         slope = torch.where(better, new_slope, slope)
         length = torch.where(better, length * 1.3, length * 0.4)
-        gain = _choose(better[:, 0], new_gain, gain)
-    return best, gain
+        height = torch.where(better[:, 0], new_height, height)
+    return best, height
 
 
 def _bounded(candidates: Tensor) -> Tensor:
@@ -199,29 +201,19 @@ def _bounded(candidates: Tensor) -> Tensor:
     return torch.cat([candidates[:, :-1] * factor, bias], 1)
 
 
-def _choose(take: Tensor, new: Gain, old: Gain) -> Gain:
-    fields = {
-        name: torch.where(take, getattr(new, name), getattr(old, name))
-        for name in Gain.__dataclass_fields__
-    }
-    return Gain(**fields)
-
-
-def _gain_and_slope(
+def _height_and_slope(
     site: Site,
     candidates: Tensor,
     coordinates: Tensor,
     nonlinearity: Nonlinearity,
     reduce: Reduce,
-) -> tuple[Gain, Tensor]:
-    """Return the gains and their normalised gradients [K, r + 1]."""
+) -> tuple[Tensor, Tensor]:
+    """Return the gains [K] and their normalised gradients [K, r + 1]."""
     with torch.enable_grad():
         leaf = candidates.detach().requires_grad_()
         c = activations(leaf, coordinates, nonlinearity)
-        detached = c.detach()
-        gain = score_gain(site, detached, reduce=reduce)
-        cotangent = gain_cotangent(site, detached, gain)
+        climb: Climb = climb_from(site, c.detach(), reduce=reduce)
         # A scalar, because torch imports sympy (seconds) for a given cotangent.
-        (slope,) = torch.autograd.grad((c * cotangent).sum(), leaf)
+        (slope,) = torch.autograd.grad((c * climb.cotangent).sum(), leaf)
     (slope,) = reduce([slope])
-    return gain, slope / slope.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    return climb.height, slope / slope.norm(dim=1, keepdim=True).clamp_min(1e-30)

@@ -233,29 +233,6 @@ def _gradient_gain(P: Tensor, cross: Tensor) -> Gain:
     )
 
 
-def measured_gain(
-    site: Site, candidates: Tensor, gain: Gain, *, reduce: Reduce
-) -> Tensor:
-    """Score candidates by the curvature of their own steps, where positions are many.
-
-    Args:
-        site: Statistics of the site.
-        candidates: Candidate activations c [n, K].
-        gain: What ``score_gain`` gave for them.
-        reduce: Sums over the gang.
-
-    Returns:
-        [K], at most the exact gain; just that for a dense layer.
-    """
-    if site.roots is None:
-        return gain.exact
-    residual_candidates = candidates - site.activations @ gain.projection
-    q = (site.roots @ gain.direction) * residual_candidates
-    # Slope and Kronecker curvature along the step are both the exact gain.
-    curvature = measured_curvature(site, q, gain.exact, reduce)
-    return gain.exact.square() / curvature.clamp_min(torch.finfo(q.dtype).tiny)
-
-
 def gain_cotangent(site: Site, candidates: Tensor, gain: Gain) -> Tensor:
     """Differentiate each candidate's exact gain with respect to its activations.
 

@@ -35,6 +35,21 @@ def square_of_sums(q: Tensor, *, group: int, positions: int) -> Tensor:
     return torch.stack([share * own, pairs * (total - own)])
 
 
+def square_of_sums_slope(q: Tensor, *, group: int, positions: int) -> Tensor:
+    """Differentiate the sum of what ``square_of_sums`` returns with respect to q.
+
+    Args:
+        q: Values [rows, ...].
+        group: Rows of one example.
+        positions: Positions of one example.
+    """
+    share = positions / group
+    pairs = share * (positions - 1) / max(group - 1, 1)
+    rows = q.view(-1, group, *q.shape[1:])
+    slope = (share - pairs) * rows + pairs * rows.sum(1, keepdim=True)
+    return 2 * slope.view_as(q)
+
+
 def step_curvature(sums: Tensor, examples: float, least: Tensor) -> Tensor:
     """Return the curvature of steps, at least what the Kronecker factors say.
 

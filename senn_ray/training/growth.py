@@ -5,20 +5,28 @@ replicas decide alike without a message. Nothing here touches the state of train
 (random numbers, optimiser, running factors) unless a proposal is accepted.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import torch
 
 from senn_ray.config import GrowthConfig
 from senn_ray.maths.heldout import Heldout, most_additions
 from senn_ray.maths.kronecker import score_ceiling
+from senn_ray.maths.score import Site
 from senn_ray.nets.surgery import site
 from senn_ray.records import Expansion
 from senn_ray.training.layer_pools import LayerPool, LayerProposal
-from senn_ray.training.pools import NeuronPool, NeuronProposal, Proposal
+from senn_ray.training.measure import most_examples
+from senn_ray.training.pools import NeuronPool, Proposal
 from senn_ray.training.replica import Replica
 from senn_ray.training.searcher import Searcher
+
+DIVISIONS = 3
+"""Of the examples into those that are searched on and those held out, where a decision
+looks at all there are. With one alone, luck decides much about the size."""
 
 AnyPool = NeuronPool | LayerPool
 
@@ -50,14 +58,32 @@ class Judged:
     current_score: float
     """Of the site before anything is done to it."""
 
-    def passes(self, growth: GrowthConfig) -> bool:
-        """Decide: significant, above the absolute and above the relative threshold."""
+    def passes(self, growth: GrowthConfig, *, tries: int = 1) -> bool:
+        """Decide: significant, above the absolute and above the relative threshold.
+
+        Args:
+            growth: The thresholds.
+            tries: How many proposals are judged; the best of them is to be accepted by
+                luck no more often than a single one (Bonferroni).
+        """
         gain = self.heldout.gain
         return (
-            self.heldout.z >= growth.significance
+            self.heldout.z >= corrected(growth.significance, tries)
             and gain > 2 * growth.absolute_threshold * self.loss_unit
             and gain > growth.relative_threshold * self.current_score
         )
+
+
+def corrected(z: float, tries: int) -> float:
+    """Return the z that the best of some tries must reach, for the luck of one.
+
+    Args:
+        z: For one try, in standard errors.
+        tries: How many.
+    """
+    normal = NormalDist()
+    luck = normal.cdf(-z) / tries
+    return -normal.inv_cdf(luck) if luck > 0 else z
 
 
 class Grower:
@@ -77,24 +103,47 @@ class Grower:
         Returns:
             What was measured, accepted and rejected.
         """
+        found: list[Check] = []
+        divisions = DIVISIONS if self._sees_all else 1
+        for division in range(divisions):
+            additions = sum(part.additions for part in found)
+            part = self._ask((step, division), divisions, additions)
+            found.append(part)
+            if not part.events or part.events[-1].kind != "rejected":
+                break  # A cap, or a layer, ended it.
+        events = [event for part in found for event in part.events]
+        return dataclasses.replace(found[0], events=events)
+
+    @property
+    def _sees_all(self) -> bool:
+        """Whether a decision looks at all training examples, so divides them by luck."""
+        return len(self.replica.train) <= most_examples(self.replica)
+
+    def _ask(self, moment: tuple[int, int], divisions: int, additions: int) -> Check:
+        """Add while proposals pass, on one division of the decision examples.
+
+        Args:
+            moment: The step, and the number of the division.
+            divisions: How many there are to be.
+            additions: Those that the check has made before.
+        """
         growth = self.replica.spec.growth
-        loss, pools = self._searcher.search(step)
+        loss, pools = self._searcher.search(*moment)
         # Pools whose neurons feed the same layer share its site.
         places = {id(pool.heldout): pool.heldout for pool in pools}
         score = sum(place.current_score for place in places.values())
         bound = sum(self._bound(pool) for pool in pools)
         events: list[Expansion] = []
-        while len(events) < growth.max_additions:
+        judge = _Judge(self.replica, divisions * len(pools))
+        while additions + len(events) < growth.max_additions:
             pools = [pool for pool in pools if self._may_grow(pool, len(events))]
             if not pools:
                 break
-            judged = self._propose(pools, (step, len(events)))
-            before, accepted = self.replica.hidden, judged.passes(growth)
+            judged, accepted = judge.choose(pools, (*moment, len(events)))
+            before, when = self.replica.hidden, (moment[0], loss)
             if accepted:
-                judged.proposal.install(step)
-            events.append(
-                _event(judged, (step, loss), before, self.replica, accepted=accepted)
-            )
+                judged.proposal.install(moment[0])
+            events.append(_event(judged, when, before, self.replica, accepted=accepted))
             if not accepted or isinstance(judged.proposal, LayerProposal):
                 break
         check = Check(loss=loss, current_score=score, events=events)
@@ -114,11 +163,11 @@ class Grower:
             step: The last step of the run.
         """
         wanted = 0
-        for division in range(3):
-            _, pools = self._searcher.search(step + division)
-            judged = self._propose(pools, (step, division))
-            wanted += judged.passes(self.replica.spec.growth)
-        return wanted < 2
+        for division in range(DIVISIONS):
+            _, pools = self._searcher.search(step, division)
+            judge = _Judge(self.replica, len(pools))
+            wanted += judge.choose(pools, (step, division, 0))[1]
+        return 2 * wanted < DIVISIONS
 
     def at_cap(self) -> bool:
         """Tell whether caps on width and depth stop every place from growing."""
@@ -151,25 +200,52 @@ class Grower:
             absolute_threshold=2 * growth.absolute_threshold * self.replica.loss_unit,
         )
 
-    def _propose(self, pools: list[AnyPool], draw: tuple[int, int]) -> Judged:
-        """Choose the best candidate of all places by its score gain, and judge it.
 
-        A layer has more new parameters than a neuron, so it looks better by luck: if
-        the best layer fails where it counts, the best neuron is judged too. These two
-        tries are all.
+class _Judge:
+    """Choose between places by what their best candidates are worth where it counts.
+
+    Gains of the search are no guide: there the best of many candidates fits the noise,
+    and the more so the noisier the gradients of a place are.
+    """
+
+    def __init__(self, replica: Replica, tries: int) -> None:
+        self.replica = replica
+        self._tries = tries
+        self._known: dict[int, tuple[Site, Judged]] = {}
+
+    def choose(
+        self, pools: list[AnyPool], draw: tuple[int, ...]
+    ) -> tuple[Judged, bool]:
+        """Choose a proposal, and decide.
+
+        Args:
+            pools: The places, with their candidates.
+            draw: Names the decision, for the random control.
+
+        Returns:
+            Of the proposals that pass, or else of all, the one with the largest
+            held-out gain; and whether it passes.
         """
         growth = self.replica.spec.growth
         if growth.score == "random":
             generator = self.replica.generator("choice", *draw)
             numbers = torch.randint(2**31, (2,), generator=generator).tolist()
             proposal = pools[numbers[0] % len(pools)].pick(numbers[1])
-            return self._judge(proposal)
-        proposals = sorted((p.best() for p in pools), key=lambda p: -p.score_gain)
-        judged = self._judge(proposals[0])
-        neurons = [p for p in proposals if isinstance(p, NeuronProposal)]
-        if neurons and neurons[0] is not proposals[0] and not judged.passes(growth):
-            return self._judge(neurons[0])
-        return judged
+            judged = self._judge(proposal)
+            return judged, judged.passes(growth)
+        best = max(
+            map(self._best, pools),
+            key=lambda j: (j.passes(growth, tries=self._tries), j.heldout.gain),
+        )
+        return best, best.passes(growth, tries=self._tries)
+
+    def _best(self, pool: AnyPool) -> Judged:
+        """Judge a pool's best candidate, again only if its site has changed."""
+        known = self._known.get(id(pool))
+        if known is None or known[0] is not pool.heldout:
+            known = pool.heldout, self._judge(pool.best())
+            self._known[id(pool)] = known
+        return known[1]
 
     def _judge(self, proposal: Proposal) -> Judged:
         return Judged(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from senn_ray.maths.losses import loss
 from senn_ray.maths.proposals import Whitening
 from senn_ray.nets.capture import Layer, merge
 from senn_ray.nets.network import Network
@@ -47,22 +48,27 @@ class Draw:
             start = stop
 
 
-def draw(replica: Replica, stream: str, step: int, *, share: float = 1.0) -> Draw:
+def most_examples(replica: Replica) -> int:
+    """Return how many training examples one decision looks at, if there are so many."""
+    given = replica.spec.growth.decision_examples
+    return given or replica.net.decision_examples
+
+
+def draw(replica: Replica, stream: str, *moment: int, share: float = 1.0) -> Draw:
     """Draw the examples of a decision, the same on all replicas.
 
     Args:
         replica: Whose training examples.
         stream: What they are for.
-        step: Names the decision.
+        moment: Names the decision.
         share: Of the most examples for one decision.
 
     Returns:
         This replica's share.
     """
-    generator = replica.generator(stream, step)
+    generator = replica.generator(stream, *moment)
     order = torch.randperm(len(replica.train), generator=generator)
-    default = replica.net.decision_examples
-    most = round(share * (replica.spec.growth.decision_examples or default))
+    most = round(share * most_examples(replica))
     chosen = order[:most]
     # With plenty of examples, more of them judge than search: the search is dearer,
     # and a proposal need not be the very best one.
@@ -152,6 +158,25 @@ def measure(
         views=views,
         coordinates=[torch.cat(parts) for parts in coordinates],
     )
+
+
+def mean_loss(replica: Replica, net: Network, drawn: Draw) -> float:
+    """Measure just the loss on the examples of a decision.
+
+    Args:
+        replica: Whose examples and gang.
+        net: The network.
+        drawn: The examples.
+
+    Returns:
+        The mean over the gang.
+    """
+    losses = [
+        loss(net(x), y, replica.task) * len(x) for x, y, _ in drawn.batches(replica)
+    ]
+    replica.ledger.visit(drawn.count, net.architecture().multiply_adds(), FORWARD)
+    (total,) = replica.reduce([torch.stack(losses).sum()])
+    return total.item() / drawn.count
 
 
 def curvature(replica: Replica, layer: Layer, damping: float) -> Tensor:

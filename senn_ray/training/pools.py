@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from senn_ray.maths.heldout import Heldout, heldout_gain
+from senn_ray.maths.measured import measured_gain
 from senn_ray.maths.proposals import (
     Whitening,
     activations,
@@ -17,7 +18,6 @@ from senn_ray.maths.score import (
     Reduce,
     Site,
     extend_site,
-    measured_gain,
     score_gain,
 )
 from senn_ray.nets.blocks import insert_block
@@ -95,6 +95,7 @@ class NeuronPool:
         split = len(self.search.gradients)
         self._search_values, self._heldout_values = values[:split], values[split:]
         self._taken = torch.zeros(len(candidates), dtype=torch.bool)
+        self._scored: tuple[Site, Gain, Tensor] | None = None
 
     @property
     def search(self) -> Site:
@@ -119,9 +120,13 @@ class NeuronPool:
 
     def _gains(self) -> tuple[Gain, Tensor]:
         """Score the candidates; the tensor [K] is what counts between places."""
-        values = self._search_values
-        gain = score_gain(self.search, values, reduce=self._reduce)
-        return gain, measured_gain(self.search, values, gain, reduce=self._reduce)
+        # An addition elsewhere does not change what is known of this place.
+        if self._scored is None or self._scored[0] is not self.search:
+            values = self._search_values
+            gain = score_gain(self.search, values, reduce=self._reduce)
+            promised = measured_gain(self.search, values, gain, reduce=self._reduce)
+            self._scored = self.search, gain, promised
+        return self._scored[1:]
 
     def pick(self, number: int) -> "NeuronProposal":
         """Propose a candidate by its number, for the random control."""

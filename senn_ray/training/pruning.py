@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from senn_ray.nets.blocks import remove_block
 from senn_ray.nets.conv import ConvNet
@@ -10,9 +11,17 @@ from senn_ray.nets.layers import remove_layer
 from senn_ray.nets.mlp import MLP, dense
 from senn_ray.nets.network import Network, Place
 from senn_ray.nets.surgery import Surgery, prune, site
+from senn_ray.nets.views import View
 from senn_ray.records import Expansion
-from senn_ray.training.measure import Draw, Measured, draw, measure, moment
-from senn_ray.training.removal_costs import linearised, neuron_costs
+from senn_ray.training.measure import (
+    Draw,
+    Measured,
+    draw,
+    mean_loss,
+    measure,
+    moment,
+)
+from senn_ray.training.removal_costs import linearised, neuron_costs, reader
 from senn_ray.training.replica import Replica
 
 SHARE = 0.5
@@ -34,8 +43,10 @@ class Removal:
 def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Expansion]:
     """Remove neurons and layers, cheapest first, while each is below the threshold.
 
-    The cost is predicted to second order and then measured: a removal that raises the
-    loss on the decision examples by more than twice the threshold is taken back.
+    The costs are predicted to second order, and what each removal does to the loss is
+    then measured: one that raises the loss on the decision examples by more than twice
+    the threshold is taken back. Ends when a prediction says that nothing is left to
+    remove, or is wrong at its first removal.
 
     Args:
         replica: The network and its data; changed in place.
@@ -46,35 +57,66 @@ def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Exp
     Returns:
         The removals.
     """
-    threshold = replica.spec.growth.removal_threshold * replica.loss_unit
     drawn = draw(replica, "pruning", step, share=SHARE)
     events: list[Expansion] = []
-    measured = _measure(replica, replica.net, drawn)
-    while removals := _candidates(replica, measured, born_before):
-        removal = min(removals, key=lambda r: r.cost)
-        if removal.cost > threshold:
-            break
+    while True:
+        measured = _measure(replica, replica.net, drawn)
+        plan = plan_removals(replica, measured, born_before)
+        done = _carry_out(replica, plan, drawn, measured, step) if plan else []
+        if not done:
+            return events
+        events += done
+
+
+def _carry_out(
+    replica: Replica, plan: list[Removal], drawn: Draw, measured: Measured, step: int
+) -> list[Expansion]:
+    """Remove, measuring the loss after each, until one costs too much."""
+    most = 2 * replica.spec.growth.removal_threshold * replica.loss_unit
+    hands = [_Hand(replica, replica.net, measured)]
+    if replica.best is not None:
+        best = _measure(replica, replica.best, drawn)
+        hands.append(_Hand(replica, replica.best, best))
+    loss, events = measured.loss, []
+    for removal in plan:
         tensors, layout = replica.net.tensors(), replica.net.layout
         before, number = replica.hidden, site(replica.net, removal.place)
-        change = _remove(replica, replica.net, removal, measured)
-        after = _measure(replica, replica.net, drawn)
-        if after.loss - measured.loss > 2 * threshold:
+        change = hands[0].remove(removal)
+        after = mean_loss(replica, replica.net, drawn)
+        if after - loss > most:
             replica.net.become(tensors, layout)
             break
-        if replica.best is not None:
-            own = _measure(replica, replica.best, drawn)
-            _remove(replica, replica.best, removal, own)
+        for hand in hands[1:]:
+            hand.remove(removal)
         replica.follow(change, step)
-        events.append(
-            _event(
-                removal,
-                (step, number),
-                (before, replica.hidden),
-                losses=(measured.loss, after.loss),
-            )
-        )
-        measured = after
+        hidden = before, replica.hidden
+        events.append(_event(removal, (step, number), hidden, losses=(loss, after)))
+        loss = after
     return events
+
+
+class _Hand:
+    """Carries removals out on one network, with what was measured of it before."""
+
+    def __init__(self, replica: Replica, net: Network, measured: Measured) -> None:
+        self.replica, self.net, self.measured = replica, net, measured
+        self._moments: dict[Place, Tensor] = {}
+
+    def remove(self, removal: Removal) -> Surgery:
+        """Remove a neuron or a layer, with the network's own compensation."""
+        place, index, measured = removal.place, removal.index, self.measured
+        (view,) = (v for v in measured.views if v.place == place and not v.is_new)
+        if index is None:
+            _, C = linearised(self.replica, self.net, view, measured)
+            if isinstance(self.net, ConvNet):
+                return remove_block(self.net, place, C[:, 0])
+            return remove_layer(dense(self.net), place.layer, C)
+        if place not in self._moments:
+            self._moments[place] = moment(self.replica, measured.layers[view.layer])
+        A = self._moments[place]
+        keep = torch.arange(len(A), device=A.device) != index
+        self._moments[place] = A[keep][:, keep]
+        return prune(self.net, place, index, A)
 
 
 def _measure(replica: Replica, net: Network, drawn: Draw) -> Measured:
@@ -85,26 +127,75 @@ def _may_remove_layers(net: Network) -> bool:
     return isinstance(net, MLP) and net.family.identity is not None
 
 
-def _candidates(
+def plan_removals(
     replica: Replica, measured: Measured, born_before: int
 ) -> list[Removal]:
-    """List the cheapest neuron of every layer, and every layer, that are old enough."""
-    removals = []
-    for view in measured.views:
-        if view.is_new:
-            continue
+    """Choose what goes: the cheapest neurons one by one, or one whole layer.
+
+    Within a layer every cost is that after the removals before it. Of other layers it
+    is not: the loss that is measured after each removal is there for that.
+
+    Args:
+        replica: The network and its gang.
+        measured: The network, measured.
+        born_before: Only what was added before this step may go.
+
+    Returns:
+        The removals in order, each below the threshold. A layer comes alone.
+    """
+    threshold = replica.spec.growth.removal_threshold * replica.loss_unit
+    views = [view for view in measured.views if not view.is_new]
+    layers = [_Hidden(replica, view, measured, born_before) for view in views]
+    whole = [
+        Removal(v.place, None, linearised(replica, replica.net, v, measured)[0])
+        for v, layer in zip(views, layers, strict=True)
+        if not any(layer.young) and _may_go(replica.net, v.place)
+    ]
+    plan: list[Removal] = []
+    while True:
+        neurons = [cheapest for layer in layers if (cheapest := layer.cheapest())]
+        options = neurons if plan else [*neurons, *whole]
+        removal = min(options, key=lambda r: r.cost, default=None)
+        if removal is None or removal.cost > threshold:
+            return plan
+        plan.append(removal)
+        if removal.index is None:
+            return plan
+        for layer in layers:
+            layer.lose(removal)
+
+
+class _Hidden:
+    """A hidden layer as the plan so far would leave it."""
+
+    def __init__(
+        self, replica: Replica, view: View, measured: Measured, born_before: int
+    ) -> None:
+        self.replica, self.place = replica, view.place
         births = replica.births[site(replica.net, view.place)]
-        young = torch.tensor([born >= born_before for born in births])
-        layer = measured.layers[view.layer]
-        if len(births) > 1:  # The last neuron of a layer goes with it, or not at all.
-            cost = neuron_costs(replica, view.place, layer)
-            cost = cost.masked_fill(young.to(cost.device), torch.inf)
+        self.young = [born >= born_before for born in births]
+        self._reader = reader(replica, replica.net, view, measured)
+        self._cheapest: Removal | None = None
+
+    def cheapest(self) -> Removal | None:
+        """Name the cheapest neuron that is old enough.
+
+        The last neuron of a layer goes with it, or not at all.
+        """
+        if self._cheapest is None and len(self.young) > 1 and not all(self.young):
+            cost = neuron_costs(self.replica, self._reader)
+            young = torch.tensor(self.young, device=cost.device)
+            cost = cost.masked_fill(young, torch.inf)
             index = int(cost.argmin())
-            removals.append(Removal(view.place, index, cost[index].item()))
-        if not young.any() and _may_go(replica.net, view.place):
-            layer_cost, _ = linearised(replica, replica.net, view, measured)
-            removals.append(Removal(view.place, None, layer_cost))
-    return removals
+            self._cheapest = Removal(self.place, index, cost[index].item())
+        return self._cheapest
+
+    def lose(self, removal: Removal) -> None:
+        """Go on without a neuron, if it is one of this layer."""
+        if removal.place == self.place and removal.index is not None:
+            self._reader = self._reader.without(removal.index)
+            del self.young[removal.index]
+            self._cheapest = None
 
 
 def _may_go(net: Network, place: Place) -> bool:
@@ -122,20 +213,6 @@ def _saves(net: Network, place: Place) -> bool:
     parts = net.locate(place)
     rows, columns = net.tensors()[parts.rows], net.tensors()[parts.columns]
     return len(columns) * rows.shape[1] < rows.numel() + columns.numel()
-
-
-def _remove(
-    replica: Replica, net: Network, removal: Removal, measured: Measured
-) -> Surgery:
-    """Carry out a removal, with the network's own compensation."""
-    (view,) = (v for v in measured.views if v.place == removal.place and not v.is_new)
-    if removal.index is None:
-        _, C = linearised(replica, net, view, measured)
-        if isinstance(net, ConvNet):
-            return remove_block(net, removal.place, C[:, 0])
-        return remove_layer(dense(net), removal.place.layer, C)
-    A = moment(replica, measured.layers[view.layer])
-    return prune(net, removal.place, removal.index, A)
 
 
 def _event(

@@ -1,13 +1,21 @@
 """What it would cost to remove neurons, and whole layers, of a measured network."""
 
+import dataclasses
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from senn_ray.maths.removal import layer_removal, removal_cost, residual_inputs
+from senn_ray.maths.removal import (
+    compensation,
+    layer_removal,
+    removal_cost,
+    residual_inputs,
+)
 from senn_ray.maths.steps import square_of_sums, step_curvature
 from senn_ray.nets.capture import Layer
 from senn_ray.nets.conv import ConvNet
-from senn_ray.nets.network import Network, Place
+from senn_ray.nets.network import Network
 from senn_ray.nets.views import View
 from senn_ray.training.measure import Measured, curvature, moment
 from senn_ray.training.replica import Replica
@@ -17,22 +25,69 @@ OUTPUT_DAMPING = 1e-3
 not lost in rounding."""
 
 
-def neuron_costs(replica: Replica, place: Place, layer: Layer) -> Tensor:
+@dataclass(frozen=True)
+class Reader:
+    """The linear layer that reads a hidden layer, in sums over the gang."""
+
+    columns: Tensor
+    """Its weights [n_out, n + 1]."""
+    A: Tensor
+    """Damped second moment of its inputs [n + 1, n + 1]."""
+    G: Tensor
+    """Damped Gauss-Newton factor of its outputs [n_out, n_out]."""
+    layer: Layer
+    """Its rows on this replica."""
+
+    def without(self, index: int) -> "Reader":
+        """Describe it when an input is gone and the others have taken over.
+
+        Args:
+            index: Of the input.
+        """
+        keep = torch.arange(len(self.A), device=self.A.device) != index
+        return Reader(
+            columns=compensation(self.columns, self.A, index),
+            A=self.A[keep][:, keep],
+            G=self.G,
+            layer=dataclasses.replace(self.layer, inputs=self.layer.inputs[:, keep]),
+        )
+
+
+def reader(replica: Replica, net: Network, view: View, measured: Measured) -> Reader:
+    """Take what reads a hidden layer from a measured network.
+
+    Args:
+        replica: Whose gang.
+        net: The network.
+        view: Of the hidden layer.
+        measured: The network, measured.
+
+    Returns:
+        The linear layer that reads it.
+    """
+    layer = measured.layers[view.layer]
+    return Reader(
+        columns=net.tensors()[net.locate(view.place).columns].detach(),
+        A=moment(replica, layer),
+        G=curvature(replica, layer, OUTPUT_DAMPING),
+        layer=layer,
+    )
+
+
+def neuron_costs(replica: Replica, reader: Reader) -> Tensor:
     """Predict by how much the loss rises when each neuron of a layer goes, at best.
 
     Args:
-        replica: The network and its gang.
-        place: The hidden layer.
-        layer: The linear layer that it feeds.
+        replica: Whose gang.
+        reader: The linear layer that the neurons feed.
 
     Returns:
         The costs [n], in nats.
     """
-    columns = replica.net.tensors()[replica.net.locate(place).columns].detach()
-    G, A = curvature(replica, layer, OUTPUT_DAMPING), moment(replica, layer)
-    costs = removal_cost(columns, A, G)
+    layer, A = reader.layer, reader.A
+    costs = removal_cost(reader.columns, A, reader.G)
     lost = residual_inputs(layer.inputs, A) if layer.roots else None
-    return _measured(replica, layer, columns, lost, costs)[:-1]
+    return _measured(replica, layer, reader.columns, lost, costs)[:-1]
 
 
 def linearised(

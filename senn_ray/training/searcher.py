@@ -33,17 +33,20 @@ class Searcher:
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
 
-    def search(self, step: int) -> tuple[float, list[NeuronPool | LayerPool]]:
+    def search(
+        self, step: int, division: int = 0
+    ) -> tuple[float, list[NeuronPool | LayerPool]]:
         """Find the best candidates of every place that may still grow.
 
         Args:
-            step: Names the decision: its examples and candidates follow from it.
+            step: Names the decision: its examples and candidates follow from it,
+            division: and from the number of the division of the examples.
 
         Returns:
             The mean training loss on the decision examples, and the pools.
         """
         replica = self.replica
-        drawn = draw(replica, "decision", step)
+        drawn = draw(replica, "decision", step, division)
         whitenings = self._whitenings(drawn)
         measured = measure(
             replica,
@@ -57,7 +60,7 @@ class Searcher:
             self._sites(layer, measured.error, len(drawn.search))
             for layer in measured.layers
         ]
-        generator = replica.generator("candidates", step)
+        generator = replica.generator("candidates", step, division)
         pools: list[NeuronPool | LayerPool] = [
             neuron_pool(
                 replica,

@@ -65,6 +65,8 @@ def climb(
     """
     fresh, reducer = replica.net.family.fresh, replica.reducer
     width = site.activations.shape[1] + site.residual.shape[1] + coordinates.shape[1]
+    if site.roots is not None:
+        width += site.roots.shape[1]
     rows = round(site.weight * site.terms.positions)
     share = replica.spec.growth.share
     if share == "auto":
@@ -75,9 +77,13 @@ def climb(
             site, candidates, coordinates, fresh, steps=steps, reduce=replica.reduce
         )[0]
     parts = [site.activations, site.residual, coordinates]
+    if site.roots is not None:
+        parts.append(site.roots)
     whole = gather(reducer, torch.cat(parts, 1))
-    a, residual, x = whole.split([part.shape[1] for part in parts], 1)
-    full = dataclasses.replace(site, activations=a, residual=residual)
+    a, residual, x, *roots = whole.split([part.shape[1] for part in parts], 1)
+    full = dataclasses.replace(
+        site, activations=a, residual=residual, roots=roots[0] if roots else None
+    )
     own = candidates.tensor_split(reducer.size)[reducer.rank]
     own, _ = ascend(full, own, x, fresh, steps=steps, reduce=lambda sums: sums)
     return gather(reducer, own)

@@ -5,9 +5,14 @@ import itertools
 import torch
 
 from senn_ray.maths.kronecker import damped_cholesky
+from senn_ray.maths.measured import climb_from, measured_gain
 from senn_ray.maths.removal import residual_inputs
-from senn_ray.maths.score import Site, Terms, measure_site, measured_gain, score_gain
-from senn_ray.maths.steps import square_of_sums, step_curvature
+from senn_ray.maths.score import Site, Terms, measure_site, score_gain
+from senn_ray.maths.steps import (
+    square_of_sums,
+    square_of_sums_slope,
+    step_curvature,
+)
 
 POSITIONS = 6
 
@@ -32,6 +37,14 @@ def test_some_positions_give_it_on_average() -> None:
     ]
     mean = torch.stack(estimates).mean(0).sum()
     torch.testing.assert_close(mean, q.sum(1).square().sum())
+
+
+def test_the_slope_of_the_square_of_sums_is_its_derivative() -> None:
+    q = randn(5 * 3, 2).requires_grad_()
+    value = square_of_sums(q, group=3, positions=POSITIONS).sum()
+    (expected,) = torch.autograd.grad(value, q)
+    slope = square_of_sums_slope(q.detach(), group=3, positions=POSITIONS)
+    torch.testing.assert_close(slope, expected)
 
 
 def test_curvature_is_never_below_the_factors() -> None:
@@ -80,6 +93,19 @@ def test_independent_positions_leave_the_scores_as_they_are() -> None:
     measured = measured_gain(where, c, gain, reduce=lambda t: t)
     assert (measured <= gain.exact).all()
     assert (measured > 0.5 * gain.exact).all()
+
+
+def test_candidates_climb_the_derivative_of_what_is_measured() -> None:
+    where = site(same=True, roots=None)
+    c = randn(60, 1, 4, seed=2).expand(-1, POSITIONS, -1).flatten(0, 1)
+    c = (c + 0.3 * randn(60 * POSITIONS, 4, seed=3)).requires_grad_()
+    gain = score_gain(where, c, reduce=lambda t: t)
+    measured = measured_gain(where, c, gain, reduce=lambda t: t)
+    assert (measured < 0.9 * gain.exact).all()
+    (expected,) = torch.autograd.grad(measured.sum(), c)
+    climb = climb_from(where, c.detach(), reduce=lambda t: t)
+    torch.testing.assert_close(climb.height, measured)
+    torch.testing.assert_close(climb.cotangent, expected)
 
 
 def test_what_an_input_adds_is_what_the_others_cannot_say() -> None:

@@ -21,7 +21,7 @@ from senn_ray.training.loop import run, train_step
 from senn_ray.training.measure import draw, measure
 from senn_ray.training.pruning import prune_cheapest
 from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
-from senn_ray.training.removal_costs import linearised, neuron_costs
+from senn_ray.training.removal_costs import linearised, neuron_costs, reader
 from senn_ray.training.replica import Replica
 from senn_ray.training.schedule import make_schedule
 from senn_ray.training.state import digests, from_bytes, live_state, restore, to_bytes
@@ -188,8 +188,7 @@ def test_removal_costs_are_what_the_loss_then_rises_by() -> None:
     drawn = draw(replica, "pruning", 60)
     measured = measure(replica, replica.net, drawn)
     view = measured.views[-1]
-    layer = measured.layers[view.layer]
-    costs = neuron_costs(replica, view.place, layer)
+    costs = neuron_costs(replica, reader(replica, replica.net, view, measured))
     whole, _ = linearised(replica, replica.net, view, measured)
     assert (costs > 0).all()
     assert whole > costs.max()

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from senn_ray.nets.mlp import dense
 from senn_ray.records import Expansion, RunSpec
 from senn_ray.tasks import prepare
 from senn_ray.training.data import RawData
-from senn_ray.training.growth import Check, Grower
+from senn_ray.training.growth import Check, Grower, corrected
 from senn_ray.training.loop import train_step
 from senn_ray.training.pruning import prune_cheapest
 from senn_ray.training.reducer import SingleReducer
@@ -47,7 +48,7 @@ def scaled(raw: RawData, factor: float) -> RawData:
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
 def test_the_unit_of_the_loss_changes_no_decision(factor: float) -> None:
     """Targets and outputs times c are a loss times c²: so are gains and thresholds."""
-    run = spec(model__hidden=(3,), growth__damping=1e-6)
+    run = spec(model__hidden=(3,), growth__damping=1e-6, train__precision="float64")
     plain = trained(run, waves())
     other = prepare(run, scaled(waves(), factor), reducer=SingleReducer(), device="cpu")
     tensors = plain.net.tensors()
@@ -99,6 +100,24 @@ def test_random_labels_are_rarely_grown_for(n: int, candidates: int) -> None:
         accepted += Grower(replica).check(0).additions > 0
     # 5 % of 120 are 6; more than 11 would happen once in fifty at exactly 5 %.
     assert accepted <= 6 + 5
+
+
+@pytest.mark.parametrize("tries", [1, 3, 40])
+def test_the_best_of_many_tries_needs_the_luck_of_one(tries: int) -> None:
+    luck = NormalDist().cdf(-corrected(2.0, tries))
+    anyone = 1 - (1 - luck) ** tries
+    assert 0.9 * NormalDist().cdf(-2) < anyone <= NormalDist().cdf(-2) + 1e-12
+    assert corrected(1e9, tries) == 1e9
+
+
+def test_places_compete_by_what_their_best_is_worth_on_held_out_examples() -> None:
+    replica = trained(spec(model__hidden=(3, 3), growth__max_additions=1), rings())
+    _, pools = Searcher(replica).search(40)
+    worth = {pool.place: pool.best().judge().gain for pool in pools}
+    (event,) = Grower(replica).check(40).events
+    assert event.kind == "widen"
+    assert event.heldout_gain == pytest.approx(max(worth.values()))
+    assert len(set(worth.values())) == 2
 
 
 def test_what_was_added_is_what_was_scored() -> None:
@@ -176,6 +195,6 @@ def test_layers_are_inserted_and_removed_within_one_run_of_the_best_network() ->
     (removal,) = prune_cheapest(replica, 41, born_before=41)
     assert removal.kind == "remove_layer"
     assert removal.hidden_before == before
-    assert removal.removal_cost == pytest.approx(0, abs=1e-4)
+    assert removal.removal_cost == pytest.approx(0, abs=3e-4)
     assert replica.hidden == replica.best.architecture().hidden == ()
     assert replica.births == []
