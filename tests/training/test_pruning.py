@@ -62,7 +62,11 @@ def test_no_removal_raises_the_loss_by_more_than_twice_the_threshold() -> None:
     before = loss_now(replica, drawn)
     events = prune_cheapest(replica, 80, born_before=1)
     assert events
-    rises = [e.loss_after - e.loss_before for e in events if e.loss_after is not None]
+    rises = [
+        e.loss_after - e.loss_before
+        for e in events
+        if e.loss_after is not None and e.loss_before is not None
+    ]
     assert len(rises) == len(events)
     assert max(rises) <= 2 * 0.02
     after = loss_now(replica, drawn)
