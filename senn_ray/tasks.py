@@ -3,11 +3,13 @@
 import dataclasses
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from senn_ray.config import DataConfig
 from senn_ray.errors import DivergedError
 from senn_ray.nets.make import build
 from senn_ray.nets.network import checksum
@@ -26,9 +28,10 @@ from senn_ray.training.optimizers import AdamW
 from senn_ray.training.recovery import Rounds
 from senn_ray.training.reducer import Reducer, SingleReducer
 from senn_ray.training.replica import Replica
-from senn_ray.training.schedule import make_schedule
+from senn_ray.training.schedule import Schedule, make_schedule
 from senn_ray.training.splits import examples, split, test_examples
-from senn_ray.training.trace import Quality, Trace
+from senn_ray.training.together import run_together
+from senn_ray.training.trace import Quality
 
 
 def train_run(
@@ -76,33 +79,110 @@ def train_run(
     return dataclasses.replace(record, interruptions=tuple(keeper.notes))
 
 
+def train_together(
+    specs: Sequence[RunSpec],
+    raw: RawData,
+    *,
+    on_progress: OnProgress | None = None,
+    device: str = "cpu",
+) -> list[RunRecord]:
+    """Train runs that differ only in their seed at once, each to its own record.
+
+    On a CPU every record, its costs in seconds aside, is the one ``train_run`` gives.
+
+    Args:
+        specs: What to train: runs for which ``units.may_share`` holds, of one cell.
+        raw: The data set.
+        on_progress: Told after every evaluation of every run.
+        device: Where tensors live.
+
+    Returns:
+        The records, in the order of the specifications.
+    """
+    started, parts = time.time(), _Parts(raw, device)
+    replicas = [
+        prepare(s, raw, reducer=SingleReducer(), device=device, parts=parts.of(s))
+        for s in specs
+    ]
+    for replica in replicas:
+        replica.ledger = Ledger(1 / len(replicas))
+    ends: dict[str, RunRecord] = {}
+
+    def on_diverged(replica: Replica, error: str) -> None:
+        ends[replica.spec.run_id] = _diverged(replica, error, started)
+
+    schedule = _schedule(replicas[0])
+    run_together(replicas, schedule, on_progress, on_diverged)
+    finished = [r for r in replicas if r.spec.run_id not in ends]
+    measured = [_measure(replica, raw) for replica in finished]
+    for replica, qualities in zip(finished, measured, strict=True):
+        ends[replica.spec.run_id] = _complete(replica, qualities, started)
+    return [ends[spec.run_id] for spec in specs]
+
+
+class _Parts:
+    """The parts of a data set, one copy for all runs that train on the same ones."""
+
+    def __init__(self, raw: RawData, device: str) -> None:
+        self._raw, self._device = raw, device
+        self._found: list[tuple[DataConfig, tuple[Examples, Examples]]] = []
+
+    def of(self, spec: RunSpec) -> tuple[Examples, Examples]:
+        for config, parts in self._found:
+            if config == spec.data:
+                return parts
+        parts = _parts(spec, self._raw, self._device)
+        self._found.append((spec.data, parts))
+        return parts
+
+
 def _train(
     replica: Replica,
     raw: RawData,
     on_progress: OnProgress | None,
-    before_step: BeforeStep,
+    before_step: BeforeStep | None,
     started: float,
 ) -> RunRecord:
     """Train a replica from where it is to its record."""
-    spec, device = replica.spec, str(replica.train.shift.device)
-    schedule = make_schedule(spec.train, spec.growth, len(replica.train))
-    trace = run(replica, schedule, on_progress, before_step=before_step)
-    train = evaluate(replica, replica.net, replica.train)
-    test = (
-        evaluate(
-            replica, replica.net, _on(test_examples(raw), device, spec.train.precision)
-        )
-        if spec.evaluate_test
-        else None
-    )
-    if spec.checkpoint and replica.reducer.rank == 0:
-        checkpoint.save(replica.net, Path(spec.checkpoint), inputs_of(raw))
+    run(replica, _schedule(replica), on_progress, before_step=before_step)
+    qualities = _measure(replica, raw)
+    if replica.spec.checkpoint and replica.reducer.rank == 0:
+        checkpoint.save(replica.net, Path(replica.spec.checkpoint), inputs_of(raw))
     # Nobody is done before everything is on disk, and the same for all.
     agreement.verify(replica)
-    return _complete(replica, trace, (train, test), started)
+    return _complete(replica, qualities, started)
 
 
-def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Replica:
+def _schedule(replica: Replica) -> Schedule:
+    spec = replica.spec
+    return make_schedule(spec.train, spec.growth, len(replica.train))
+
+
+def _measure(replica: Replica, raw: RawData) -> tuple[Quality, Quality | None]:
+    """Measure a finished run on training and, if it is asked for, on test examples."""
+    train = evaluate(replica, replica.net, replica.train)
+    if not replica.spec.evaluate_test:
+        return train, None
+    device, precision = replica.train.shift.device, replica.spec.train.precision
+    part = _on(test_examples(raw), str(device), precision)
+    return train, evaluate(replica, replica.net, part)
+
+
+def _parts(spec: RunSpec, raw: RawData, device: str) -> tuple[Examples, Examples]:
+    """Take the training and the validation part of a run."""
+    train, val = examples(raw, split(raw, spec.data))
+    precision = spec.train.precision
+    return _on(train, device, precision), _on(val, device, precision)
+
+
+def prepare(
+    spec: RunSpec,
+    raw: RawData,
+    *,
+    reducer: Reducer,
+    device: str,
+    parts: tuple[Examples, Examples] | None = None,
+) -> Replica:
     """Set up a run: its share of the data, a fresh network and its optimiser.
 
     Args:
@@ -110,12 +190,12 @@ def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Re
         raw: The data set.
         reducer: The gang.
         device: Where tensors live.
+        parts: Its training and validation part, if they are at hand.
 
     Returns:
         A replica before its first step.
     """
-    parts = examples(raw, split(raw, spec.data))
-    train, val = (_on(part, device, spec.train.precision) for part in parts)
+    train, val = parts or _parts(spec, raw, device)
     architecture = plan(spec.model, raw.feature_shape, raw.num_outputs)
     generator = torch.Generator().manual_seed(derive(spec.seed, "init"))
     net = build(architecture, generator).to(device, train.shift.dtype)
@@ -146,13 +226,10 @@ def _variance(targets: torch.Tensor) -> float:
 
 
 def _complete(
-    replica: Replica,
-    trace: Trace,
-    qualities: tuple[Quality, Quality | None],
-    started: float,
+    replica: Replica, qualities: tuple[Quality, Quality | None], started: float
 ) -> RunRecord:
     train, test = qualities
-    best = trace.best
+    trace, best = replica.trace, replica.trace.best
     return RunRecord(
         **_identity(replica, started),
         state="pruned" if trace.pruned else "complete",

@@ -5,21 +5,28 @@ The data set is put into the object store once and read from there without copie
 
 import contextlib
 from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import ray
 import ray.util
 
+from senn_ray.cluster_runtime.apart import Apart
 from senn_ray.cluster_runtime.flight import Flight
 from senn_ray.cluster_runtime.gang import Gang, Stream
-from senn_ray.cluster_runtime.replica import Train, TrainRun
-from senn_ray.cluster_runtime.resources import runs_that_fit
+from senn_ray.cluster_runtime.replica import (
+    Train,
+    TrainRun,
+    TrainSeeds,
+    TrainTogether,
+)
+from senn_ray.cluster_runtime.resources import runs_that_fit, runs_together
 from senn_ray.cluster_runtime.session import Session, open_session
 from senn_ray.cluster_runtime.words import StoreAddress
 from senn_ray.config import ClusterConfig
 from senn_ray.events import RunFinished, RunProgressed
-from senn_ray.records import RunSpec
+from senn_ray.records import RunRecord, RunSpec
 from senn_ray.search.executor import Report
 
 if TYPE_CHECKING:
@@ -35,6 +42,7 @@ class RayExecutor:
         cluster: ClusterConfig,
         *,
         train: Train | None = None,
+        together: TrainTogether | None = None,
         session: Session | None = None,
     ) -> None:
         """Note what to do; nothing starts before the ``with`` block.
@@ -43,16 +51,20 @@ class RayExecutor:
             raw: The data set.
             cluster: Where to run, and what every run gets.
             train: Carries out a run, in a worker process (default: really).
+            together: Carries out several runs of one cell (default: really).
             session: An open session to use (default: one of its own).
         """
         self.capacity = 0
         self.where = ""
         self._raw = raw
         self._cluster = cluster
+        self.together = runs_together(cluster)
         self._train = train or TrainRun(cluster)
+        self._train_together = together or TrainSeeds(cluster)
         self._session = session
         self._stack = contextlib.ExitStack()
-        self._waiting: deque[RunSpec] = deque()
+        self._waiting: deque[tuple[RunSpec, ...]] = deque()
+        self._apart = Apart()
         self._flights: list[Flight] = []
         self._idle: list[Gang] = []
         self._store: tuple[object, StoreAddress] | None = None
@@ -76,7 +88,11 @@ class RayExecutor:
 
     def submit(self, spec: RunSpec) -> None:
         """Start a run if there is room, or else queue it."""
-        self._waiting.append(spec)
+        self.submit_together([spec])
+
+    def submit_together(self, specs: Sequence[RunSpec]) -> None:
+        """Start runs of one cell on one worker if there is room, or else queue them."""
+        self._waiting.append(tuple(specs))
         self._fill()
 
     def wait(self) -> list[Report]:
@@ -111,9 +127,19 @@ class RayExecutor:
             flight.tick()
             if record := flight.outcome():
                 self._land(flight)
-                reports.append(RunFinished(record=record))
+                found = self._finished(flight, record)
+                reports += [RunFinished(record=one) for one in found]
         self._fill()
         return reports
+
+    def _finished(self, flight: Flight, record: RunRecord) -> list[RunRecord]:
+        """List the records of a flight; runs that failed in company go on alone."""
+        unit = (flight.spec, *flight.mates)
+        if record.state == "failed" and flight.mates:
+            self._apart.take(unit, record)
+            self._waiting.extendleft((spec,) for spec in reversed(unit))
+            return []
+        return [self._apart.complete(r) for r in (record, *flight.records_of_mates)]
 
     def _land(self, flight: Flight) -> None:
         self._flights.remove(flight)
@@ -124,12 +150,14 @@ class RayExecutor:
 
     def _fill(self) -> None:
         while self._waiting and len(self._flights) < self.capacity:
-            spec = self._waiting.popleft()
+            spec, *mates = self._waiting.popleft()
             gang = self._idle.pop() if self._idle else self._new_gang()
-            self._flights.append(Flight(spec, gang, self._data))
+            self._flights.append(Flight(spec, gang, self._data, mates=mates))
 
     def _new_gang(self) -> Gang:
-        return Gang(self._cluster, self._train, self._meeting_point())
+        return Gang(
+            self._cluster, self._train, self._train_together, self._meeting_point()
+        )
 
     def _meeting_point(self) -> StoreAddress | None:
         """Open the store where replicas meet: here, so that it outlives all of them."""

@@ -62,10 +62,11 @@ def seconds_lost(timed: Timed) -> dict[str, float]:
     Returns:
         Seconds times replicas, by the name of the run.
     """
-    began = dict[str, tuple[float, int]]()
+    began = dict[str, tuple[float, float]]()
     for utc_s, event in timed:
         if isinstance(event, RunSubmitted):
-            began[event.spec.run_id] = (utc_s, event.spec.workers)
+            share = event.spec.workers / event.together
+            began[event.spec.run_id] = (utc_s, share)
         elif isinstance(event, RunFinished):
             began.pop(event.record.run_id, None)
         elif isinstance(event, JobResumed):

@@ -44,7 +44,7 @@ class Meter:
         self._wall_s = elapsed_s(before, now=None)
         records = [e.record for _, e in before if isinstance(e, RunFinished)]
         self._device_s = sum(map(_device_s, records))
-        self._flying: dict[str, tuple[float, int]] = {}
+        self._flying: dict[str, tuple[float, float]] = {}
 
     def observe(self, event: Event) -> None:
         """Take note of an event.
@@ -53,7 +53,8 @@ class Meter:
             event: What happened.
         """
         if isinstance(event, RunSubmitted):
-            self._flying[event.spec.run_id] = (self._clock(), event.spec.workers)
+            share = event.spec.workers / event.together
+            self._flying[event.spec.run_id] = (self._clock(), share)
         elif isinstance(event, RunFinished):
             self._flying.pop(event.record.run_id, None)
             self._device_s += _device_s(event.record)

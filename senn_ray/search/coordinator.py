@@ -69,8 +69,6 @@ def run_job(
     try:
         for event in _events(state, started, executor, studies):
             note(event)
-            if isinstance(event, RunSubmitted):
-                executor.submit(event.spec)
             if isinstance(event, JobEnded):
                 return event
     except KeyboardInterrupt:
@@ -100,8 +98,10 @@ def _events(
             match command:
                 case Note(event=note):
                     yield note
-                case Start(spec=spec):
-                    yield RunSubmitted(spec=spec)
+                case Start(specs=specs):
+                    for spec in specs:
+                        yield RunSubmitted(spec=spec, together=len(specs))
+                    executor.submit_together(specs)
                 case Ask(key=key):
                     inbox.append(Proposed(key=key, choice=studies.ask(key)))
                 case Tell(key=key, record=record):

@@ -6,7 +6,7 @@ A conformance suite that every executor passes is in ``tests/search/executor_sui
 import queue
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self
@@ -35,12 +35,24 @@ class Executor(Protocol):
         ...
 
     @property
+    def together(self) -> int:
+        """How many runs that differ only in their seed one worker trains at once."""
+        ...
+
+    @property
     def where(self) -> str:
         """Where runs execute, for people: ``local Ray, 2 CPUs``."""
         ...
 
     def submit(self, spec: RunSpec) -> None:
         """Start a run, or queue it; never block for it."""
+        ...
+
+    def submit_together(self, specs: Sequence[RunSpec]) -> None:
+        """Start runs of one cell (``units.py``) on one worker, or queue them.
+
+        They count as one run in flight, until all of them have finished.
+        """
         ...
 
     def wait(self) -> list[Report]:
@@ -118,7 +130,7 @@ class LocalExecutor:
     an interrupt reaches the waiting thread.
     """
 
-    capacity = 1
+    capacity = together = 1
     where = "this process, one run at a time"
 
     def __init__(self, run: RunFunction) -> None:
@@ -145,6 +157,11 @@ class LocalExecutor:
         """Queue a run."""
         self._in_flight += 1
         self._thread.submit(self._carry_out, spec)
+
+    def submit_together(self, specs: Sequence[RunSpec]) -> None:
+        """Queue runs; they are carried out one after the other."""
+        for spec in specs:
+            self.submit(spec)
 
     def wait(self) -> list[Report]:
         """Block for a report; return an empty list if nothing is in flight."""

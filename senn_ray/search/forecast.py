@@ -150,9 +150,10 @@ def _moment(loss: float, width: int, params: int) -> Evaluation:
 
 
 class _Imagined:
-    """An executor whose runs are over at once."""
+    """An executor whose runs are over at once, each alone: prices are of such runs."""
 
     capacity = CAPACITY
+    together = 1
     where = "nowhere"
 
     def __init__(self, run: Callable[[RunSpec], RunRecord]) -> None:
@@ -161,6 +162,9 @@ class _Imagined:
 
     def submit(self, spec: RunSpec) -> None:
         self._waiting.append(spec)
+
+    def submit_together(self, specs: Sequence[RunSpec]) -> None:
+        self._waiting.extend(specs)
 
     def wait(self) -> list[Report]:
         if not self._waiting:

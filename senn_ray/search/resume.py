@@ -25,14 +25,20 @@ SOME_RUNS_FAILED = 6
 
 
 def restore(
-    plan: Plan, events: Sequence[Event], *, capacity: int, retry_failed: bool = False
+    plan: Plan,
+    events: Sequence[Event],
+    *,
+    capacity: int,
+    together: int = 1,
+    retry_failed: bool = False,
 ) -> State:
     """Rebuild the state of a job from its journal, wherever the journal ends.
 
     Args:
         plan: The plan of the job.
         events: What ``journal.read`` gave.
-        capacity: How many runs to keep in flight from now on.
+        capacity: How many units to keep in flight from now on.
+        together: The most runs of a unit.
         retry_failed: Whether runs that failed are done again, as if they had been in
             flight. Runs that diverged are not: they would diverge again.
     """
@@ -47,6 +53,7 @@ def restore(
     return State(
         plan=plan,
         capacity=capacity,
+        together=together,
         issued=frozenset(tried.submitted),
         finished=finished,
         target=targets[0] if targets else None,

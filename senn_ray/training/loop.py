@@ -3,9 +3,10 @@
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
+from torch import Tensor
 
 from senn_ray.errors import DivergedError
 from senn_ray.maths.losses import loss
@@ -50,6 +51,29 @@ def run(
     Returns:
         The trace of the run. A loss that is no longer finite is a ``DivergedError``.
     """
+    for rate in course(replica, schedule, on_progress, before_step=before_step):
+        replica.trace.losses.append(train_step(replica, replica.step, rate))
+    return replica.trace
+
+
+def course(
+    replica: Replica,
+    schedule: Schedule,
+    on_progress: OnProgress | None,
+    *,
+    before_step: BeforeStep | None = None,
+) -> Iterator[float]:
+    """Do all that a run consists of but its steps, which the caller takes.
+
+    Args:
+        replica: The network and its data; changed in place.
+        schedule: What happens when.
+        on_progress: Told after every evaluation.
+        before_step: Shown the replica before every step, when its state is complete.
+
+    Yields:
+        The learning rate of a step to be taken now, and noted in the trace.
+    """
     trace, grower = replica.trace, Grower(replica)
     growing = replica.spec.kind == "grow" and replica.spec.growth.enabled
     while replica.step <= schedule.steps and not trace.pruned:
@@ -64,15 +88,13 @@ def run(
                 on_progress(_progress(replica, schedule))
             trace.pruned = is_pruned(replica.spec.cutoffs, trace.evaluations)
         if replica.step < schedule.steps and not trace.pruned:
-            rate = schedule.rate(replica.step)
-            trace.losses.append(train_step(replica, replica.step, rate))
+            yield schedule.rate(replica.step)
         replica.step += 1
     if growing:
         with replica.ledger.growing():
             trace.confirmed = grower.confirm(schedule.steps)
             trace.checks += 1
     replica.net = replica.best or replica.net
-    return trace
 
 
 def train_step(replica: Replica, step: int, lr: float) -> float:
@@ -84,15 +106,11 @@ def train_step(replica: Replica, step: int, lr: float) -> float:
         lr: Learning rate.
 
     Returns:
-        The mean loss of the batch, before the step.
-
-    Raises:
-        DivergedError: if the loss is no longer finite.
+        The mean loss of the batch, before the step. One that is no longer finite is a
+        ``DivergedError``.
     """
-    config, count = replica.spec.train, len(replica.train)
-    size = min(config.batch_size, count)
-    chosen = torch.randint(count, (size,), generator=replica.generator("batch", step))
-    x, y = replica.train.batch(replica.shard(chosen))
+    chosen, size = draw_batch(replica, step)
+    x, y = replica.train.batch(chosen)
     if isinstance(replica.optimizer, Natural) and replica.optimizer.observe(
         replica.net, x, y, size
     ):
@@ -103,15 +121,46 @@ def train_step(replica: Replica, step: int, lr: float) -> float:
     gradients = torch.autograd.grad(total, replica.net.tensors())
     *sums, total = replica.reduce([*gradients, total.detach()[None]])
     mean_loss = total.item() / size
-    if not math.isfinite(mean_loss):
-        raise DivergedError(
-            f"loss became {mean_loss} at step {step} (train.lr {config.lr}, "
-            f"train.optimizer {config.optimizer}); lower train.lr"
-        )
+    check_finite(replica, step, mean_loss)
     replica.optimizer.step(replica.net, [s / size for s in sums], lr)
     replica.ledger.visit(size, replica.multiply_adds, TRAINING)
     replica.ledger.steps += 1
     return mean_loss
+
+
+def draw_batch(replica: Replica, step: int) -> tuple[Tensor, int]:
+    """Draw the batch of a step, a function of (seed, step).
+
+    Args:
+        replica: Whose training data it is drawn from.
+        step: Number of the step.
+
+    Returns:
+        Indices of this replica's share, and the size of the whole batch.
+    """
+    count = len(replica.train)
+    size = min(replica.spec.train.batch_size, count)
+    chosen = torch.randint(count, (size,), generator=replica.generator("batch", step))
+    return replica.shard(chosen), size
+
+
+def check_finite(replica: Replica, step: int, mean_loss: float) -> None:
+    """Check the loss of a batch.
+
+    Args:
+        replica: The run.
+        step: Number of the step.
+        mean_loss: Of the batch.
+
+    Raises:
+        DivergedError: if the loss is no longer finite.
+    """
+    if not math.isfinite(mean_loss):
+        config = replica.spec.train
+        raise DivergedError(
+            f"loss became {mean_loss} at step {step} (train.lr {config.lr}, "
+            f"train.optimizer {config.optimizer}); lower train.lr"
+        )
 
 
 def _change_size(replica: Replica, grower: Grower, schedule: Schedule) -> None:

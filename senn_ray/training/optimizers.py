@@ -13,6 +13,18 @@ from senn_ray.nets.network import Network
 from senn_ray.nets.surgery import Surgery
 
 
+class Parameters(Protocol):
+    """What an optimiser changes: a network, or several side by side."""
+
+    def tensors(self) -> list[Tensor]:
+        """List all parameters."""
+        ...
+
+    def decayed(self) -> list[bool]:
+        """Tell which of them are weights, whose last column (the bias) does not decay."""
+        ...
+
+
 class Optimizer(Protocol):
     """Turn gradients into steps."""
 
@@ -46,20 +58,21 @@ class Optimizer(Protocol):
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
 
-    Biases and the parameters of nonlinearities do not decay. Every entry counts its own steps, so an entry that is added later starts exactly
-    as all entries start in a fresh run, and old entries do not notice.
+    Biases and the parameters of nonlinearities do not decay. Every entry counts its own
+    steps, so an entry that is added later starts exactly as all entries start in a
+    fresh run, and old entries do not notice.
     """
 
     BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
-    def __init__(self, net: Network, weight_decay: float) -> None:
+    def __init__(self, net: Parameters, weight_decay: float) -> None:
         self.weight_decay = weight_decay
         self.first = [torch.zeros_like(w.detach()) for w in net.tensors()]
         self.second = [torch.zeros_like(w.detach()) for w in net.tensors()]
         self.age = [torch.zeros_like(w.detach()) for w in net.tensors()]
 
     @torch.no_grad()
-    def step(self, net: Network, gradients: list[Tensor], lr: float) -> None:
+    def step(self, net: Parameters, gradients: list[Tensor], lr: float) -> None:
         """Take one step."""
         state = zip(
             net.tensors(),
@@ -76,7 +89,7 @@ class AdamW:
             second.mul_(self.BETA2).addcmul_(gradient, gradient, value=1 - self.BETA2)
             scale = (second / (1 - self.BETA2**age)).sqrt_().add_(self.EPSILON)
             if decays:
-                W[:, :-1] *= 1 - lr * self.weight_decay
+                W[..., :-1] *= 1 - lr * self.weight_decay
             W.addcdiv_(first / (1 - self.BETA1**age), scale, value=-lr)
 
     def reshape(self, change: Surgery) -> None:

@@ -134,6 +134,11 @@ def test_what_runs_in_flight_had_used_is_told_by_the_clock_of_the_journal() -> N
     assert seconds_lost(timed) == {}
     timed += [(901.0, RunSubmitted(spec=gang)), (902.0, RunSubmitted(spec=gang))]
     assert seconds_lost(timed) == {"b": 0.0}
+    timed += [
+        (903.0, RunSubmitted(spec=make_spec("c"), together=3)),
+        (933.0, RunSubmitted(spec=make_spec("d"))),
+    ]
+    assert seconds_lost(timed)["c"] == 10.0
 
 
 def test_the_ledger_counts_what_runs_wasted_themselves_and_what_drivers_lost() -> None:
