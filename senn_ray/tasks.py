@@ -91,7 +91,7 @@ def train_together(
     On a CPU every record, its costs in seconds aside, is the one ``train_run`` gives.
 
     Args:
-        specs: What to train: runs for which ``units.may_share`` holds, of one cell.
+        specs: What to train: runs of one cell (``search/units.py``), at least one.
         raw: The data set.
         on_progress: Told after every evaluation of every run.
         device: Where tensors live.
@@ -140,7 +140,7 @@ def _train(
     replica: Replica,
     raw: RawData,
     on_progress: OnProgress | None,
-    before_step: BeforeStep | None,
+    before_step: BeforeStep,
     started: float,
 ) -> RunRecord:
     """Train a replica from where it is to its record."""

@@ -66,10 +66,16 @@ def traced(cluster: ClusterConfig, folder: Path) -> Traced:
 def finish(executor: RayExecutor, spec: RunSpec) -> RunRecord:
     """Carry out one run."""
     executor.submit(spec)
-    while True:
-        for report in executor.wait():
-            if isinstance(report, RunFinished):
-                return report.record
+    (record,) = drain(executor)
+    return record
+
+
+def drain(executor: RayExecutor) -> list[RunRecord]:
+    """Wait for all that is in flight."""
+    records = []
+    while reports := executor.wait():
+        records += [r.record for r in reports if isinstance(r, RunFinished)]
+    return records
 
 
 def timeless(record: RunRecord) -> RunRecord:

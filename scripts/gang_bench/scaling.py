@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gang_bench.common import SPEC, finish
+from gang_bench.common import SPEC, drain
 from gang_bench.model import Machine, fit, predict
 from senn_ray.cluster_runtime.executor import RayExecutor
 from senn_ray.cluster_runtime.session import Session, open_session
@@ -29,6 +29,8 @@ INPUTS, CLASSES = 784, 10
 SIZES = (1, 2, 4)
 MESSAGES = (1, 1_000, 10_000, 100_000, 1_000_000, 4_000_000)
 """Numbers of 4 bytes."""
+MEET_S = 120.0
+"""Seconds that runs side by side wait for each other to start."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Steps:
 
     folder: Path
     count: int
+    companions: int = 0
+    """Other runs that have nothing to do with this one, but start when it does."""
 
     def __call__(
         self, spec: RunSpec, raw: Any, *, reducer: Any, on_progress: Any
@@ -51,6 +55,7 @@ class Steps:
         clock = _Clocked(reducer)
         replica = prepare(spec, raw, reducer=clock, device="cpu")
         rows = []
+        self._meet(spec.run_id)
         for step in range(self.count):
             clock.seconds, clock.bytes = 0.0, 0
             started, worked = time.perf_counter(), time.process_time()
@@ -64,6 +69,14 @@ class Steps:
         path = self.folder / f"{spec.run_id}-{reducer.rank}.json"
         path.write_text(json.dumps(found))
         return failed_record(spec, "measured")
+
+    def _meet(self, name: str) -> None:
+        (self.folder / f"{name}.ready").touch()
+        deadline = time.monotonic() + MEET_S
+        while len([*self.folder.glob("*.ready")]) <= self.companions:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{name}: its companions did not start")
+            time.sleep(0.001)
 
 
 class _Clocked:
@@ -104,6 +117,8 @@ def main(arguments: argparse.Namespace) -> None:
             for kind in ("strong", "weak")
             if (kind, size) != ("weak", 1)
         }
+        for size in SIZES[1:]:
+            found["apart", size] = _measure(session, raw, arguments, size, "apart")
     _print_scaling(found, arguments)
     alone = found["strong", 1]
     machine = fit(
@@ -130,27 +145,39 @@ def _data(count: int) -> RawData:
     )
 
 
-def _measure(
-    session: Session, raw: RawData, arguments: argparse.Namespace, size: int, kind: str
-) -> dict[str, Any]:
-    batch = arguments.batch * (size if kind == "weak" else 1)
+def _specs(arguments: argparse.Namespace, size: int, kind: str) -> list[RunSpec]:
+    """Specify a gang, or (apart) as many runs of their own with a share of the batch."""
+    factor = {"weak": size, "strong": 1, "apart": 1 / size}[kind]
+    batch = round(arguments.batch * factor)
     spec = dataclasses.replace(
         SPEC,
-        run_id=f"{kind}-{size}",
         kind="fixed",
-        workers=size,
+        workers=1 if kind == "apart" else size,
         model=SPEC.model.model_copy(update={"hidden": (arguments.width,)}),
         train=SPEC.train.model_copy(update={"batch_size": batch}),
     )
-    cluster = ClusterConfig(workers_per_run=size)
+    count = size if kind == "apart" else 1
+    names = [f"{kind}-{size}-{number}" for number in range(count)]
+    return [dataclasses.replace(spec, run_id=name) for name in names]
+
+
+def _measure(
+    session: Session, raw: RawData, arguments: argparse.Namespace, size: int, kind: str
+) -> dict[str, Any]:
+    specs = _specs(arguments, size, kind)
+    cluster = ClusterConfig(workers_per_run=specs[0].workers)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        train = Steps(folder, arguments.steps + 5)
+        # Every replica of a gang says that it is ready; they wait for each other anyway.
+        companions = len(specs) - 1
+        train = Steps(folder, arguments.steps + 5, companions)
         with RayExecutor(raw, cluster, train=train, session=session) as executor:
-            record = finish(executor, spec)
+            for spec in specs:
+                executor.submit(spec)
+            records = drain(executor)
         paths = sorted(folder.glob("*.json"))
         if len(paths) != size:
-            raise SystemExit(f"{spec.run_id} failed: {record.error}")
+            raise SystemExit(f"{specs[0].run_id} failed: {records[0].error}")
         told = [json.loads(path.read_text()) for path in paths]
     steps = np.array([found["rows"] for found in told])  # [replica, step, 4]
     # The least busy quarter of the steps: others use this machine too.
@@ -178,12 +205,14 @@ def _print_scaling(found: dict[Any, Any], arguments: argparse.Namespace) -> None
         times = size if kind == "weak" else 1
         ideal = alone["step_s"] * times / size
         by_work = alone["work_s"] * times / row["work_s"]
-        share = row["message_s"] / row["step_s"] if size > 1 else 0.0
+        sends = size > 1 and kind != "apart"
+        share = row["message_s"] / row["step_s"] if sends else 0.0
         print(
             f"{kind:7} {size:8}  {1e3 * row['step_s']:7.1f}  "
             f"{ideal / row['step_s']:9.0%}  {by_work:8.0%}  {share:10.1%}  "
-            f"{row['bytes'] / (4 * params) if size > 1 else 0.0:15.5f}"
+            f"{row['bytes'] / (4 * params) if sends else 0.0:15.5f}"
         )
+    print("apart: as many processes that send nothing, what the machine gives at most")
     print(
         f"{max(SIZES)} replicas share {os.cpu_count()} cores; by work: CPU seconds alone "
         "over those of the gang, which other programs on the machine do not change"

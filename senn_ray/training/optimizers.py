@@ -58,51 +58,51 @@ class Optimizer(Protocol):
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
 
-    Biases and the parameters of nonlinearities do not decay. Every entry counts its own
-    steps, so an entry that is added later starts exactly as all entries start in a
-    fresh run, and old entries do not notice.
+    Biases and the parameters of nonlinearities do not decay. Every entry of an average
+    has a weight of its own, 1 - βᵗ after t steps, by which it is divided; so an entry
+    that is added later starts exactly as all entries start in a fresh run, and old
+    entries do not notice. The weights are averages of ones: a power costs ten times as
+    much, and kernels compute it in another way for the last few entries of a tensor.
     """
 
     BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+    _NAMES = ("first", "second", "first_weight", "second_weight")
 
     def __init__(self, net: Parameters, weight_decay: float) -> None:
         self.weight_decay = weight_decay
-        self.first = [torch.zeros_like(w.detach()) for w in net.tensors()]
-        self.second = [torch.zeros_like(w.detach()) for w in net.tensors()]
-        self.age = [torch.zeros_like(w.detach()) for w in net.tensors()]
+        self.first, self.second, self.first_weight, self.second_weight = (
+            [torch.zeros_like(w.detach()) for w in net.tensors()] for _ in self._NAMES
+        )
 
     @torch.no_grad()
     def step(self, net: Parameters, gradients: list[Tensor], lr: float) -> None:
         """Take one step."""
         state = zip(
-            net.tensors(),
-            net.decayed(),
-            gradients,
-            self.first,
-            self.second,
-            self.age,
-            strict=True,
+            self.first, self.second, self.first_weight, self.second_weight, strict=True
         )
-        for W, decays, gradient, first, second, age in state:
-            age.add_(1)
+        for W, decays, gradient, averages in zip(
+            net.tensors(), net.decayed(), gradients, state, strict=True
+        ):
+            first, second, first_weight, second_weight = averages
             first.lerp_(gradient, 1 - self.BETA1)
+            first_weight.mul_(self.BETA1).add_(1 - self.BETA1)
             second.mul_(self.BETA2).addcmul_(gradient, gradient, value=1 - self.BETA2)
-            scale = (second / (1 - self.BETA2**age)).sqrt_().add_(self.EPSILON)
+            second_weight.mul_(self.BETA2).add_(1 - self.BETA2)
+            scale = (second / second_weight).sqrt_().add_(self.EPSILON)
             if decays:
                 W[..., :-1] *= 1 - lr * self.weight_decay
-            W.addcdiv_(first / (1 - self.BETA1**age), scale, value=-lr)
+            W.addcdiv_(first / first_weight, scale, value=-lr)
 
     def reshape(self, change: Surgery) -> None:
-        """Carry the moments; new entries have none yet, and age zero."""
-        self.first = change.reshape(self.first)
-        self.second = change.reshape(self.second)
-        self.age = change.reshape(self.age)
+        """Carry the averages; new entries have none yet, and weight zero."""
+        for name in self._NAMES:
+            setattr(self, name, change.reshape(getattr(self, name)))
 
     def state(self) -> dict[str, Any]:
-        """Return the moments and the ages."""
-        return {"first": self.first, "second": self.second, "age": self.age}
+        """Return the averages and their weights."""
+        return {name: getattr(self, name) for name in self._NAMES}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what ``state`` gave."""
-        self.first, self.second = state["first"], state["second"]
-        self.age = state["age"]
+        for name in self._NAMES:
+            setattr(self, name, state[name])

@@ -79,10 +79,6 @@ class _Flock:
         first = members[0].replica
         self._gather()
         self._optimizer = AdamW(self._stack, first.spec.train.weight_decay)
-        # All are of one age. Kernels compute the powers of a tensor's last numbers in
-        # another way, so the ages have the shape that they have in a single run.
-        state = self._optimizer.state()
-        self._optimizer.restore({**state, "age": [age[0] for age in state["age"]]})
 
     def step(self, rate: float) -> None:
         """Take one step of every run on its own batch."""
@@ -113,8 +109,10 @@ class _Flock:
         if stay:
             self._gather()
             state = self._optimizer.state()
-            kept = {k: [t[stay] for t in state[k]] for k in ("first", "second")}
-            self._optimizer.restore({**state, **kept})
+            self._optimizer.restore({
+                name: [tensor[stay] for tensor in tensors]
+                for name, tensors in state.items()
+            })
 
     def _gather(self) -> None:
         """Put the parameters of all members side by side, and share the seconds."""

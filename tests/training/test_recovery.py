@@ -80,7 +80,7 @@ def test_replicas_that_differ_are_named_with_what_differs() -> None:
         agreement.verify(replica)
         with torch.no_grad():
             replica.net.tensors()[0][0, 0] += float(reducer.rank == 2)
-        replica.optimizer.state()["age"][0][0, 0] += float(reducer.rank == 1)
+        replica.optimizer.state()["first"][0][0, 0] += float(reducer.rank == 1)
         with pytest.raises(DisagreementError) as raised:
             agreement.verify(replica)
         return str(raised.value)
