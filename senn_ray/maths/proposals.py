@@ -93,7 +93,12 @@ def _principal_axes(x: Tensor, reduce: Reduce) -> tuple[Tensor, Tensor, Tensor]:
     mean = total / count
     centred = x - mean
     (covariance,) = reduce([centred.T @ centred])
-    values, vectors = torch.linalg.eigh(covariance / count)
+    covariance = covariance / count
+    # Many inputs that never change are one eigenvalue many times over, at which the
+    # solver may give up; a slight slope over the diagonal tells them apart.
+    scale = torch.finfo(x.dtype).eps * covariance.diagonal().mean()
+    slope = torch.linspace(1, 2, len(covariance)).to(covariance)
+    values, vectors = torch.linalg.eigh(covariance + (scale * slope).diag())
     return mean, values.clamp_min(0), vectors
 
 

@@ -196,8 +196,9 @@ def curvature(replica: Replica, layer: Layer, damping: float) -> Tensor:
     rows = layer.curvature.new_tensor([float(len(layer.gradients))])
     total, ridge, rows = replica.reduce([layer.curvature, layer.ridge, rows])
     G = (total + damping * ridge) / rows
-    # What reaches no output must not make the factor singular.
-    tiny = torch.finfo(G.dtype).eps * G.diagonal().mean() + torch.finfo(G.dtype).tiny
+    # What reaches no output must not make the factor singular; rounding is of the size
+    # of the largest eigenvalue, and the trace bounds that.
+    tiny = torch.finfo(G.dtype).eps * G.diagonal().sum() + torch.finfo(G.dtype).tiny
     return G + 10 * tiny * torch.eye(len(G)).to(G)
 
 
