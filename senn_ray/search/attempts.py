@@ -28,6 +28,8 @@ class Attempts:
     lost: dict[Key, float] = field(default_factory=dict)
     """Device seconds of attempts that ended with their driver, by its clock."""
     retries: dict[Key, int] = field(default_factory=dict)
+    shared: set[Key] = field(default_factory=set)
+    """Runs whose worker trained others at the same time."""
 
 
 def attempts(events: Sequence[Event]) -> Attempts:
@@ -39,8 +41,10 @@ def attempts(events: Sequence[Event]) -> Attempts:
     found = Attempts()
     for event in events:
         match event:
-            case RunSubmitted(spec=spec):
+            case RunSubmitted(spec=spec, together=together):
                 found.submitted[key_of(spec)] = spec
+                if together > 1:
+                    found.shared.add(key_of(spec))
             case RunFinished(record=record):
                 found.finished[key_of(record)] = record
             case JobResumed():

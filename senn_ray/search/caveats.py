@@ -87,6 +87,7 @@ def caveats(job: Job, known: Known) -> list[str]:
         *_ranges(known["range_sensitivity"].get("quality_at_size")),
         *_failures(job),
         *_retries(known["ledger"]["total"]),
+        *_shared(job),
         *_devices(job),
         *_unmeasured(known["cost"]),
     ]
@@ -273,6 +274,16 @@ def _retries(total: Known) -> list[str]:
         f"{total['retries']} runs were attempted again after failures of the "
         f"infrastructure, and {total['interruptions']} replicas were lost: "
         f"{total['wasted_device_s']:.3g} device seconds are wasted, not restarts"
+    ]
+
+
+def _shared(job: Job) -> list[str]:
+    if not job.tried.shared:
+        return []
+    return [
+        f"{len(job.tried.shared)} runs of fixed size that differ in their seed shared a "
+        "worker, which makes them cheaper in device seconds; self-expanding runs never "
+        "share one (cluster.batch_seeds)"
     ]
 
 

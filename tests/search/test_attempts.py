@@ -168,3 +168,15 @@ def test_the_ledger_adds_up_over_arms_and_currencies() -> None:
     costs: list[Cost] = [record.cost for record in job.records]
     assert rows["total"]["steps"] == sum(cost.steps for cost in costs)
     assert rows["total"]["device_s"] == pytest.approx(sum(c.device_s for c in costs))
+
+
+def test_runs_that_shared_a_worker_are_named() -> None:
+    assert not any("shared a worker" in said for said in summarise(REPAIRED)["caveats"])
+    together = [
+        dataclasses.replace(event, together=3)
+        if isinstance(event, RunSubmitted) and event.spec.arm == "max_once"
+        else event
+        for event in REPAIRED
+    ]
+    (said,) = [c for c in summarise(together)["caveats"] if "shared a worker" in c]
+    assert said.startswith("3 runs")

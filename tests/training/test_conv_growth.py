@@ -24,6 +24,7 @@ from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
 from senn_ray.training.removal_costs import linearised, neuron_costs, reader
 from senn_ray.training.replica import Replica
 from senn_ray.training.schedule import make_schedule
+from senn_ray.training.sources import assemble
 from senn_ray.training.state import digests, from_bytes, live_state, restore, to_bytes
 
 DATA = DataConfig(dataset="digits")
@@ -200,6 +201,23 @@ def test_removal_costs_are_what_the_loss_then_rises_by() -> None:
     assert event.loss_after is not None
     rise = event.loss_after - event.loss_before
     assert 0.2 * event.removal_cost < rise < 5 * event.removal_cost
+
+
+def test_a_stage_of_one_position_that_two_outputs_read_grows() -> None:
+    """There most inputs of a 3x3 patch never change, and G has rank two of 32."""
+    generator = np.random.default_rng(0)
+    x = generator.integers(0, 255, (120, 3, 6, 6)).astype(np.uint8)
+    parts = [(x[:80], np.arange(80) % 2), (x[80:], np.arange(40) % 2)]
+    raw = assemble(
+        "noise",
+        train=parts[0],
+        test=parts[1],
+        feature_shape=(3, 6, 6),
+        val_per_class=10,
+    )
+    tiny = replace(SPEC, model=ModelConfig(kind="conv", hidden=(2,)))
+    record = train_run(tiny, raw)
+    assert record.state == "complete"
 
 
 @pytest.mark.parametrize(
