@@ -17,6 +17,7 @@ from senn_ray.report.words import (
     interval,
     number,
     oracle,
+    pairs,
     share,
     spent,
     trend,
@@ -129,6 +130,7 @@ def _scan(summary: Summary) -> list[RenderableType]:
     parts: list[RenderableType] = [table, Text(trend(summary["fit"]), style="bold")]
     parts += [Text(said) for said in filter(None, [form(summary["fit"])])]
     parts += [Text(oracle(row)) for row in summary.get("oracle") or ()]
+    parts += [Text(pairs(row)) for row in summary.get("paired_by_size") or ()]
     parts += [Text(f"Caveat: {caveat}") for caveat in summary.get("caveats") or ()]
     return parts
 

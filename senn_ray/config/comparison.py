@@ -20,6 +20,7 @@ Arm = Literal[
     "no_growth_at_final",
     "grid",
 ]
+ScanArm = Literal["gradmax", "no_growth_at_final"]
 
 PAIR = 2
 
@@ -107,6 +108,12 @@ class ScanConfig(Section):
         default=(),
         description="sizes, out of scan.per_class, at which plain networks of every "
         "doubled width are trained too",
+    )
+
+    arms: tuple[ScanArm, ...] = Field(
+        default=(),
+        description="trained in every cell too, with its subset and seed: growth by "
+        "the size of the gradient, or a plain network of the self-found widths",
     )
 
     @model_validator(mode="after")

@@ -66,6 +66,7 @@ def closer_tables(summary: Summary) -> list[Table]:
     fit = summary.get("fit") or {}
     return _filled([
         _paired(summary.get("paired") or {}),
+        _paired_by_size(summary.get("paired_by_size") or []),
         _beaten(summary.get("beaten") or {}),
         _ranges(summary.get("range_sensitivity") or {}),
         _forms(fit.get("forms") or {}),
@@ -139,19 +140,42 @@ def _paired(arms: Summary) -> Table:
             "test loss, difference", "parameters ×",
         ),
         rows=tuple(
-            (
-                PAIRED.get(arm, arm),
-                str(row["pairs"]),
-                interval({**row, "estimate": row["excess"]}),
-                f"{share(row['better'], 0)} [{share(row['better_low'], 0)}, "
-                f"{share(row['better_high'], 0)}]",
-                number(row["test_excess"]),
-                f"{row['params_ratio']:.2g}",
-            )
-            for arm, row in arms.items()
+            (PAIRED.get(arm, arm), *_differences(row)) for arm, row in arms.items()
         ),
         note=NOTES["paired"],
     )  # fmt: skip
+
+
+def _paired_by_size(rows: Sequence[Summary]) -> Table:
+    return Table(
+        title="Cell by cell against self-expanding runs",
+        columns=(
+            "examples per class", "arm", "hidden units", "pairs",
+            "validation loss, difference", "lower loss in", "test loss, difference",
+            "parameters ×",
+        ),
+        rows=tuple(
+            (
+                str(row["per_class"]),
+                PAIRED.get(row["arm"], row["arm"]),
+                " ".join(map(str, row["hidden"])),
+                *_differences(row),
+            )
+            for row in rows
+        ),
+        note=NOTES["paired"],
+    )  # fmt: skip
+
+
+def _differences(row: Summary) -> tuple[str, ...]:
+    return (
+        str(row["pairs"]),
+        interval({**row, "estimate": row["excess"]}),
+        f"{share(row['better'], 0)} [{share(row['better_low'], 0)}, "
+        f"{share(row['better_high'], 0)}]",
+        number(row["test_excess"]),
+        f"{row['params_ratio']:.2g}",
+    )
 
 
 def _beaten(arms: Summary) -> Table:

@@ -148,6 +148,19 @@ def oracle(row: Mapping[str, Any]) -> str:
     )
 
 
+def pairs(row: Mapping[str, Any]) -> str:
+    """Say in one sentence how an arm of a scan did beside its cells, at one size.
+
+    Args:
+        row: An entry of ``paired_by_size`` of the summary of a scan.
+    """
+    found = " ".join(map(str, row["hidden"]))
+    return (
+        f"{row['arm']}, {row['per_class']} per class: hidden {found}, validation loss "
+        f"against self-expanding runs {interval({**row, 'estimate': row['excess']})}."
+    )
+
+
 def _short(value: float) -> str:
     """Write two significant digits, but never cut the units of large counts."""
     return f"{value:.0f}" if abs(value) >= WHOLE_FROM else f"{value:.2g}"

@@ -40,6 +40,32 @@ def paired(job: Job) -> dict[str, Any]:
     return found
 
 
+def paired_by_size(job: Job) -> list[dict[str, Any]]:
+    """Compare the paired arms of a scan with its cells, size by size.
+
+    Args:
+        job: A scan.
+
+    Returns:
+        Rows of ``per_class``, ``arm``, ``hidden`` (of the arm) and what ``paired`` has.
+    """
+    grown = {(r.study, r.trial): r for r in job.senn if math.isfinite(score(r))}
+    rows = []
+    for size in job.config.scan.per_class:
+        for arm in sorted(PAIRED):
+            own = [r for r in job.of(arm) if r.per_class == size]
+            pairs = [
+                (r, grown[r.study, r.trial])
+                for r in own
+                if math.isfinite(score(r)) and (r.study, r.trial) in grown
+            ]
+            if pairs:
+                hidden = [sum(r.hidden) for r, _ in pairs]
+                known = {"per_class": size, "arm": arm, "hidden": hidden}
+                rows.append({**known, **_compared(pairs)})
+    return rows
+
+
 def _compared(pairs: Pairs) -> dict[str, Any]:
     excess = [score(own) - score(senn) for own, senn in pairs]
     wins = sum(value < 0 for value in excess)

@@ -110,6 +110,11 @@ def check_settings(verb: Verb, config: Config) -> None:
         "compare": "compare searches the width",
         "scan": "scan.oracle tries widths" if config.scan.oracle else "",
     }
+    if verb == "scan" and NO_GROWTH in config.scan.arms and config.model.kind == "conv":
+        raise ConfigError(
+            f"scan.arms {NO_GROWTH} trains plain networks by their widths alone, which "
+            "do not describe blocks; use model.kind mlp, or leave it out"
+        )
     if searches.get(verb) and len(config.model.hidden) != 1:
         raise ConfigError(
             f"{searches[verb]} of one hidden layer, but model.hidden is "

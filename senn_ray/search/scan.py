@@ -13,6 +13,7 @@
         forms{chosen, weight, power_law{...}, saturating{...}} (see ``forms.py``) or null,
         sensitivity[{without, slope, exponent}]}
     oracle[...]   (see ``senn_ray/search/oracle.py``)   caveats[]
+    paired_by_size[{per_class, arm, hidden[], ...}]   (see ``paired.py``)
 
 ``fit.slope`` is in hidden units per tenfold of examples; ``fit.log_log.slope`` is the
 exponent of a power law; ``straight_p`` is the p-value of a straight line (lack of fit).
@@ -32,6 +33,7 @@ from senn_ray.search.forms import forms
 from senn_ray.search.job import Job
 from senn_ray.search.ledger import ledger
 from senn_ray.search.oracle import oracle_rows
+from senn_ray.search.paired import paired_by_size
 from senn_ray.search.plan import GRID
 from senn_ray.search.sizes import LEAST_SEEDS
 from senn_ray.search.trend import Point, log_log_trend, trend
@@ -104,6 +106,7 @@ def scan_summary(job: Job) -> dict[str, Any]:
         "by_size": by_size(cells),
         "fit": fit,
         "oracle": oracle_rows(job),
+        "paired_by_size": paired_by_size(job),
         "ledger": ledger(job),
         "caveats": _caveats(job, cells, fit),
     }

@@ -4,7 +4,8 @@ A pure function of the plan, the finished runs and the locked targets: the order
 which runs finish, and how many go side by side, change nothing in the end.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from senn_ray.events import TargetLocked
 from senn_ray.records import RunRecord
@@ -59,7 +60,10 @@ def all_wanted(plan: Plan, finished: Finished, target: TargetLocked | None) -> K
     """
     wants: Keyed = [(key, _at(key)) for key in senn_keys(plan)]
     if plan.verb == "scan":
-        return wants + _keyed(GRID, grid.scan_wanted(plan))
+        pairs = _paired(plan, plan.config.scan.arms)
+        if NO_GROWTH in plan.config.scan.arms:
+            pairs += _keyed(NO_GROWTH, no_growth.wanted(finished))
+        return [*wants, *pairs, *_keyed(GRID, grid.scan_wanted(plan))]
     if plan.verb == "grow" or _is_hopeless(plan, finished, target):
         return wants
     wants += _of_arms(plan, finished, target)
@@ -69,10 +73,8 @@ def all_wanted(plan: Plan, finished: Finished, target: TargetLocked | None) -> K
 
 
 def _of_arms(plan: Plan, finished: Finished, target: TargetLocked | None) -> Keyed:
-    wants, chosen = list[tuple[Key, Want]](), plan.config.baseline.arms
-    if GRADMAX in chosen:
-        keys = [Key(arm=GRADMAX, study=0, trial=k.trial) for k in senn_keys(plan)]
-        wants += [(key, _at(key)) for key in keys]
+    chosen = plan.config.baseline.arms
+    wants = _paired(plan, chosen)
     for arm, wanted in ARMS.items():
         if arm in chosen:
             own = {(k.study, k.trial): r for k, r in finished.items() if k.arm == arm}
@@ -82,6 +84,14 @@ def _of_arms(plan: Plan, finished: Finished, target: TargetLocked | None) -> Key
     if NO_GROWTH in chosen and target:
         wants += _keyed(NO_GROWTH, no_growth.wanted(finished))
     return wants
+
+
+def _paired(plan: Plan, chosen: Sequence[str]) -> Keyed:
+    """List a run of ``gradmax`` for each self-expanding run, if that is chosen."""
+    if GRADMAX not in chosen:
+        return []
+    keys = [replace(key, arm=GRADMAX) for key in senn_keys(plan)]
+    return [(key, _at(key)) for key in keys]
 
 
 def _is_hopeless(plan: Plan, finished: Finished, target: TargetLocked | None) -> bool:

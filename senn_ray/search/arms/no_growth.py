@@ -16,10 +16,14 @@ def wanted(finished: Mapping[Key, RunRecord]) -> list[Want]:
     """List one run for each self-expanding run that completed.
 
     Args:
-        finished: All records of the job, with all self-expanding runs among them.
+        finished: All records of the job.
     """
     return [
-        Want(study=0, trial=key.trial, choice=Choice(hidden=record.hidden))
-        for key, record in sorted(finished.items(), key=lambda item: item[0].trial)
+        Want(study=key.study, trial=key.trial, choice=Choice(hidden=record.hidden))
+        for key, record in sorted(finished.items(), key=_place)
         if key.arm == SENN and record.state == "complete"
     ]
+
+
+def _place(item: tuple[Key, RunRecord]) -> tuple[int, int]:
+    return item[0].study, item[0].trial
