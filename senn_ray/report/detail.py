@@ -157,7 +157,7 @@ def _paired_by_size(rows: Sequence[Summary]) -> Table:
         rows=tuple(
             (
                 str(row["per_class"]),
-                PAIRED.get(row["arm"], row["arm"]),
+                PAIRED[row["arm"]],
                 " ".join(map(str, row["hidden"])),
                 *_differences(row),
             )
