@@ -40,7 +40,8 @@ class Check:
     current_score: float
     """Of all sites, before additions."""
     events: list[Expansion]
-    """Accepted proposals, then the rejected one, unless a cap ended the check."""
+    """Of every division accepted proposals, then the rejected one; a cap, or a layer,
+    ends the check without one."""
 
     @property
     def additions(self) -> int:
@@ -104,27 +105,26 @@ class Grower:
             What was measured, accepted and rejected.
         """
         found: list[Check] = []
-        divisions = DIVISIONS if self._sees_all else 1
-        for division in range(divisions):
+        for division in range(self._divisions):
             additions = sum(part.additions for part in found)
-            part = self._ask((step, division), divisions, additions)
+            part = self._ask((step, division), additions)
             found.append(part)
             if not part.events or part.events[-1].kind != "rejected":
-                break  # A cap, or a layer, ended it.
+                break
         events = [event for part in found for event in part.events]
         return dataclasses.replace(found[0], events=events)
 
     @property
-    def _sees_all(self) -> bool:
-        """Whether a decision looks at all training examples, so divides them by luck."""
-        return len(self.replica.train) <= most_examples(self.replica)
+    def _divisions(self) -> int:
+        """How often a check divides the examples: more than once if it sees all."""
+        sees_all = len(self.replica.train) <= most_examples(self.replica)
+        return DIVISIONS if sees_all else 1
 
-    def _ask(self, moment: tuple[int, int], divisions: int, additions: int) -> Check:
+    def _ask(self, moment: tuple[int, int], additions: int) -> Check:
         """Add while proposals pass, on one division of the decision examples.
 
         Args:
             moment: The step, and the number of the division.
-            divisions: How many there are to be.
             additions: Those that the check has made before.
         """
         growth = self.replica.spec.growth
@@ -134,7 +134,7 @@ class Grower:
         score = sum(place.current_score for place in places.values())
         bound = sum(self._bound(pool) for pool in pools)
         events: list[Expansion] = []
-        judge = _Judge(self.replica, divisions * len(pools))
+        judge = _Judge(self.replica, self._divisions * len(pools))
         while additions + len(events) < growth.max_additions:
             pools = [pool for pool in pools if self._may_grow(pool, len(events))]
             if not pools:
@@ -165,7 +165,7 @@ class Grower:
         wanted = 0
         for division in range(DIVISIONS):
             _, pools = self._searcher.search(step, division)
-            judge = _Judge(self.replica, len(pools))
+            judge = _Judge(self.replica, self._divisions * len(pools))
             wanted += judge.choose(pools, (step, division, 0))[1]
         return 2 * wanted < DIVISIONS
 
