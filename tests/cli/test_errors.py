@@ -2,10 +2,8 @@
 folder that can still be read. Numbers are those of the list of errors that the command
 line was designed with (docs/design.md)."""
 
-import dataclasses
 import json
 import platform
-import re
 import socket
 from collections.abc import Callable
 from importlib.metadata import version
@@ -22,14 +20,10 @@ from senn_ray.cluster_runtime import reach
 from senn_ray.cluster_runtime.replica import TrainRun
 from senn_ray.config import ClusterConfig
 from senn_ray.errors import DataError
-from senn_ray.events import RunFinished
 from senn_ray.records import RunRecord, RunSpec
 from senn_ray.search import journal
 from senn_ray.search.executor import LocalExecutor
-from senn_ray.search.summary import summarise
 from senn_ray.training.data import RawData
-from tests.search.fakes import make_config
-from tests.search.test_summary import job_events
 
 TINY = [
     "--data.per-class", "20", "--data.val-per-class", "10", "--train.max-steps", "12",
@@ -272,43 +266,6 @@ def test_e17_a_budget_that_is_used_up_leaves_partial_results(capsys: Printed) ->
     capsys.readouterr()
     assert run(more) == 0
     assert len(json.loads(capsys.readouterr().out)["runs"]) == 3
-
-
-def test_e15_seconds_of_unlike_devices_are_not_compared() -> None:
-    events = [
-        RunFinished(record=dataclasses.replace(e.record, device_name=e.record.kind))
-        if isinstance(e, RunFinished)
-        else e
-        for e in job_events("compare")
-    ]
-    summary = summarise(events)
-    said = next(text for text in summary["caveats"] if "different devices" in text)
-    assert "5 runs grow" in said
-    assert "device seconds are not compared" in said
-    for rates in summary["exchange_rate"]["quality"].values():
-        assert rates["device_s"]["estimate"] is None
-        assert rates["steps"]["estimate"] or rates["steps"]["low"]
-
-
-def test_e19_an_arm_that_never_hits_gets_bounds_and_the_gap_is_told() -> None:
-    summary = summarise(job_events("compare"))
-    caveats = " | ".join(summary["caveats"])
-    assert "max_once never reached quality at size in" in caveats
-    assert "bounds only; no run was small enough" in caveats
-    hitless = job_events("compare", senn={"val_loss": 0.01})
-    said = " | ".join(summarise(hitless)["caveats"])
-    assert re.search(r"never reached quality in \d+ runs: bounds only; its best", said)
-    assert re.search(r"is 0\.\d+, the target 0\.01", said)
-
-
-def test_e20_too_few_seeds_give_numbers_but_no_verdict() -> None:
-    config = make_config()
-    few = config.compare.model_copy(update={"seeds": 3})
-    events = job_events("compare", config=config.model_copy(update={"compare": few}))
-    summary = summarise(events)
-    assert summary["verdict"] is None
-    assert any("3 self-expanding runs are too few" in w for w in summary["withheld"])
-    assert summary["exchange_rate"]["quality"]["random"]["runs"]["estimate"]
 
 
 def executor_of(
