@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import torch
 
 from gang_bench.common import SPEC, drain
 from gang_bench.model import Machine, fit, predict
+from gang_bench.timed import Timed, pooled, print_scaling
 from senn_ray.cluster_runtime.executor import RayExecutor
 from senn_ray.cluster_runtime.session import Session, open_session
 from senn_ray.config import ClusterConfig
@@ -57,13 +57,11 @@ class Steps:
         rows = []
         self._meet(spec.run_id)
         for step in range(self.count):
-            clock.seconds, clock.bytes = 0.0, 0
             started, worked = time.perf_counter(), time.process_time()
             train_step(replica, step, 1e-3)
-            seconds = time.perf_counter() - started
-            worked = time.process_time() - worked
-            rows.append((seconds, clock.seconds, clock.bytes, worked))
-        found = {"rows": rows[5:], "params": replica.num_params}
+            ended, worked = time.perf_counter(), time.process_time() - worked
+            rows.append((started, clock.arrived, clock.left, ended, worked))
+        found = {"rows": rows[5:], "params": replica.num_params, "bytes": clock.bytes}
         if reducer.size > 1:
             found["messages"] = [_message(reducer, n) for n in MESSAGES]
         path = self.folder / f"{spec.run_id}-{reducer.rank}.json"
@@ -80,18 +78,22 @@ class Steps:
 
 
 class _Clocked:
-    """A reducer that times its messages."""
+    """A reducer that notes when it was asked for its message, the only one of a step.
+
+    The clock is that of the machine, so that replicas can be compared.
+    """
 
     def __init__(self, inner: Any) -> None:
         self.inner, self.rank, self.size = inner, inner.rank, inner.size
-        self.seconds, self.bytes = 0.0, 0
+        self.arrived = self.left = 0.0
+        self.bytes = 0
 
     def sum(self, buffer: torch.Tensor) -> torch.Tensor:
-        """Sum, and add to the counts."""
-        started = time.perf_counter()
+        """Sum, and note when."""
+        self.arrived = time.perf_counter()
         result = self.inner.sum(buffer)
-        self.seconds += time.perf_counter() - started
-        self.bytes += buffer.numel() * buffer.element_size()
+        self.left = time.perf_counter()
+        self.bytes = buffer.numel() * buffer.element_size()
         return result
 
 
@@ -107,25 +109,34 @@ def _message(reducer: Any, numbers: int) -> tuple[int, float]:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Measure strong and weak scaling, fit the model and print what it predicts."""
+    """Measure strong and weak scaling, fit the model and print what it predicts.
+
+    In rounds: other programs on the machine, or beside it, come and go.
+    """
     cluster = ClusterConfig(workers_per_run=max(SIZES))
     with open_session(cluster, cpus=max(SIZES), object_store_mb=300) as session:
         raw = _data(4 * arguments.batch)
-        found = {
-            (kind, size): _measure(session, raw, arguments, size, kind)
-            for size in SIZES
-            for kind in ("strong", "weak")
-            if (kind, size) != ("weak", 1)
-        }
-        for size in SIZES[1:]:
-            found["apart", size] = _measure(session, raw, arguments, size, "apart")
-    _print_scaling(found, arguments)
-    alone = found["strong", 1]
+        rounds = [_round(session, raw, arguments) for _ in range(arguments.rounds)]
+    print_scaling(rounds, width=arguments.width, batch=arguments.batch)
+    alone = pooled(rounds, ("strong", 1))
+    params = alone.params
     machine = fit(
-        flops=6.0 * alone["params"] * arguments.batch / alone["step_s"],
-        messages={n: found["strong", n]["messages"] for n in SIZES if n > 1},
+        flops=6.0 * params * arguments.batch / alone.step_s,
+        messages={
+            n: [m for found in rounds for m in found["strong", n].messages]
+            for n in SIZES
+            if n > 1
+        },
     )
-    _print_model(machine, params=alone["params"], batch=arguments.batch)
+    _print_model(machine, params=params, batch=arguments.batch)
+
+
+def _round(
+    session: Session, raw: RawData, arguments: argparse.Namespace
+) -> dict[tuple[str, int], Timed]:
+    cases = [("strong", 1)]
+    cases += [(k, n) for n in SIZES if n > 1 for k in ("strong", "apart", "weak")]
+    return {(k, n): _measure(session, raw, arguments, n, k) for k, n in cases}
 
 
 def _data(count: int) -> RawData:
@@ -163,7 +174,7 @@ def _specs(arguments: argparse.Namespace, size: int, kind: str) -> list[RunSpec]
 
 def _measure(
     session: Session, raw: RawData, arguments: argparse.Namespace, size: int, kind: str
-) -> dict[str, Any]:
+) -> Timed:
     specs = _specs(arguments, size, kind)
     cluster = ClusterConfig(workers_per_run=specs[0].workers)
     with tempfile.TemporaryDirectory() as name:
@@ -179,43 +190,12 @@ def _measure(
         if len(paths) != size:
             raise SystemExit(f"{specs[0].run_id} failed: {records[0].error}")
         told = [json.loads(path.read_text()) for path in paths]
-    steps = np.array([found["rows"] for found in told])  # [replica, step, 4]
-    # The least busy quarter of the steps: others use this machine too.
-    best = np.argsort(steps[0, :, 0])[: max(steps.shape[1] // 4, 1)]
-    return {
-        "params": told[0]["params"],
-        "step_s": float(np.median(steps[0, best, 0])),
-        # Who waits least for the others tells what the message itself takes.
-        "message_s": float(np.median(steps[:, best, 1].min(0))),
-        "bytes": int(steps[0, 0, 2]),
-        # All replicas together, messages included; waiting is not work.
-        "work_s": float(np.median(steps[:, :, 3], axis=1).sum()),
-        "messages": told[0].get("messages", []),
-    }
-
-
-def _print_scaling(found: dict[Any, Any], arguments: argparse.Namespace) -> None:
-    alone = found["strong", 1]
-    params = alone["params"]
-    print(f"width {arguments.width}, batch {arguments.batch}, {params} parameters")
-    print(
-        "kind    replicas  ms/step  efficiency  by work  in messages  bytes / gradient"
-    )
-    for (kind, size), row in found.items():
-        times = size if kind == "weak" else 1
-        ideal = alone["step_s"] * times / size
-        by_work = alone["work_s"] * times / row["work_s"]
-        sends = size > 1 and kind != "apart"
-        share = row["message_s"] / row["step_s"] if sends else 0.0
-        print(
-            f"{kind:7} {size:8}  {1e3 * row['step_s']:7.1f}  "
-            f"{ideal / row['step_s']:9.0%}  {by_work:8.0%}  {share:10.1%}  "
-            f"{row['bytes'] / (4 * params) if sends else 0.0:15.5f}"
-        )
-    print("apart: as many processes that send nothing, what the machine gives at most")
-    print(
-        f"{max(SIZES)} replicas share {os.cpu_count()} cores; by work: CPU seconds alone "
-        "over those of the gang, which other programs on the machine do not change"
+    first = told[0]
+    return Timed(
+        steps=np.array([found["rows"] for found in told]),
+        params=first["params"],
+        bytes=first["bytes"] if size > 1 and kind != "apart" else 0,
+        messages=first.get("messages", []),
     )
 
 
