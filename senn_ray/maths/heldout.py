@@ -15,7 +15,7 @@ searched, because the search never saw these examples.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -95,14 +95,39 @@ def judge(
     sums, power = reduce([sums, (features.T @ features).squeeze()])
     total, square, count = sums.tolist()
     mean = total / count
-    if mean <= 0:
-        return Heldout(gain=0.0, z=min(mean, 0.0))
     error = math.sqrt(max(square / count - mean**2, 0.0) / count)
+    z = mean / max(error, 1e-30)
+    if mean <= 0:
+        return Heldout(gain=0.0, z=z)
     # E[h] uses the other half's projection, so the ratio could exceed the exact gain by
     # the damping; capped, accepted gains add up to no more than the score ceiling.
     length = curvature(power / site.weight).item()
     gain = min((total / site.weight) ** 2 / max(length, 1e-30), ceiling)
-    return Heldout(gain=gain, z=mean / max(error, 1e-30))
+    return Heldout(gain=gain, z=z)
+
+
+def agreed(verdicts: Sequence[Heldout]) -> Heldout:
+    """Put together what several divisions of the same examples say of one question.
+
+    Each of D divisions has searched on its own part and judged on the rest. Where there
+    is nothing to find, a verdict is a sum over the pairs of an example searched on and
+    one held out, of which two random halves share a half: their z correlate by 1/2 (by
+    less, if the search is no linear function of its examples). So the mean of D has the
+    variance (D + 1) / 2D, and
+
+        z = Σ z_d / √(D (D + 1) / 2)
+
+    Args:
+        verdicts: One of every division.
+
+    Returns:
+        The mean gain, and its significance.
+    """
+    count = len(verdicts)
+    return Heldout(
+        gain=sum(v.gain for v in verdicts) / count,
+        z=sum(v.z for v in verdicts) / math.sqrt(count * (count + 1) / 2),
+    )
 
 
 def most_additions(

@@ -13,7 +13,7 @@ from statistics import NormalDist
 import torch
 
 from senn_ray.config import GrowthConfig
-from senn_ray.maths.heldout import Heldout, most_additions
+from senn_ray.maths.heldout import Heldout, agreed, most_additions
 from senn_ray.maths.kronecker import score_ceiling
 from senn_ray.maths.score import Site
 from senn_ray.nets.surgery import site
@@ -40,8 +40,8 @@ class Check:
     current_score: float
     """Of all sites, before additions."""
     events: list[Expansion]
-    """Of every division accepted proposals, then the rejected one; a cap, or a layer,
-    ends the check without one."""
+    """Of every round accepted proposals, then the rejected one; a cap, or a layer, ends
+    the check without one."""
 
     @property
     def additions(self) -> int:
@@ -55,6 +55,7 @@ class Judged:
 
     proposal: Proposal
     heldout: Heldout
+    """Of all divisions that were asked."""
     loss_unit: float
     current_score: float
     """Of the site before anything is done to it."""
@@ -104,46 +105,51 @@ class Grower:
         Returns:
             What was measured, accepted and rejected.
         """
-        found: list[Check] = []
-        for division in range(self._divisions):
-            additions = sum(part.additions for part in found)
-            part = self._ask((step, division), additions)
-            found.append(part)
-            if not part.events or part.events[-1].kind != "rejected":
+        rounds: list[Check] = []
+        for number in range(self._divisions):
+            additions = sum(part.additions for part in rounds)
+            rounds.append(self._round(step, number, additions))
+            events = rounds[-1].events
+            if not rounds[-1].additions or events[-1].kind != "rejected":
                 break
-        events = [event for part in found for event in part.events]
-        return dataclasses.replace(found[0], events=events)
+        events = [event for part in rounds for event in part.events]
+        return dataclasses.replace(rounds[0], events=events)
 
     @property
     def _divisions(self) -> int:
-        """How often a check divides the examples: more than once if it sees all."""
+        """How many are asked, in as many rounds: several if a decision sees all."""
         sees_all = len(self.replica.train) <= most_examples(self.replica)
-        return DIVISIONS if sees_all else 1
+        chooses = self.replica.spec.growth.score != "random"
+        return DIVISIONS if sees_all and chooses else 1
 
-    def _ask(self, moment: tuple[int, int], additions: int) -> Check:
-        """Add while proposals pass, on one division of the decision examples.
+    def _round(self, step: int, number: int, additions: int) -> Check:
+        """Add one if the divisions agree, and more on the one that knew the best.
 
         Args:
-            moment: The step, and the number of the division.
+            step: Of the check.
+            number: Of the round; every round divides the examples afresh.
             additions: Those that the check has made before.
         """
-        growth = self.replica.spec.growth
-        loss, pools = self._searcher.search(*moment)
+        first = number * self._divisions
+        loss, divisions = self._search(step, range(first, first + self._divisions))
         # Pools whose neurons feed the same layer share its site.
-        places = {id(pool.heldout): pool.heldout for pool in pools}
+        places = {id(pool.heldout): pool.heldout for pool in divisions[0]}
         score = sum(place.current_score for place in places.values())
-        bound = sum(self._bound(pool) for pool in pools)
-        events: list[Expansion] = []
-        judge = _Judge(self.replica, self._divisions * len(pools))
-        while additions + len(events) < growth.max_additions:
-            pools = [pool for pool in pools if self._may_grow(pool, len(events))]
-            if not pools:
+        bound, events = math.inf, list[Expansion]()
+        judge = _Judge(self.replica)
+        while additions + len(events) < self.replica.spec.growth.max_additions:
+            divisions = [self._open(pools, len(events)) for pools in divisions]
+            if not divisions[0]:
                 break
-            judged, accepted = judge.choose(pools, (*moment, len(events)))
-            before, when = self.replica.hidden, (moment[0], loss)
+            judged, of, accepted = judge.choose(divisions, (step, first, len(events)))
+            before = self.replica.hidden
             if accepted:
-                judged.proposal.install(moment[0])
-            events.append(_event(judged, when, before, self.replica, accepted=accepted))
+                # The others do not know what this one installs.
+                divisions = [divisions[of]]
+                bound = bound if events else sum(map(self._bound, divisions[0]))
+                judged.proposal.install(step)
+            at = (step, loss)
+            events.append(_event(judged, at, before, self.replica, accepted=accepted))
             if not accepted or isinstance(judged.proposal, LayerProposal):
                 break
         check = Check(loss=loss, current_score=score, events=events)
@@ -153,27 +159,30 @@ class Grower:
             )
         return check
 
+    def _search(self, step: int, numbers: range) -> tuple[float, list[list[AnyPool]]]:
+        """Search on several divisions; every one has the same places, in one order."""
+        found = [self._searcher.search(step, number) for number in numbers]
+        return found[0][0], [pools for _, pools in found]
+
     @torch.no_grad()
     def confirm(self, step: int) -> bool:
         """Tell whether a finished network asks for no more growth, changing nothing.
 
-        On small data one division into halves decides by luck; most of three decide.
-
         Args:
             step: The last step of the run.
         """
-        wanted = 0
-        for division in range(DIVISIONS):
-            _, pools = self._searcher.search(step, division)
-            judge = _Judge(self.replica, self._divisions * len(pools))
-            wanted += judge.choose(pools, (step, division, 0))[1]
-        return 2 * wanted < DIVISIONS
+        # On one division luck would decide, also where a check has no time for more.
+        _, divisions = self._search(step, range(DIVISIONS))
+        return not _Judge(self.replica).choose(divisions, (step, 0, 0))[2]
 
     def at_cap(self) -> bool:
         """Tell whether caps on width and depth stop every place from growing."""
         widths = self.replica.hidden
         cap = self.replica.spec.model.max_hidden
         return all(h >= cap for h in widths) and not self.replica.may_insert
+
+    def _open(self, pools: list[AnyPool], additions: int) -> list[AnyPool]:
+        return [pool for pool in pools if self._may_grow(pool, additions)]
 
     def _may_grow(self, pool: AnyPool, additions: int) -> bool:
         if isinstance(pool, LayerPool):
@@ -208,36 +217,45 @@ class _Judge:
     and the more so the noisier the gradients of a place are.
     """
 
-    def __init__(self, replica: Replica, tries: int) -> None:
+    def __init__(self, replica: Replica) -> None:
         self.replica = replica
-        self._tries = tries
         self._known: dict[int, tuple[Site, Judged]] = {}
 
     def choose(
-        self, pools: list[AnyPool], draw: tuple[int, ...]
-    ) -> tuple[Judged, bool]:
+        self, divisions: list[list[AnyPool]], draw: tuple[int, ...]
+    ) -> tuple[Judged, int, bool]:
         """Choose a proposal, and decide.
 
         Args:
-            pools: The places, with their candidates.
+            divisions: Of each the places, with their candidates.
             draw: Names the decision, for the random control.
 
         Returns:
             Of the proposals that pass, or else of all, the one with the largest
-            held-out gain; and whether it passes.
+            held-out gain; the number of its division; and whether it passes.
         """
-        growth = self.replica.spec.growth
+        growth, tries = self.replica.spec.growth, len(divisions[0])
         if growth.score == "random":
             generator = self.replica.generator("choice", *draw)
             numbers = torch.randint(2**31, (2,), generator=generator).tolist()
-            proposal = pools[numbers[0] % len(pools)].pick(numbers[1])
-            judged = self._judge(proposal)
-            return judged, judged.passes(growth)
-        best = max(
-            map(self._best, pools),
-            key=lambda j: (j.passes(growth, tries=self._tries), j.heldout.gain),
+            pool = divisions[0][numbers[0] % tries]
+            judged = self._judge(pool.pick(numbers[1]))
+            return judged, 0, judged.passes(growth)
+        best, of = max(
+            map(self._agreed, zip(*divisions, strict=True)),
+            key=lambda found: (
+                found[0].passes(growth, tries=tries),
+                found[0].heldout.gain,
+            ),
         )
-        return best, best.passes(growth, tries=self._tries)
+        return best, of, best.passes(growth, tries=tries)
+
+    def _agreed(self, place: tuple[AnyPool, ...]) -> tuple[Judged, int]:
+        """Judge a place by all divisions; what is proposed is the best one's."""
+        each = [self._best(pool) for pool in place]
+        of = max(range(len(each)), key=lambda number: each[number].heldout.gain)
+        heldout = agreed([judged.heldout for judged in each])
+        return dataclasses.replace(each[of], heldout=heldout), of
 
     def _best(self, pool: AnyPool) -> Judged:
         """Judge a pool's best candidate, again only if its site has changed."""

@@ -27,6 +27,11 @@ WHITENING_ROWS = 4096
 what changes while training."""
 
 
+DIRECTION_EXAMPLES = 4
+"""Of the search half, for every direction that candidates look at: with fewer, what they
+find is noise, and nothing is left of it on other examples."""
+
+
 class Searcher:
     """Measure sites and search their candidates, on fresh examples each time."""
 
@@ -125,7 +130,7 @@ class Searcher:
             return self._whiten_features(drawn)
         if replica.whitening is None:
             x, _ = replica.train.batch(drawn.search)
-            replica.whitening = self._whiten(x, drawn.search_count)
+            replica.whitening = self._whiten(x, drawn, rows=drawn.search_count)
         later = self._whiten_features(drawn)[1:] if len(places) > 1 else []
         return [replica.whitening, *later]
 
@@ -140,14 +145,15 @@ class Searcher:
         replica.ledger.visit(count, replica.multiply_adds, FORWARD)
         look = Look(drawn.positions, replica.spec.model.depth_cap)
         seen = features(replica.net, x, look=look)
-        return [self._whiten(rows, count * group) for rows in seen]
+        return [self._whiten(x, drawn, rows=count * group) for x in seen]
 
-    def _whiten(self, x: Tensor, count: int) -> Whitening:
+    def _whiten(self, x: Tensor, drawn: Draw, *, rows: int) -> Whitening:
         replica = self.replica
-        replica.ledger.count(moment_flops(count, x.shape[1]))
+        replica.ledger.count(moment_flops(rows, x.shape[1]))
+        most = max(drawn.search_count // DIRECTION_EXAMPLES, 1)
         return whiten(
             x,
-            rank=replica.spec.growth.rank,
+            rank=min(replica.spec.growth.rank, most),
             shrinkage=WHITENING_SHRINKAGE,
             reduce=replica.reduce,
         )

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from senn_ray.maths.heldout import agreed
 from senn_ray.nets.mlp import dense
 from senn_ray.records import Expansion, RunSpec
 from senn_ray.tasks import prepare
 from senn_ray.training.data import RawData
-from senn_ray.training.growth import Check, Grower, corrected
+from senn_ray.training.growth import DIVISIONS, Check, Grower, corrected
 from senn_ray.training.loop import train_step
 from senn_ray.training.pruning import prune_cheapest
 from senn_ray.training.reducer import SingleReducer
@@ -110,18 +111,24 @@ def test_the_best_of_many_tries_needs_the_luck_of_one(tries: int) -> None:
     assert corrected(1e9, tries) == 1e9
 
 
-def test_places_compete_by_what_their_best_is_worth_on_held_out_examples() -> None:
+def test_places_compete_by_what_all_divisions_know_of_their_best() -> None:
     replica = trained(spec(model__hidden=(3, 3), growth__max_additions=1), rings())
-    _, pools = Searcher(replica).search(40)
-    worth = {pool.place: pool.best().judge().gain for pool in pools}
+    divisions = [Searcher(replica).search(40, n)[1] for n in range(DIVISIONS)]
+    worth = [
+        agreed([pool.best().judge() for pool in place])
+        for place in zip(*divisions, strict=True)
+    ]
     (event,) = Grower(replica).check(40).events
     assert event.kind == "widen"
-    assert event.heldout_gain == pytest.approx(max(worth.values()))
-    assert len(set(worth.values())) == 2
+    best = max(worth, key=lambda verdict: verdict.gain)
+    assert event.heldout_gain == pytest.approx(best.gain)
+    assert event.heldout_z == pytest.approx(best.z)
+    assert len({verdict.gain for verdict in worth}) == 2
 
 
-def test_what_was_added_is_what_was_scored() -> None:
+def test_what_was_added_is_what_was_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check of the larger network on the same examples finds the score raised so."""
+    monkeypatch.setattr("senn_ray.training.growth.DIVISIONS", 1)
     replica = trained(spec(growth__max_additions=1), rings())
     _, before = Searcher(replica).search(40)
     check = Grower(replica).check(40)
@@ -134,6 +141,21 @@ def test_what_was_added_is_what_was_scored() -> None:
     assert rise == pytest.approx(event.score_gain, rel=1e-3)
     # And there is no second helping: the same neuron again gains nothing.
     assert after[0].best().score_gain < event.score_gain
+
+
+@pytest.mark.parametrize(("examples", "directions"), [(40, 5), (200, 25), (510, 32)])
+def test_few_examples_are_looked_at_in_few_directions(
+    examples: int, directions: int
+) -> None:
+    rng = np.random.default_rng(0)
+    raw = rings(examples + 90)
+    x = rng.normal(size=(examples + 90, 40)).astype(np.float32)
+    raw = dataclasses.replace(raw, train_x=x, test_x=x[:300], feature_shape=(40,))
+    run = spec(growth__rank=32)
+    replica = prepare(run, raw, reducer=SingleReducer(), device="cpu")
+    Searcher(replica).search(0)
+    assert replica.whitening is not None
+    assert replica.whitening.basis.shape == (40, directions)
 
 
 def test_one_statistic_never_adds_and_removes_a_neuron() -> None:

@@ -13,7 +13,7 @@ from senn_ray.records import RunRecord
 from senn_ray.tasks import prepare, train_run
 from senn_ray.training import checkpoint
 from senn_ray.training.evaluate import evaluate
-from senn_ray.training.growth import DIVISIONS, Grower, corrected
+from senn_ray.training.growth import Grower
 from senn_ray.training.loop import run, train_step
 from senn_ray.training.pruning import prune_cheapest
 from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
@@ -58,8 +58,6 @@ def test_accepted_proposals_pass_every_threshold_and_rejected_ones_fail_one(
     grown: RunRecord,
 ) -> None:
     growth = spec().growth
-    # Of one place, on every division of few examples.
-    significance = corrected(growth.significance, DIVISIONS)
     for event in grown.expansions:
         if event.kind == "prune":
             continue
@@ -67,7 +65,7 @@ def test_accepted_proposals_pass_every_threshold_and_rejected_ones_fail_one(
         assert event.heldout_z is not None
         assert event.relative_gain is not None
         passed = (
-            event.heldout_z >= significance
+            event.heldout_z >= growth.significance
             and event.heldout_gain > 2 * growth.absolute_threshold
             and event.relative_gain > growth.relative_threshold
         )
