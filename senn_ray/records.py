@@ -139,6 +139,8 @@ class RunRecord:
     """What disturbed the run, and how it went on; one line each."""
     lr: float | None = None
     weight_decay: float | None = None
+    guess_val_loss: float | None = None
+    """Of whoever sees no features, but knows the training targets."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

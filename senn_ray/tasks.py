@@ -11,6 +11,7 @@ import torch
 
 from senn_ray.config import DataConfig
 from senn_ray.errors import DivergedError
+from senn_ray.maths.losses import guess
 from senn_ray.nets.make import build
 from senn_ray.nets.network import checksum
 from senn_ray.records import RunRecord, RunSpec
@@ -244,6 +245,9 @@ def _complete(
         expansions=tuple(trace.expansions),
         checkpoint=replica.spec.checkpoint,
         checksum=checksum(replica.net),
+        guess_val_loss=guess(
+            replica.train.y, replica.val.y, replica.task, replica.num_outputs
+        ),
     )
 
 

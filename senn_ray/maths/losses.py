@@ -24,6 +24,27 @@ def loss(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
     return 0.5 * (outputs - targets).square().sum(1).mean()
 
 
+def guess(known: Tensor, targets: Tensor, task: Task, num_outputs: int) -> float:
+    """Measure the mean loss of whoever sees no features, only other targets.
+
+    Args:
+        known: Targets [n] or [n, n_out] to guess from: by the frequencies of their
+            classes (one of each added, so that none is impossible), or their mean.
+        targets: Targets to be guessed.
+        task: As in ``loss``.
+        num_outputs: Classes, or targets of an example.
+
+    Returns:
+        In nats, or in units of the squared targets.
+    """
+    if task == "classification":
+        constant = known.bincount(minlength=num_outputs).add(1).double().log()
+    else:
+        constant = known.double().mean(0)
+        targets = targets.double()
+    return loss(constant.expand(len(targets), -1), targets, task).item()
+
+
 def output_gradient(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
     """Differentiate each example's loss with respect to its outputs.
 

@@ -60,6 +60,7 @@ RUNS = {
     "error": (TEXT, ""),
     "lr": (REAL, ""),
     "weight_decay": (REAL, ""),
+    "guess_val_loss": (REAL, LOSS),
     "wasted_device_s": (REAL, "seconds x replicas"),
 }
 STEPS = {

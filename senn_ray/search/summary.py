@@ -69,7 +69,8 @@ def summarise(events: Sequence[Event]) -> dict[str, Any]:
     if budget is not None:
         runs = len(job.records)
         budget = f"{budget}: partial results, of the {runs} runs that are finished"
-    caveats = [*job.overlap, *found["caveats"], *said, *([budget] if budget else [])]
+    caveats = [*job.overlap, *_guesses(job), *found["caveats"], *said]
+    caveats += [budget] if budget else []
     return {**found, "caveats": caveats, "deviations": said, "budget": budget}
 
 
@@ -161,6 +162,20 @@ def _median(runs: list[dict[str, Any]], name: str, *, low: bool) -> Any:
     if not values:
         return None
     return statistics.median_low(values) if low else statistics.median(values)
+
+
+def _guesses(job: Job) -> list[str]:
+    """Say if runs have learned nothing that their features tell."""
+    ends = [(r.val_loss, r.guess_val_loss) for r in job.senn]
+    lost = [(v, g) for v, g in ends if v is not None and g is not None and v >= g]
+    if not lost:
+        return []
+    loss, guess = max(lost)
+    return [
+        f"{len(lost)} of {len(ends)} self-expanding runs predict no better than who does "
+        f"not see the features (validation loss {loss:.4g}, by guessing {guess:.4g}): "
+        "there may be too few examples, or nothing to learn"
+    ]
 
 
 def _grow_caveats(job: Job) -> list[str]:

@@ -44,3 +44,17 @@ def test_e20_too_few_seeds_give_numbers_but_no_verdict() -> None:
     assert summary["verdict"] is None
     assert any("3 self-expanding runs are too few" in w for w in summary["withheld"])
     assert summary["exchange_rate"]["quality"]["random"]["runs"]["estimate"]
+
+
+def test_runs_that_learned_nothing_are_told() -> None:
+    events = job_events("compare")
+    assert not any("features" in text for text in summarise(events)["caveats"])
+    lost = [
+        RunFinished(record=dataclasses.replace(e.record, guess_val_loss=0.01))
+        if isinstance(e, RunFinished)
+        else e
+        for e in events
+    ]
+    said = next(text for text in summarise(lost)["caveats"] if "features" in text)
+    assert said.startswith("5 of 5 self-expanding runs predict no better")
+    assert "by guessing 0.01" in said
