@@ -226,9 +226,9 @@ def _notes(found: dict[str, Any]) -> list[str]:
         )
     elif found["searches"] < LEAST_SEARCHES:
         notes.append(
-            f"{found['searches']} studies of a sampler that may learn tell nothing of how "
-            f"studies vary: no interval; give {LEAST_SEARCHES} studies or more, or "
-            "--independent if the trials were random"
+            "how studies of a sampler that may learn vary takes "
+            f"{LEAST_SEARCHES} of them, here {found['searches']}: no interval; give more "
+            "studies, or --independent if the trials were random"
         )
     if not found["hits"]:
         notes.append("the target was never reached: bounds only")
