@@ -17,9 +17,9 @@ from senn_ray.training.evaluate import evaluate
 from senn_ray.training.growth import Grower
 from senn_ray.training.ledger import TRAINING, moment_flops
 from senn_ray.training.natural import Natural
-from senn_ray.training.pruning import prune_cheapest
+from senn_ray.training.pruning import prune_cheapest, would_prune
 from senn_ray.training.replica import Replica
-from senn_ray.training.schedule import GRACE_SLICES, Schedule
+from senn_ray.training.schedule import Schedule
 from senn_ray.training.trace import Trace
 
 OnProgress = Callable[[Progress], None]
@@ -92,8 +92,7 @@ def course(
         replica.step += 1
     if growing:
         with replica.ledger.growing():
-            trace.confirmed = grower.confirm(schedule.steps)
-            trace.checks += 1
+            _confirm(replica, grower, schedule)
     replica.net = replica.best or replica.net
 
 
@@ -167,9 +166,8 @@ def _change_size(replica: Replica, grower: Grower, schedule: Schedule) -> None:
     trace, step = replica.trace, replica.step
     before = len(trace.expansions)
     if schedule.prunes(step):
-        born_before = step - GRACE_SLICES * schedule.slice
-        removals = prune_cheapest(replica, step, born_before=born_before)
-        trace.pruned_last = len(removals)
+        removals = prune_cheapest(replica, step, born_before=schedule.grown_up(step))
+        trace.shrinking = bool(removals)
         trace.expansions += removals
         if removals and replica.best is not None:
             trace.best = evaluate(replica, replica.best, replica.val)
@@ -180,6 +178,16 @@ def _change_size(replica: Replica, grower: Grower, schedule: Schedule) -> None:
         trace.expansions = _realised(trace.expansions, check.loss) + check.events
     if len(trace.expansions) > before:
         agreement.verify(replica)
+
+
+def _confirm(replica: Replica, grower: Grower, schedule: Schedule) -> None:
+    """Ask the annealed network whether it wants to grow, or to shrink, any more."""
+    trace, end = replica.trace, schedule.steps
+    trace.confirmed = grower.confirm(end)
+    trace.checks += 1
+    if trace.shrinking:
+        grown_up = schedule.grown_up(end)
+        trace.shrinking = would_prune(replica, end, born_before=grown_up)
 
 
 def _realised(events: list[Expansion], loss_now: float) -> list[Expansion]:
@@ -254,8 +262,8 @@ def stop_reason(replica: Replica, trace: Trace) -> StopReason:
     """Say why a finished run has the size it has.
 
     Converged means that neither growth nor pruning changes anything any more: a last
-    check on the annealed network accepted nothing, the last pruning removed nothing,
-    and the training loss is flat.
+    check on the annealed network accepted nothing, the last pruning removed nothing (or
+    another one would remove nothing more), and the training loss is flat.
 
     Args:
         replica: The finished run.
@@ -274,5 +282,5 @@ def stop_reason(replica: Replica, trace: Trace) -> StopReason:
         return "cap_hit"
     before, last = (e.train_loss for e in trace.evaluations[-2:])
     flat = abs(before - last) <= max(FLAT_SHARE * before, FLAT_NATS * replica.loss_unit)
-    settled = trace.confirmed and not trace.pruned_last and flat
+    settled = trace.confirmed and not trace.shrinking and flat
     return "converged" if settled else "budget"

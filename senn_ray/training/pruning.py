@@ -68,11 +68,36 @@ def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Exp
         events += done
 
 
+@torch.no_grad()
+def would_prune(replica: Replica, step: int, *, born_before: int) -> bool:
+    """Tell whether another pruning would remove anything, changing nothing.
+
+    Args:
+        replica: The network and its data.
+        step: Names the decision.
+        born_before: As in ``prune_cheapest``.
+    """
+    drawn = draw(replica, "pruning", step, share=SHARE)
+    measured = _measure(replica, replica.net, drawn)
+    plan = plan_removals(replica, measured, born_before)
+    if not plan:
+        return False
+    tensors, layout = replica.net.tensors(), replica.net.layout
+    _Hand(replica, replica.net, measured).remove(plan[0])
+    after = mean_loss(replica, replica.net, drawn)
+    replica.net.become(tensors, layout)
+    return after - measured.loss <= _most(replica)
+
+
+def _most(replica: Replica) -> float:
+    """Return the rise of the loss from which on a removal is taken back."""
+    return 2 * replica.spec.growth.removal_threshold * replica.loss_unit
+
+
 def _carry_out(
     replica: Replica, plan: list[Removal], drawn: Draw, measured: Measured, step: int
 ) -> list[Expansion]:
     """Remove, measuring the loss after each, until one costs too much."""
-    most = 2 * replica.spec.growth.removal_threshold * replica.loss_unit
     hands = [_Hand(replica, replica.net, measured)]
     if replica.best is not None:
         best = _measure(replica, replica.best, drawn)
@@ -83,7 +108,7 @@ def _carry_out(
         before, number = replica.hidden, site(replica.net, removal.place)
         change = hands[0].remove(removal)
         after = mean_loss(replica, replica.net, drawn)
-        if after - loss > most:
+        if after - loss > _most(replica):
             replica.net.become(tensors, layout)
             break
         for hand in hands[1:]:

@@ -47,6 +47,10 @@ class Schedule:
         done = step - self.first_pruning
         return done >= 0 and done % self.slice == 0
 
+    def grown_up(self, step: int) -> int:
+        """Return the step before which a neuron was added if it may be pruned now."""
+        return step - GRACE_SLICES * self.slice
+
     def evaluates(self, step: int) -> bool:
         """Tell whether the validation loss is measured before this step."""
         return step > 0 and (step % self.evaluate_every == 0 or step == self.steps)

@@ -23,7 +23,9 @@ class Trace:
     evaluations: list[Evaluation] = field(default_factory=list)
     expansions: list[Expansion] = field(default_factory=list)
     checks: int = 0
-    pruned_last: int = 0
+    shrinking: bool = False
+    """Whether the last pruning removed anything; at the end, if it did, whether another
+    one would."""
     confirmed: bool = False
     """Whether a last check, on the annealed network, accepted nothing."""
     current_score: float | None = None

@@ -7,7 +7,7 @@ from senn_ray.nets.surgery import prune
 from senn_ray.tasks import prepare
 from senn_ray.training.loop import train_step
 from senn_ray.training.measure import Draw, Measured, draw, mean_loss, measure, moment
-from senn_ray.training.pruning import plan_removals, prune_cheapest
+from senn_ray.training.pruning import plan_removals, prune_cheapest, would_prune
 from senn_ray.training.reducer import SingleReducer
 from senn_ray.training.replica import Replica
 from tests.training.problems import rings, spec
@@ -83,3 +83,14 @@ def test_the_best_network_loses_the_same_neurons() -> None:
     kept = replica.best.tensors()[0]
     assert replica.best.architecture() == replica.net.architecture()
     assert all((first == row).all(1).any() for row in kept)
+
+
+def test_whether_another_pruning_would_remove_anything_is_told_by_trying() -> None:
+    replica = trained(12, threshold=0.05)
+    tensors = [t.clone() for t in replica.net.tensors()]
+    assert would_prune(replica, 80, born_before=1)
+    assert all(map(torch.equal, tensors, replica.net.tensors()))
+    assert not would_prune(replica, 80, born_before=0)  # All are too young.
+    assert prune_cheapest(replica, 80, born_before=1)
+    assert not would_prune(replica, 80, born_before=1)
+    assert not prune_cheapest(replica, 80, born_before=1)
