@@ -280,7 +280,19 @@ def stop_reason(replica: Replica, trace: Trace) -> StopReason:
         return "schedule"
     if _is_capped(replica):
         return "cap_hit"
-    before, last = (e.train_loss for e in trace.evaluations[-2:])
-    flat = abs(before - last) <= max(FLAT_SHARE * before, FLAT_NATS * replica.loss_unit)
+    flat = _is_flat(trace.evaluations, FLAT_NATS * replica.loss_unit)
     settled = trace.confirmed and not trace.shrinking and flat
     return "converged" if settled else "budget"
+
+
+def _is_flat(evaluations: Sequence[Evaluation], least: float) -> bool:
+    """Compare the last two evaluations; the end comes a few batches after the last one.
+
+    Args:
+        evaluations: All, with the mean training loss since the one before.
+        least: A difference that is none in any case.
+    """
+    every = evaluations[0].step
+    whole = [e for e in evaluations if e.step % every == 0] or evaluations
+    before, last = whole[-2:][0].train_loss, whole[-1].train_loss
+    return abs(before - last) <= max(FLAT_SHARE * before, least)
