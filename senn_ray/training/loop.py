@@ -25,8 +25,9 @@ from senn_ray.training.trace import Trace
 OnProgress = Callable[[Progress], None]
 BeforeStep = Callable[[Replica], None]
 
-FLAT_SHARE, FLAT_NATS = 0.1, 0.01
-"""A loss is flat if two evaluations differ by less; batches alone differ by some."""
+FLAT_SHARE, FLAT_NATS, FLAT_WINDOW = 0.1, 0.01, 2
+"""A loss is flat if so many evaluations differ by less from as many before; batches
+alone differ by some."""
 
 
 def run(
@@ -280,19 +281,27 @@ def stop_reason(replica: Replica, trace: Trace) -> StopReason:
         return "schedule"
     if _is_capped(replica):
         return "cap_hit"
-    flat = _is_flat(trace.evaluations, FLAT_NATS * replica.loss_unit)
+    flat = is_flat(trace.evaluations, FLAT_NATS * replica.loss_unit)
     settled = trace.confirmed and not trace.shrinking and flat
     return "converged" if settled else "budget"
 
 
-def _is_flat(evaluations: Sequence[Evaluation], least: float) -> bool:
-    """Compare the last two evaluations; the end comes a few batches after the last one.
+def is_flat(evaluations: Sequence[Evaluation], least: float) -> bool:
+    """Compare the training loss of the last two evaluations with that of two before.
+
+    The very last one may come a few batches after the one before it, and is left out
+    then.
 
     Args:
         evaluations: All, with the mean training loss since the one before.
         least: A difference that is none in any case.
     """
     every = evaluations[0].step
-    whole = [e for e in evaluations if e.step % every == 0] or evaluations
-    before, last = whole[-2:][0].train_loss, whole[-1].train_loss
-    return abs(before - last) <= max(FLAT_SHARE * before, least)
+    losses = [e.train_loss for e in evaluations if e.step % every == 0]
+    window = min(FLAT_WINDOW, len(losses) // 2)
+    if not window:
+        return False
+    before = sum(losses[-2 * window : -window]) / window
+    return abs(before - sum(losses[-window:]) / window) <= max(
+        FLAT_SHARE * before, least
+    )

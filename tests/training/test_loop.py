@@ -9,12 +9,12 @@ import pytest
 import torch
 from scipy import stats
 
-from senn_ray.records import RunRecord
+from senn_ray.records import Evaluation, RunRecord
 from senn_ray.tasks import prepare, train_run
 from senn_ray.training import checkpoint
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.growth import Grower
-from senn_ray.training.loop import run, train_step
+from senn_ray.training.loop import is_flat, run, train_step
 from senn_ray.training.pruning import prune_cheapest
 from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
 from senn_ray.training.replica import Replica
@@ -225,3 +225,39 @@ def test_the_best_network_lives_through_surgery() -> None:
     assert removals
     assert best.architecture() == replica.net.architecture()
     assert best.architecture().hidden == removals[-1].hidden_after
+
+
+def evaluations(*losses: float, last: float | None = None) -> list[Evaluation]:
+    """Evaluations every ten steps, and one three steps after them."""
+    moments = [(10 * (n + 1), loss) for n, loss in enumerate(losses)]
+    if last is not None:
+        moments.append((10 * len(losses) + 3, last))
+    return [
+        Evaluation(
+            step=step,
+            sample_visits=0,
+            device_s=0.0,
+            train_loss=loss,
+            val_loss=1.0,
+            val_accuracy=None,
+            lr=0.0,
+            hidden=(2,),
+            params=1,
+        )
+        for step, loss in moments
+    ]
+
+
+def test_a_loss_that_still_falls_is_not_flat_and_a_noisy_one_is() -> None:
+    assert not is_flat(evaluations(1.0, 0.9, 0.8, 0.7), 0.01)
+    assert is_flat(evaluations(2.0, 1.0, 1.02, 0.93, 1.04), 0.01)
+
+
+def test_a_few_batches_at_the_end_do_not_make_a_loss_rise() -> None:
+    assert is_flat(evaluations(1.0, 1.0, 1.0, 1.0, last=1.5), 0.01)
+    assert not is_flat(evaluations(1.0, last=1.0), 0.01)  # Nothing to compare.
+
+
+def test_near_zero_a_loss_is_flat_in_nats() -> None:
+    assert is_flat(evaluations(0.004, 0.003, 0.002, 0.001), 0.01)
+    assert not is_flat(evaluations(0.004, 0.003, 0.002, 0.001), 0.0001)
