@@ -121,12 +121,11 @@ def agreed(verdicts: Sequence[Heldout]) -> Heldout:
         verdicts: One of every division.
 
     Returns:
-        The largest gain, which is that of the proposal to be installed; and how sure
-        all of them are that there is one.
+        The mean gain, and its significance.
     """
     count = len(verdicts)
     return Heldout(
-        gain=max(v.gain for v in verdicts),
+        gain=sum(v.gain for v in verdicts) / count,
         z=sum(v.z for v in verdicts) / math.sqrt(count * (count + 1) / 2),
     )
 

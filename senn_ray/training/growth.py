@@ -173,7 +173,10 @@ class Grower:
         """
         # On one division luck would decide, also where a check has no time for more.
         _, divisions = self._search(step, range(DIVISIONS))
-        return not _Judge(self.replica).choose(divisions, (step, 0, 0))[2]
+        judge = _Judge(self.replica)
+        if self.replica.spec.growth.score == "random":
+            return not judge.choose(divisions, (step, 0, 0))[2]
+        return not judge.expects(divisions)
 
     def at_cap(self) -> bool:
         """Tell whether caps on width and depth stop every place from growing."""
@@ -250,11 +253,29 @@ class _Judge:
         )
         return best, of, best.passes(growth, tries=tries)
 
+    def expects(self, divisions: list[list[AnyPool]]) -> bool:
+        """Tell whether at any place the mean gain of all divisions passes.
+
+        The largest, which ``choose`` goes by, is the luckiest where nothing is wanted.
+
+        Args:
+            divisions: Of each the places, with their candidates.
+        """
+        growth, tries = self.replica.spec.growth, len(divisions[0])
+        return any(
+            dataclasses.replace(
+                self._best(place[0]),
+                heldout=agreed([self._best(pool).heldout for pool in place]),
+            ).passes(growth, tries=tries)
+            for place in zip(*divisions, strict=True)
+        )
+
     def _agreed(self, place: tuple[AnyPool, ...]) -> tuple[Judged, int]:
-        """Judge a place by all divisions; what is proposed is the best one's."""
+        """Judge whether all divisions want to grow here, and how the best one would."""
         each = [self._best(pool) for pool in place]
         of = max(range(len(each)), key=lambda number: each[number].heldout.gain)
-        heldout = agreed([judged.heldout for judged in each])
+        sure = agreed([judged.heldout for judged in each]).z
+        heldout = dataclasses.replace(each[of].heldout, z=sure)
         return dataclasses.replace(each[of], heldout=heldout), of
 
     def _best(self, pool: AnyPool) -> Judged:
