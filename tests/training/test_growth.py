@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from senn_ray.maths.heldout import agreed
+from senn_ray.maths.heldout import Heldout, agreed
 from senn_ray.nets.mlp import dense
 from senn_ray.records import Expansion, RunSpec
 from senn_ray.tasks import prepare
 from senn_ray.training.data import RawData
-from senn_ray.training.growth import DIVISIONS, Check, Grower, corrected
+from senn_ray.training.growth import DIVISIONS, Check, Grower, Judged, corrected
 from senn_ray.training.loop import train_step
+from senn_ray.training.pools import Proposal
 from senn_ray.training.pruning import prune_cheapest
 from senn_ray.training.reducer import SingleReducer
 from senn_ray.training.replica import Replica
@@ -221,3 +222,19 @@ def test_layers_are_inserted_and_removed_within_one_run_of_the_best_network() ->
     assert removal.removal_cost == pytest.approx(0, abs=3e-4)
     assert replica.hidden == replica.best.architecture().hidden == ()
     assert replica.births == []
+
+
+@pytest.mark.parametrize(("others", "settled"), [(0.0, True), (0.0021, False)])
+def test_one_lucky_division_does_not_make_a_finished_network_grow(
+    monkeypatch: pytest.MonkeyPatch, others: float, settled: bool
+) -> None:
+    """The mean gain counts; all divisions are sure, and the threshold is 0.002."""
+    gains = iter([0.0021, others, others])
+
+    def judge(_: object, proposal: Proposal) -> Judged:
+        heldout = Heldout(gain=next(gains), z=3.0)
+        return Judged(proposal, heldout, loss_unit=1.0, current_score=1e-3)
+
+    replica = trained(spec(), rings())
+    monkeypatch.setattr("senn_ray.training.growth._Judge._judge", judge)
+    assert Grower(replica).confirm(40) == settled
