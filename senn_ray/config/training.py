@@ -60,7 +60,7 @@ class GrowthConfig(Section):
         "controls, by the size of the gradient (as in GradMax) or at random",
     )
     relative_threshold: float = Field(
-        default=0.05, ge=0, description="least held-out gain over the current score"
+        default=0.005, ge=0, description="least held-out gain over the current score"
     )
     absolute_threshold: float = Field(
         default=0.001,
@@ -68,11 +68,18 @@ class GrowthConfig(Section):
         description="least promised drop of the loss, in nats (of a regression: in "
         "variances of the targets)",
     )
+    exploration: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="share of absolute_threshold that is enough before the cool-down: "
+        "training makes a neuron worth more than it promises",
+    )
     removal_threshold: float = Field(
-        default=0.0005, ge=0, description="neurons that cost less, in nats, are pruned"
+        default=0.0009, ge=0, description="neurons that cost less, in nats, are pruned"
     )
     significance: float = Field(
-        default=2.0, ge=0, description="least held-out gain, in standard errors"
+        default=1.7, ge=0, description="least held-out gain, in standard errors"
     )
     damping: float = Field(
         default=0.1, gt=0, description="of G, over the root mean square gradient"
@@ -85,7 +92,7 @@ class GrowthConfig(Section):
     candidates: int = Field(
         default=32, ge=1, description="candidates per site and check"
     )
-    ascent_steps: int = Field(default=10, ge=0, description="steps of score ascent")
+    ascent_steps: int = Field(default=6, ge=0, description="steps of score ascent")
     rank: int = Field(
         default=32, ge=1, description="input directions that candidates look at"
     )

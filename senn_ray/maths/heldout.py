@@ -137,7 +137,8 @@ def most_additions(
 
     N_s < 1 + ln(λ/α) / ln(1 + τ): the first accepted addition lifts the score above α,
     every further one multiplies it by more than 1 + τ, and it stays below λ (Mitchell
-    et al. 2023, 3.2).
+    et al. 2023, 3.2). And N_s < λ/α, because each adds more than α: of use where τ is
+    small.
 
     Args:
         ceiling: λ, the score that no inputs can exceed.
@@ -145,9 +146,9 @@ def most_additions(
         absolute_threshold: α, in units of the score.
 
     Returns:
-        The bound; infinite without a relative threshold.
+        The smaller bound; at least 1.
     """
-    if relative_threshold == 0:
-        return math.inf
     ratio = max(ceiling / absolute_threshold, 1.0)
-    return 1 + math.log(ratio) / math.log1p(relative_threshold)
+    if relative_threshold == 0:
+        return ratio
+    return min(ratio, 1 + math.log(ratio) / math.log1p(relative_threshold))

@@ -20,15 +20,13 @@ from senn_ray.nets.surgery import site
 from senn_ray.records import Expansion
 from senn_ray.training.layer_pools import LayerPool, LayerProposal
 from senn_ray.training.measure import most_examples
-from senn_ray.training.pools import NeuronPool, Proposal
+from senn_ray.training.pools import Proposal
 from senn_ray.training.replica import Replica
-from senn_ray.training.searcher import Searcher
+from senn_ray.training.searcher import AnyPool, Searcher
 
 DIVISIONS = 3
 """Of the examples into those that are searched on and those held out, where a decision
 looks at all there are. With one alone, luck decides much about the size."""
-
-AnyPool = NeuronPool | LayerPool
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,8 @@ class Judged:
     proposal: Proposal
     heldout: Heldout
     """Its gain, and how sure all divisions are that were asked."""
-    loss_unit: float
+    least: float
+    """The absolute threshold now, in units of the gain."""
     current_score: float
     """Of the site before anything is done to it."""
 
@@ -64,14 +63,14 @@ class Judged:
         """Decide: significant, above the absolute and above the relative threshold.
 
         Args:
-            growth: The thresholds.
+            growth: The other thresholds.
             tries: How many proposals are judged; the best of them is to be accepted by
                 luck no more often than a single one (Bonferroni).
         """
         gain = self.heldout.gain
         return (
             self.heldout.z >= corrected(growth.significance, tries)
-            and gain > 2 * growth.absolute_threshold * self.loss_unit
+            and gain > self.least
             and gain > growth.relative_threshold * self.current_score
         )
 
@@ -96,19 +95,22 @@ class Grower:
         self._searcher = Searcher(replica)
 
     @torch.no_grad()
-    def check(self, step: int) -> Check:
+    def check(self, step: int, *, exploring: bool = False) -> Check:
         """Add neurons or a layer while proposals pass.
 
         Args:
             step: The step before which the check takes place.
+            exploring: Whether what is added still has the time to become worth more
+                than it promises now, so that less is enough.
 
         Returns:
             What was measured, accepted and rejected.
         """
+        judge = _Judge(self.replica, exploring=exploring)
         rounds: list[Check] = []
         for number in range(self._divisions):
             additions = sum(part.additions for part in rounds)
-            rounds.append(self._round(step, number, additions))
+            rounds.append(self._round(judge, step, number, additions))
             events = rounds[-1].events
             if not rounds[-1].additions or events[-1].kind != "rejected":
                 break
@@ -122,31 +124,31 @@ class Grower:
         chooses = self.replica.spec.growth.score != "random"
         return DIVISIONS if sees_all and chooses else 1
 
-    def _round(self, step: int, number: int, additions: int) -> Check:
+    def _round(self, judge: "_Judge", step: int, number: int, additions: int) -> Check:
         """Add one if the divisions agree, and more on the one that knew the best.
 
         Args:
+            judge: Of proposals.
             step: Of the check.
             number: Of the round; every round divides the examples afresh.
             additions: Those that the check has made before.
         """
-        first = number * self._divisions
-        loss, divisions = self._search(step, range(first, first + self._divisions))
+        loss, divisions = self._searcher.search(step, number, divisions=self._divisions)
         # Pools whose neurons feed the same layer share its site.
         places = {id(pool.heldout): pool.heldout for pool in divisions[0]}
         score = sum(place.current_score for place in places.values())
         bound, events = math.inf, list[Expansion]()
-        judge = _Judge(self.replica)
         while additions + len(events) < self.replica.spec.growth.max_additions:
             divisions = [self._open(pools, len(events)) for pools in divisions]
             if not divisions[0]:
                 break
-            judged, of, accepted = judge.choose(divisions, (step, first, len(events)))
+            judged, of, accepted = judge.choose(divisions, (step, number, len(events)))
             before = self.replica.hidden
             if accepted:
                 # The others do not know what this one installs.
                 divisions = [divisions[of]]
-                bound = bound if events else sum(map(self._bound, divisions[0]))
+                if not events:
+                    bound = sum(self._bound(pool, judged) for pool in divisions[0])
                 judged.proposal.install(step)
             at = (step, loss)
             events.append(_event(judged, at, before, self.replica, accepted=accepted))
@@ -159,11 +161,6 @@ class Grower:
             )
         return check
 
-    def _search(self, step: int, numbers: range) -> tuple[float, list[list[AnyPool]]]:
-        """Search on several divisions; every one has the same places, in one order."""
-        found = [self._searcher.search(step, number) for number in numbers]
-        return found[0][0], [pools for _, pools in found]
-
     @torch.no_grad()
     def confirm(self, step: int) -> bool:
         """Tell whether a finished network asks for no more growth, changing nothing.
@@ -172,7 +169,7 @@ class Grower:
             step: The last step of the run.
         """
         # On one division luck would decide, also where a check has no time for more.
-        _, divisions = self._search(step, range(DIVISIONS))
+        _, divisions = self._searcher.search(step, divisions=DIVISIONS)
         judge = _Judge(self.replica)
         if self.replica.spec.growth.score == "random":
             return not judge.choose(divisions, (step, 0, 0))[2]
@@ -196,20 +193,20 @@ class Grower:
         width = self.replica.hidden[site(self.replica.net, pool.place)]
         return width < self.replica.spec.model.max_hidden
 
-    def _bound(self, pool: AnyPool) -> float:
+    def _bound(self, pool: AnyPool, judged: Judged) -> float:
         """Bound the additions at one place; a layer ends its check."""
         if isinstance(pool, LayerPool):
             return 1
         if pool.heldout.terms.metric == "gradient":
             return math.inf  # The control has no ceiling.
-        growth, where = self.replica.spec.growth, pool.heldout
+        where = pool.heldout
         (power,) = self.replica.reduce([
             score_ceiling(where.gradients, where.chol_G)[None] * len(where.gradients)
         ])
         return most_additions(
             power.item() / where.weight,
-            relative_threshold=growth.relative_threshold,
-            absolute_threshold=2 * growth.absolute_threshold * self.replica.loss_unit,
+            relative_threshold=self.replica.spec.growth.relative_threshold,
+            absolute_threshold=judged.least,
         )
 
 
@@ -220,8 +217,11 @@ class _Judge:
     and the more so the noisier the gradients of a place are.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, *, exploring: bool = False) -> None:
         self.replica = replica
+        growth = replica.spec.growth
+        share = growth.exploration if exploring else 1.0
+        self._least = 2 * share * growth.absolute_threshold * replica.loss_unit
         self._known: dict[int, tuple[Site, Judged]] = {}
 
     def choose(
@@ -290,7 +290,7 @@ class _Judge:
         return Judged(
             proposal=proposal,
             heldout=proposal.judge(),
-            loss_unit=self.replica.loss_unit,
+            least=self._least,
             current_score=proposal.current_score,
         )
 

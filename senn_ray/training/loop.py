@@ -173,7 +173,7 @@ def _change_size(replica: Replica, grower: Grower, schedule: Schedule) -> None:
         if removals and replica.best is not None:
             trace.best = evaluate(replica, replica.best, replica.val)
     if schedule.checks_growth(step) and not grower.at_cap():
-        check = grower.check(step)
+        check = grower.check(step, exploring=step < schedule.cooldown_start)
         trace.checks += 1
         trace.current_score = check.current_score
         trace.expansions = _realised(trace.expansions, check.loss) + check.events

@@ -26,14 +26,16 @@ positions, whose neighbours see almost the same."""
 class Draw:
     """The examples of one decision: this replica's share of them."""
 
-    search: Tensor
-    heldout: Tensor
+    examples: Tensor
+    """Indices [n] of training examples, in random order."""
+    divisions: list[tuple[Tensor, Tensor]]
+    """Of the examples: places in ``examples`` to search on, and places held out."""
     probes: Tensor | None
-    """Signs [n, 2, n_out] for both, the search half first."""
+    """Signs [n, 2, n_out]."""
     count: int
     """Examples of the whole gang."""
     search_count: int
-    """Those of them that are searched on."""
+    """Those of them that each division searches on."""
     positions: list[Tensor]
     """Where each stage of a convolutional network is looked at, in all examples."""
 
@@ -42,7 +44,7 @@ class Draw:
     ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """Yield features, targets and probes, in order."""
         start = 0
-        for x, y in replica.batches(torch.cat([self.search, self.heldout])):
+        for x, y in replica.batches(self.examples):
             stop = start + len(x)
             yield x, y, None if self.probes is None else self.probes[start:stop]
             start = stop
@@ -54,14 +56,21 @@ def most_examples(replica: Replica) -> int:
     return given or replica.net.decision_examples
 
 
-def draw(replica: Replica, stream: str, *moment: int, share: float = 1.0) -> Draw:
-    """Draw the examples of a decision, the same on all replicas.
+def draw(
+    replica: Replica,
+    stream: str,
+    *moment: int,
+    share: float = 1.0,
+    divisions: int = 1,
+) -> Draw:
+    """Draw the examples of a decision, the same on all replicas, and divide them.
 
     Args:
         replica: Whose training examples.
         stream: What they are for.
         moment: Names the decision.
         share: Of the most examples for one decision.
+        divisions: How often they are divided.
 
     Returns:
         This replica's share.
@@ -72,8 +81,11 @@ def draw(replica: Replica, stream: str, *moment: int, share: float = 1.0) -> Dra
     chosen = order[:most]
     # With plenty of examples, more of them judge than search: the search is dearer,
     # and a proposal need not be the very best one.
-    cut = [min((len(chosen) + 1) // 2, max(most // 3, 1))]
-    search, heldout = (replica.shard(part) for part in chosen.tensor_split(cut))
+    cut = min((len(chosen) + 1) // 2, max(most // 3, 1))
+    orders = [torch.arange(len(chosen))]
+    orders += [
+        torch.randperm(len(chosen), generator=generator) for _ in range(divisions - 1)
+    ]
     probes = None
     curvature = replica.spec.growth.curvature
     if curvature == "auto":
@@ -81,13 +93,21 @@ def draw(replica: Replica, stream: str, *moment: int, share: float = 1.0) -> Dra
     if curvature == "sampled":
         shape = (len(chosen), 2, replica.num_outputs)
         signs = 2 * torch.randint(2, shape, generator=generator) - 1
-        shares = [replica.shard(part) for part in signs.tensor_split(cut)]
-        probes = torch.cat(shares).to(replica.train.shift)
+        probes = replica.shard(signs).to(replica.train.shift)
     positions = [
         torch.randperm(count, generator=generator)[:MOST_POSITIONS]
         for count in replica.net.position_counts
     ]
-    return Draw(search, heldout, probes, len(chosen), cut[0], positions)
+    return Draw(
+        examples=replica.shard(chosen),
+        divisions=[
+            (replica.own(order[:cut]), replica.own(order[cut:])) for order in orders
+        ],
+        probes=probes,
+        count=len(chosen),
+        search_count=cut,
+        positions=positions,
+    )
 
 
 @dataclass(frozen=True)

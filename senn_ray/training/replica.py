@@ -109,3 +109,15 @@ class Replica:
     def shard(self, indices: Tensor) -> Tensor:
         """Take this replica's part of some indices that all replicas agree on."""
         return indices[self.reducer.rank :: self.reducer.size]
+
+    def own(self, places: Tensor) -> Tensor:
+        """Find those places of a list that ``shard`` gave to this replica.
+
+        Args:
+            places: In the list that all replicas agree on.
+
+        Returns:
+            The places in this replica's part.
+        """
+        mine = places % self.reducer.size == self.reducer.rank
+        return places[mine] // self.reducer.size

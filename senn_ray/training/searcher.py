@@ -1,5 +1,7 @@
 """The searcher: finds the best candidates of every place, for one decision."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from senn_ray.training.ledger import FORWARD, moment_flops
 from senn_ray.training.measure import (
     INPUT_DAMPING,
     Draw,
+    Measured,
     curvature,
     draw,
     measure,
@@ -23,13 +26,29 @@ from senn_ray.training.replica import Replica
 
 WHITENING_SHRINKAGE = 0.1
 WHITENING_ROWS = 4096
-"""Examples (or examples times positions) of the search half, for the coordinates of
-what changes while training."""
-
+"""Examples (or examples times positions) for the coordinates of what neurons see. No
+target enters them, so they may be the same for all divisions."""
 
 DIRECTION_EXAMPLES = 4
 """Of the search half, for every direction that candidates look at: with fewer, what they
 find is noise, and nothing is left of it on other examples."""
+
+
+AnyPool = NeuronPool | LayerPool
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """By what the sites of a layer are measured, whatever the division."""
+
+    terms: Terms
+    chol_G: Tensor  # noqa: N815 — the paper's letter
+    roots: Tensor | None
+
+
+def _rows(examples: Tensor, group: int) -> Tensor:
+    """Return the rows of some examples in a layer with so many rows for each."""
+    return (examples[:, None] * group + torch.arange(group)).flatten()
 
 
 class Searcher:
@@ -39,19 +58,23 @@ class Searcher:
         self.replica = replica
 
     def search(
-        self, step: int, division: int = 0
-    ) -> tuple[float, list[NeuronPool | LayerPool]]:
+        self, step: int, number: int = 0, *, divisions: int = 1
+    ) -> tuple[float, list[list[AnyPool]]]:
         """Find the best candidates of every place that may still grow.
+
+        The network is measured once, however often the examples are divided.
 
         Args:
             step: Names the decision: its examples and candidates follow from it,
-            division: and from the number of the division of the examples.
+            number: and from the number of the round.
+            divisions: Of the examples into those searched on and those held out.
 
         Returns:
-            The mean training loss on the decision examples, and the pools.
+            The mean training loss on the decision examples, and the pools of every
+            division: the same places, in one order.
         """
         replica = self.replica
-        drawn = draw(replica, "decision", step, division)
+        drawn = draw(replica, "decision", step, number, divisions=divisions)
         whitenings = self._whitenings(drawn)
         measured = measure(
             replica,
@@ -61,22 +84,39 @@ class Searcher:
             with_inputs=replica.may_insert_dense,
             depth_cap=replica.spec.model.depth_cap,
         )
-        sites = [
-            self._sites(layer, measured.error, len(drawn.search))
-            for layer in measured.layers
+        generator = replica.generator("candidates", step, number)
+        metrics = [self._metric(layer, measured.error) for layer in measured.layers]
+        return measured.loss, [
+            self._pools(measured, halves, metrics, whitenings, generator)
+            for halves in drawn.divisions
         ]
-        generator = replica.generator("candidates", step, division)
-        pools: list[NeuronPool | LayerPool] = [
+
+    def _pools(
+        self,
+        measured: Measured,
+        halves: tuple[Tensor, Tensor],
+        metrics: list["_Metric"],
+        whitenings: list[Whitening],
+        generator: torch.Generator,
+    ) -> list[AnyPool]:
+        """Search the candidates of every place on one division of the examples."""
+        replica = self.replica
+        sites = [
+            self._sites(layer, metric, halves)
+            for layer, metric in zip(measured.layers, metrics, strict=True)
+        ]
+        groups = [measured.layers[view.layer].group for view in measured.views]
+        pools: list[AnyPool] = [
             neuron_pool(
                 replica,
                 view,
                 sites[view.layer],
                 whitening=whitening,
-                coordinates=coordinates,
+                coordinates=coordinates[_rows(torch.cat(halves), group)],
                 generator=generator,
             )
-            for view, whitening, coordinates in zip(
-                measured.views, whitenings, measured.coordinates, strict=True
+            for view, group, whitening, coordinates in zip(
+                measured.views, groups, whitenings, measured.coordinates, strict=True
             )
         ]
         if replica.may_insert_dense:
@@ -84,12 +124,11 @@ class Searcher:
                 LayerPool(replica, i, (both[0], both[1]), generator)
                 for i, both in enumerate(sites)
             ]
-        return measured.loss, pools
+        return pools
 
-    def _sites(self, layer: Layer, error: float, examples: int) -> list[Site]:
-        """Measure a site on both halves, with one damped G."""
+    def _metric(self, layer: Layer, error: float) -> "_Metric":
+        """Measure the damped G of a layer on all examples of a decision."""
         growth = self.replica.spec.growth
-        split = examples * layer.group
         terms = Terms(
             damping=INPUT_DAMPING * layer.positions,
             positions=layer.positions,
@@ -107,16 +146,23 @@ class Searcher:
         roots = None
         if layer.roots is not None and terms.metric == "natural":
             roots = layer.roots[0] + (growth.damping * error) ** 0.5 * layer.roots[1]
+        return _Metric(terms, chol_G, roots)
+
+    def _sites(
+        self, layer: Layer, metric: "_Metric", halves: tuple[Tensor, Tensor]
+    ) -> list[Site]:
+        """Measure a site on both halves of the examples."""
+        rows = [_rows(half, layer.group) for half in halves]
         return [
             measure_site(
                 layer.inputs[half],
                 layer.gradients[half],
-                chol_G,
-                terms=terms,
+                metric.chol_G,
+                terms=metric.terms,
                 reduce=self.replica.reduce,
-                roots=None if roots is None else roots[half],
+                roots=None if metric.roots is None else metric.roots[half],
             )
-            for half in (slice(None, split), slice(split, None))
+            for half in rows
         ]
 
     def _whitenings(self, drawn: Draw) -> list[Whitening]:
@@ -129,8 +175,8 @@ class Searcher:
         if not (places and replica.net.looks_at_inputs):
             return self._whiten_features(drawn)
         if replica.whitening is None:
-            x, _ = replica.train.batch(drawn.search)
-            replica.whitening = self._whiten(x, drawn, rows=drawn.search_count)
+            x, count = self._some(drawn, WHITENING_ROWS)
+            replica.whitening = self._whiten(x, drawn, rows=count)
         later = self._whiten_features(drawn)[1:] if len(places) > 1 else []
         return [replica.whitening, *later]
 
@@ -138,14 +184,18 @@ class Searcher:
         """Whiten what the neurons of every place look at now, on some examples."""
         replica = self.replica
         group = max(map(len, drawn.positions), default=1)
-        most = WHITENING_ROWS // group
-        own = range(replica.reducer.rank, most, replica.reducer.size)
-        x, _ = replica.train.batch(drawn.search[: len(own)])
-        count = min(most, drawn.search_count)
+        x, count = self._some(drawn, WHITENING_ROWS // group)
         replica.ledger.visit(count, replica.multiply_adds, FORWARD)
         look = Look(drawn.positions, replica.spec.model.depth_cap)
         seen = features(replica.net, x, look=look)
         return [self._whiten(x, drawn, rows=count * group) for x in seen]
+
+    def _some(self, drawn: Draw, most: int) -> tuple[Tensor, int]:
+        """Take this replica's share of so many examples; how many they are in all."""
+        reducer = self.replica.reducer
+        own = range(reducer.rank, most, reducer.size)
+        x, _ = self.replica.train.batch(drawn.examples[: len(own)])
+        return x, min(most, drawn.count)
 
     def _whiten(self, x: Tensor, drawn: Draw, *, rows: int) -> Whitening:
         replica = self.replica

@@ -114,7 +114,7 @@ def test_the_best_of_many_tries_needs_the_luck_of_one(tries: int) -> None:
 
 def test_places_compete_by_what_all_divisions_know_of_their_best() -> None:
     replica = trained(spec(model__hidden=(3, 3), growth__max_additions=1), rings())
-    divisions = [Searcher(replica).search(40, n)[1] for n in range(DIVISIONS)]
+    _, divisions = Searcher(replica).search(40, divisions=DIVISIONS)
     verdicts = [
         [pool.best().judge() for pool in place]
         for place in zip(*divisions, strict=True)
@@ -132,11 +132,11 @@ def test_what_was_added_is_what_was_scored(monkeypatch: pytest.MonkeyPatch) -> N
     """A check of the larger network on the same examples finds the score raised so."""
     monkeypatch.setattr("senn_ray.training.growth.DIVISIONS", 1)
     replica = trained(spec(growth__max_additions=1), rings())
-    _, before = Searcher(replica).search(40)
+    _, (before,) = Searcher(replica).search(40)
     check = Grower(replica).check(40)
     assert check.additions == 1
     (event,) = check.events
-    _, after = Searcher(replica).search(40)
+    _, (after,) = Searcher(replica).search(40)
     assert event.current_score == pytest.approx(before[0].heldout.current_score)
     rise = after[0].search.current_score - before[0].search.current_score
     assert event.score_gain is not None
@@ -224,6 +224,22 @@ def test_layers_are_inserted_and_removed_within_one_run_of_the_best_network() ->
     assert replica.births == []
 
 
+@pytest.mark.parametrize(("exploring", "accepted"), [(True, 1), (False, 0)])
+def test_less_is_promised_where_there_is_time_to_learn_more(
+    monkeypatch: pytest.MonkeyPatch, *, exploring: bool, accepted: int
+) -> None:
+    """The thresholds are twice 0.001 nats, and half of that while exploring."""
+    gains = iter([0.0015] * DIVISIONS + [0.0] * 100)
+    monkeypatch.setattr(
+        "senn_ray.training.pools.heldout_gain",
+        lambda *_, **__: Heldout(gain=next(gains), z=9.0),
+    )
+    run = spec(growth__relative_threshold=0.0, growth__max_additions=1)
+    assert Grower(trained(run, rings())).check(40, exploring=exploring).additions == (
+        accepted
+    )
+
+
 @pytest.mark.parametrize(("others", "settled"), [(0.0, True), (0.0021, False)])
 def test_one_lucky_division_does_not_make_a_finished_network_grow(
     monkeypatch: pytest.MonkeyPatch, others: float, settled: bool
@@ -233,7 +249,7 @@ def test_one_lucky_division_does_not_make_a_finished_network_grow(
 
     def judge(_: object, proposal: Proposal) -> Judged:
         heldout = Heldout(gain=next(gains), z=3.0)
-        return Judged(proposal, heldout, loss_unit=1.0, current_score=1e-3)
+        return Judged(proposal, heldout, least=0.002, current_score=1e-3)
 
     replica = trained(spec(), rings())
     monkeypatch.setattr("senn_ray.training.growth._Judge._judge", judge)
