@@ -2,12 +2,13 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from senn_ray import folder as run_folder
 from senn_ray import stopping
+from senn_ray.errors import ClusterLostError
 from senn_ray.events import Event, JobEnded, JobResumed, JobStarted
 from senn_ray.places import Held
 from senn_ray.records import RunSpec
@@ -57,7 +58,11 @@ class Driver:
         writer = journal.Journal(
             folder / journal.FILE_NAME, guard=self.held.check, copy=self.held.copy
         )
-        with contextlib.closing(writer), stopping.obeyed(folder) as asked:
+        with (
+            _resumable(self.held),
+            contextlib.closing(writer),
+            stopping.obeyed(folder) as asked,
+        ):
             return run_job(
                 state,
                 resumed if before else self._started(),
@@ -87,6 +92,18 @@ class Driver:
             protocol_id=run_folder.protocol_id(self.held.folder) if self.more else "",
             **self._facts,
         )
+
+
+@contextlib.contextmanager
+def _resumable(held: Held) -> Iterator[None]:
+    """Say where a job is, and how it goes on, if its cluster is lost in the block."""
+    try:
+        yield
+    except ClusterLostError as error:
+        raise ClusterLostError(
+            f"{error}; what is finished is in {held.place}; go on with: "
+            f"senn-ray resume {held.place}"
+        ) from error
 
 
 def _all(*observers: Observer) -> Observer:

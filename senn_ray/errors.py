@@ -24,6 +24,10 @@ class ResourceError(SennRayError):
     exit_code = 3
 
 
+class ClusterLostError(ResourceError):
+    """Report a cluster that went away while a job was using it."""
+
+
 class DataError(SennRayError):
     """Report data that is missing, damaged or unfit for the task."""
 

@@ -33,6 +33,8 @@ WORK_ENV = "SENN_RAY_WORK"
 class Held:
     """A run folder that this process holds."""
 
+    place: Place
+    """What it is called."""
     folder: Path
     """Where to work."""
     check: Callable[[], None]
@@ -195,7 +197,7 @@ def holding(place: Place) -> Iterator[Held]:
     found = locate(place)
     if isinstance(found, Path):
         with lock.hold(found) as check:
-            yield Held(folder=found, check=check)
+            yield Held(place=found, folder=found, check=check)
         return
     from senn_ray import remote
 
@@ -206,7 +208,7 @@ def holding(place: Place) -> Iterator[Held]:
         known = remote.fetch(far, folder)
         mirror = remote.Mirror(far, folder, known)
         with _kept_up(far, folder, mirror):
-            yield Held(folder=folder, check=check, copy=mirror.record)
+            yield Held(place=found, folder=folder, check=check, copy=mirror.record)
         mirror.compact()
 
 

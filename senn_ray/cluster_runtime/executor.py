@@ -15,6 +15,7 @@ import ray.util
 from senn_ray.cluster_runtime.apart import Apart
 from senn_ray.cluster_runtime.flight import Flight
 from senn_ray.cluster_runtime.gang import Gang, Stream
+from senn_ray.cluster_runtime.pulse import LOOK_S
 from senn_ray.cluster_runtime.replica import (
     Train,
     TrainRun,
@@ -74,6 +75,7 @@ class RayExecutor:
         opened = self._session or self._stack.enter_context(open_session(self._cluster))
         self.where = opened.where
         self.capacity = runs_that_fit(self._cluster, opened.nodes)
+        self._pulse = opened.pulse
         self._data = ray.put(self._raw)
         return self
 
@@ -96,13 +98,18 @@ class RayExecutor:
         self._fill()
 
     def wait(self) -> list[Report]:
-        """Block for reports; return an empty list if nothing is in flight."""
+        """Block for reports; return an empty list if nothing is in flight.
+
+        It is a ClusterLostError if the cluster is gone.
+        """
         while self._flights:
             streams = {s: flight for flight in self._flights for s in flight.live}
             due = [s for flight in self._flights if (s := flight.due_s()) is not None]
             ready, _ = ray.wait(
-                list(streams), num_returns=1, timeout=min(due, default=None)
+                list(streams), num_returns=1, timeout=min([*due, LOOK_S])
             )
+            # Before anything is received: a run whose cluster is gone did not fail.
+            self._pulse.check()
             reports = self._receive(ready, streams)
             if reports:
                 return reports
@@ -110,7 +117,10 @@ class RayExecutor:
 
     def close(self) -> None:
         """Abandon what is in flight and end the workers. May be called twice."""
-        for gang in [*self._idle, *(flight.gang for flight in self._flights)]:
+        gangs = [*self._idle, *(flight.gang for flight in self._flights)]
+        if gangs and self._pulse.is_lost:
+            gangs = []  # They end with the cluster, and calls to it would not return.
+        for gang in gangs:
             gang.stop()
         self._waiting.clear()
         self._flights.clear()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from senn_ray.cluster_runtime import reach
+from senn_ray.cluster_runtime.pulse import PRIVATE_PATIENCE_S, Pulse, head_patience_s
 from senn_ray.cluster_runtime.resources import Node, describe, runs_that_fit
 from senn_ray.config import ClusterConfig
 from senn_ray.errors import ResourceError
@@ -38,6 +39,8 @@ class Session:
     where: str
     """Where runs execute, for people: ``local Ray, 2 CPUs``."""
     nodes: tuple[Node, ...]
+    pulse: Pulse
+    """Tells when the cluster is gone."""
 
 
 @contextlib.contextmanager
@@ -74,7 +77,9 @@ def open_session(
         nodes = live_nodes()
         runs_that_fit(cluster, nodes)
         place = "local Ray" if address == "local" else f"Ray at {address}"
-        yield Session(where=f"{place}, {describe(nodes)}", nodes=nodes)
+        yield Session(
+            where=f"{place}, {describe(nodes)}", nodes=nodes, pulse=_pulse(address)
+        )
 
 
 def _refuse_early(cluster: ClusterConfig, cpus: int) -> None:
@@ -89,6 +94,25 @@ def live_nodes() -> tuple[Node, ...]:
 
     held = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return tuple(Node(cpus=r.get("CPU", 0), gpus=r.get("GPU", 0)) for r in held)
+
+
+def _pulse(address: str) -> Pulse:
+    """Find out where the agent of this machine and the head listen."""
+    import ray  # after the environment is set
+
+    is_private = address == "local"
+    context = ray.get_runtime_context()
+    mine = context.get_node_id()
+    (node,) = (node for node in ray.nodes() if node["NodeID"] == mine)
+    host, _, port = context.gcs_address.rpartition(":")
+    return Pulse(
+        "the private Ray of this job"
+        if is_private
+        else f"the Ray cluster at {address}",
+        agent=(node["NodeManagerAddress"], node["NodeManagerPort"]),
+        head=(host, int(port)),
+        patience_s=PRIVATE_PATIENCE_S if is_private else head_patience_s(),
+    )
 
 
 @contextlib.contextmanager
@@ -110,10 +134,29 @@ def _connected(address: str, limits: dict[str, int | None]) -> Iterator[None]:
             ray.init(address=address, **quiet)
         except Exception as e:  # Ray raises bare ones, as when a slow node is late.
             raise ResourceError(reach.explain(address, e)) from e
+    with _silent() if address == "local" else contextlib.nullcontext():
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep the agents of a private cluster from printing their logs to this console.
+
+    They do it when one of them dies, whatever ``log_to_driver`` is.
+    """
+    worker: Any = sys.modules["ray._private.worker"]
+    switch = "_worker_logs_enabled"
+    before = getattr(worker, switch, None)
+    if before is not None:
+        setattr(worker, switch, False)
     try:
         yield
     finally:
-        ray.shutdown()
+        if before is not None:
+            setattr(worker, switch, before)
 
 
 def local_cpus() -> int | None:

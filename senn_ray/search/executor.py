@@ -23,7 +23,9 @@ _FEWER_BYTES = (
 )
 
 Report = RunProgressed | RunFinished | StopRequested
-RunFunction = Callable[[RunSpec, Callable[[Progress], None]], RunRecord]
+OnProgress = Callable[[Progress], None]
+RunFunction = Callable[[RunSpec, OnProgress], RunRecord]
+UnitFunction = Callable[[Sequence[RunSpec], OnProgress], Sequence[RunRecord]]
 
 
 class Executor(Protocol):
@@ -124,17 +126,31 @@ class _AbandonedError(Exception):
 
 
 class LocalExecutor:
-    """Carry out runs one after the other in this process.
+    """Carry out runs, or units of them, one after the other in this process.
 
     A single thread works, so that progress is reported while a run is under way and
     an interrupt reaches the waiting thread.
     """
 
-    capacity = together = 1
+    capacity = 1
     where = "this process, one run at a time"
 
-    def __init__(self, run: RunFunction) -> None:
-        self._run = run
+    def __init__(
+        self,
+        run: RunFunction,
+        *,
+        run_unit: UnitFunction | None = None,
+        together: int = 1,
+    ) -> None:
+        """Note what to do.
+
+        Args:
+            run: Carries out a run.
+            run_unit: Carries out runs of one cell at once (default: one by one).
+            together: The most runs of a unit.
+        """
+        self.together = together
+        self._run, self._run_unit = run, run_unit
         self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._in_flight = 0
@@ -159,9 +175,9 @@ class LocalExecutor:
         self._thread.submit(self._carry_out, spec)
 
     def submit_together(self, specs: Sequence[RunSpec]) -> None:
-        """Queue runs; they are carried out one after the other."""
-        for spec in specs:
-            self.submit(spec)
+        """Queue runs; they are carried out at once, if it is known how."""
+        self._in_flight += len(specs)
+        self._thread.submit(self._carry_out_unit, tuple(specs))
 
     def wait(self) -> list[Report]:
         """Block for a report; return an empty list if nothing is in flight."""
@@ -177,6 +193,19 @@ class LocalExecutor:
         """Drop queued runs; the present one stops at its next sign of life."""
         self._closed = True
         self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _carry_out_unit(self, specs: tuple[RunSpec, ...]) -> None:
+        unit = self._run_unit if len(specs) > 1 else None
+        try:
+            records = unit(specs, self._report) if unit else ()
+        except _AbandonedError:
+            return
+        except Exception:  # noqa: BLE001 - one bad run must not take the others with it
+            records = ()
+        for record in records:
+            self._reports.put(RunFinished(record=record))
+        for spec in () if records else specs:
+            self._carry_out(spec)
 
     def _carry_out(self, spec: RunSpec) -> None:
         started = time.monotonic()

@@ -4,7 +4,9 @@ The state machine of the job decides, as it will; only the runs are imagined. A
 *scenario* supposes the width that self-expansion will find (near the least width, in
 the middle, near the cap), that plain networks of this width are as good and smaller ones
 worse, and a seed. So the arms whose length depends on losses come out short or long as
-they would, and the range over all scenarios is the range of the forecast.
+they would, and the range over all scenarios is the range of the forecast. Runs form
+units as they would (``units.py``), and a run costs what one of such a unit does; only
+here runs end in the order in which they began.
 """
 
 import dataclasses
@@ -28,7 +30,6 @@ NOISE = 0.01
 PENALTY = 0.2
 """Rise of a loss, relative, for every halving of a width below the one that is needed."""
 SEEDS = 3
-CAPACITY = 16
 EVALUATIONS = 8
 LengthOf = Callable[[RunSpec], Length]
 
@@ -55,7 +56,12 @@ def scenarios(plan: Plan) -> list[Scenario]:
 
 
 def imagine(
-    plan: Plan, scenario: Scenario, prices: Prices, length_of: LengthOf
+    plan: Plan,
+    scenario: Scenario,
+    prices: Prices,
+    length_of: LengthOf,
+    *,
+    capacity: int,
 ) -> list[Event]:
     """Carry out a job in imagination.
 
@@ -64,13 +70,14 @@ def imagine(
         scenario: What is supposed.
         prices: What runs cost.
         length_of: Tells how long a run is.
+        capacity: Runs side by side, or units of them.
 
     Returns:
         The journal that it would leave.
     """
     log = _Memory([])
     run_job(
-        State(plan=plan, capacity=CAPACITY),
+        State(plan=plan, capacity=capacity, together=prices.together),
         JobStarted(
             verb=plan.verb,
             config=plan.config.model_dump(mode="json"),
@@ -78,7 +85,15 @@ def imagine(
             where="nowhere",
         ),
         executor=_Imagined(
-            lambda spec: _record(plan, spec, scenario, prices, length_of(spec))
+            lambda spec, together: _record(
+                plan,
+                spec,
+                scenario,
+                prices,
+                dataclasses.replace(length_of(spec), together=together),
+            ),
+            capacity=capacity,
+            together=prices.together,
         ),
         journal=log,
         studies=_Guesses(plan, scenario.seed),
@@ -113,7 +128,7 @@ def _record(
         hidden=(width,) * len(spec.model.hidden),
         params=params,
         val_loss=places[-1],
-        wall_s=used.device_s / spec.workers,
+        wall_s=used.device_s * length.together / spec.workers,
         cost=used,
         evaluations=tuple(_moment(loss, width, params) for loss in places),
         error=None,
@@ -150,26 +165,31 @@ def _moment(loss: float, width: int, params: int) -> Evaluation:
 
 
 class _Imagined:
-    """An executor whose runs are over at once, each alone: prices are of such runs."""
+    """An executor whose runs are over at once."""
 
-    capacity = CAPACITY
-    together = 1
     where = "nowhere"
 
-    def __init__(self, run: Callable[[RunSpec], RunRecord]) -> None:
+    def __init__(
+        self,
+        run: Callable[[RunSpec, int], RunRecord],
+        *,
+        capacity: int,
+        together: int,
+    ) -> None:
+        self.capacity, self.together = capacity, together
         self._run = run
-        self._waiting: deque[RunSpec] = deque()
+        self._waiting: deque[tuple[RunSpec, int]] = deque()
 
     def submit(self, spec: RunSpec) -> None:
-        self._waiting.append(spec)
+        self.submit_together([spec])
 
     def submit_together(self, specs: Sequence[RunSpec]) -> None:
-        self._waiting.extend(specs)
+        self._waiting.extend((spec, len(specs)) for spec in specs)
 
     def wait(self) -> list[Report]:
         if not self._waiting:
             return []
-        return [RunFinished(record=self._run(self._waiting.popleft()))]
+        return [RunFinished(record=self._run(*self._waiting.popleft()))]
 
     def close(self) -> None:
         self._waiting.clear()

@@ -3,7 +3,9 @@
 Contract::
 
     verb protocol_id started(false) where capacity parallel_s{low expected high}
-    calibration[{hidden params step_s evaluation_s check_s}]    check_s null: not measured
+    together    most runs of a fixed size, of several seeds, that share a worker; 1: none do
+    calibration[{hidden params step_s shared_step_s evaluation_s check_s}]
+        shared_step_s: for each of ``together`` runs; null, like check_s: not measured
     arms{arm or "total": {currency: {low expected high}}}
     runs[{run_id arm kind seed per_class hidden steps certain}]
         every run that may be done; hidden is null where it depends on results;
@@ -45,10 +47,13 @@ def outlook(
         plan: The plan of the job.
         prices: What runs cost.
         length_of: Tells how long a run is.
-        capacity: Runs side by side.
+        capacity: Runs side by side, or units of them.
     """
     supposed = scenarios(plan)
-    journals = [imagine(plan, scenario, prices, length_of) for scenario in supposed]
+    journals = [
+        imagine(plan, scenario, prices, length_of, capacity=capacity)
+        for scenario in supposed
+    ]
     arms = _arms(supposed, journals)
     total = arms[TOTAL]["device_s"]
     per_run = plan.config.cluster.workers_per_run * capacity
@@ -57,6 +62,7 @@ def outlook(
         "verb": plan.verb,
         "started": False,
         "capacity": capacity,
+        "together": prices.together,
         "parallel_s": {name: value / per_run for name, value in total.items()},
         "calibration": calibration(prices),
         "arms": arms,
@@ -77,6 +83,7 @@ def calibration(prices: Prices) -> list[dict[str, Any]]:
             "hidden": width,
             "params": prices.params[width],
             "step_s": float(parts.step[2]),
+            "shared_step_s": _seconds(prices.shared, width),
             "evaluation_s": float(parts.evaluation[2]),
             "check_s": _seconds(prices.checks, width),
         }

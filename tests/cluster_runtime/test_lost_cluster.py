@@ -1,0 +1,70 @@
+"""A job whose Ray dies says so, and goes on where it was."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from senn_ray import app
+from senn_ray.events import RunSubmitted
+from senn_ray.search import journal
+
+pytestmark = pytest.mark.ray
+SETTINGS = (
+    *("--seeds", "3", "--cluster.max-parallel-runs", "1"),
+    *("--train.min-steps", "300", "--train.max-steps", "300"),
+)
+
+
+def _kill_child(parent: int, name: str) -> None:
+    """Kill the process of a name that a process has started."""
+    listing = subprocess.run(
+        ["ps", "-o", "pid=,comm=", "--ppid", str(parent)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pairs = [line.split(maxsplit=1) for line in listing.stdout.splitlines()]
+    (pid,) = (int(pid) for pid, found in pairs if found == name)
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("victim", "who"),
+    [("raylet", "the agent (raylet)"), ("gcs_server", "the head (GCS)")],
+)
+def test_a_job_whose_ray_dies_says_how_it_goes_on_and_does(
+    tmp_path: Path, victim: str, who: str
+) -> None:
+    out = tmp_path / "run"
+    environment = {name: v for name, v in os.environ.items() if name != "RAY_ADDRESS"}
+    environment |= {"RAY_AUTH_MODE": "disabled", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "senn_ray", "grow", "--out", str(out), *SETTINGS]
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as job:
+        assert job.stdout is not None
+        assert any("senn #0" in line for line in job.stdout)
+        _kill_child(job.pid, victim)
+        told, error = job.communicate(timeout=120)
+    assert job.returncode == 3, error
+    assert "Termination" not in told
+    line = error.strip().splitlines()[-1]
+    assert line.startswith(f"senn-ray: the private Ray of this job went away: {who}")
+    assert line.endswith(f"go on with: senn-ray resume {out}")
+    assert app.status(out)["state"] == "failed"
+    before = journal.read(out)
+    assert app.resume(out, executor=app.in_process).exit_code == 0
+    again = [
+        e.spec.run_id
+        for e in journal.read(out)[len(before) :]
+        if isinstance(e, RunSubmitted)
+    ]
+    assert again == ["senn-0-001", "senn-0-002"]
