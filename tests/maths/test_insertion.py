@@ -53,6 +53,34 @@ def exact_score(net: MLP, x: torch.Tensor, g: torch.Tensor) -> float:
     return (kept.T @ target).square().sum().item() / len(x)
 
 
+@pytest.mark.parametrize("damping", [1e-9, 1e-2, 1.0])
+def test_the_gain_is_the_rise_of_the_dense_damped_score(damping: float) -> None:
+    """bᵀM⁻¹b with any G and damping, against F of old weights and new parameters."""
+    n, m, n_out = 40, 6, 4
+    a = torch.cat([normal(n, 3, seed=1), torch.ones(n, 1).double()], 1)
+    g, root = normal(n, n_out, seed=2), normal(n_out, n_out, seed=3)
+    G = root @ root.T + torch.eye(n_out).double()
+    site = measure_site(
+        a, g, damped_cholesky(G, 0.0), terms=Terms(damping), reduce=alone
+    )
+    phi = normal(n, m, seed=4) + a[:, :3] @ normal(3, m, seed=5)
+    V = normal(n_out, 3, seed=6).repeat(1, 2)
+
+    def eye(size: int) -> torch.Tensor:
+        return torch.eye(size).double()
+
+    old = torch.kron(G, a.T @ a / n + damping * eye(4))
+    mixed = torch.stack(
+        [torch.kron(G @ V[:, j], a.T @ phi[:, j] / n) for j in range(m)], 1
+    )
+    new = (V.T @ G @ V) * (phi.T @ phi / n + damping * eye(m))
+    F = torch.cat([torch.cat([old, mixed], 1), torch.cat([mixed.T, new], 1)])
+    slope = torch.cat([site.dW.reshape(-1), (V * (g.T @ phi / n)).sum(0)])
+    rise = (slope @ torch.linalg.solve(F, slope)).item() - site.current_score
+    gain = layer_gain(site, phi, V, reduce=alone)
+    assert gain.exact == pytest.approx(rise, rel=1e-7)
+
+
 def problem(
     n_in: int, n_out: int, activation: Activation, seed: int
 ) -> tuple[MLP, Site, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

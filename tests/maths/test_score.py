@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from senn_ray.config import GrowthConfig
 from senn_ray.maths.heldout import heldout_gain, most_additions
 from senn_ray.maths.kronecker import (
     damped_cholesky,
@@ -301,5 +302,5 @@ def test_pure_noise_is_rarely_accepted(n: int, num_candidates: int) -> None:
         gain = score_gain(search, c[:n], reduce=alone)
         k = int(gain.exact.argmax())
         verdict = heldout_gain(heldout, c[n:, k], gain, k, reduce=alone)
-        accepted += verdict.z >= 2.0
+        accepted += verdict.z >= GrowthConfig().significance
     assert accepted <= 0.05 * trials

@@ -4,28 +4,38 @@ import copy
 import dataclasses
 import math
 from statistics import NormalDist
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
+from senn_ray.config import REACHES_IDENTITY, GrowthConfig
 from senn_ray.maths.heldout import Heldout, agreed
+from senn_ray.maths.insertion import layer_gain
+from senn_ray.maths.losses import loss
+from senn_ray.maths.score import score_gain
+from senn_ray.nets.layers import insert_layer
 from senn_ray.nets.mlp import dense
 from senn_ray.records import Expansion, RunSpec
 from senn_ray.tasks import prepare
 from senn_ray.training.data import RawData
 from senn_ray.training.growth import DIVISIONS, Check, Grower, Judged, corrected
-from senn_ray.training.loop import train_step
-from senn_ray.training.pools import Proposal
+from senn_ray.training.layer_pools import LayerPool
+from senn_ray.training.loop import run, train_step
+from senn_ray.training.measure import Draw, draw
+from senn_ray.training.pools import NeuronProposal, Proposal
 from senn_ray.training.pruning import prune_cheapest
 from senn_ray.training.reducer import SingleReducer
 from senn_ray.training.replica import Replica
+from senn_ray.training.schedule import make_schedule
 from senn_ray.training.searcher import Searcher
 from tests.training.problems import rings, spec, waves
 
 
-def trained(run: RunSpec, raw: RawData, steps: int = 40) -> Replica:
-    replica = prepare(run, raw, reducer=SingleReducer(), device="cpu")
+def trained(run_spec: RunSpec, raw: RawData, steps: int = 40) -> Replica:
+    replica = prepare(run_spec, raw, reducer=SingleReducer(), device="cpu")
     for step in range(steps):
         train_step(replica, step, 0.01)
     return replica
@@ -99,9 +109,9 @@ def test_random_labels_are_rarely_grown_for(n: int, candidates: int) -> None:
         replica = prepare(run, raw, reducer=SingleReducer(), device="cpu")
         W, V = replica.net.tensors()
         replica.net.become([W, torch.zeros_like(V)], replica.net.layout)
-        accepted += Grower(replica).check(0).additions > 0
-    # 5 % of 120 are 6; more than 11 would happen once in fifty at exactly 5 %.
-    assert accepted <= 6 + 5
+        accepted += Grower(replica).check(0, exploring=True).additions > 0
+    # 5 % of 120 are 6; more than 9 would happen once in twelve at exactly 5 %.
+    assert accepted <= 6 + 3
 
 
 @pytest.mark.parametrize("tries", [1, 3, 40])
@@ -120,12 +130,145 @@ def test_places_compete_by_what_all_divisions_know_of_their_best() -> None:
         for place in zip(*divisions, strict=True)
     ]
     worth = [(max(v.gain for v in each), agreed(each).z) for each in verdicts]
+    best = [pool.best() for pools in divisions for pool in pools]
     (event,) = Grower(replica).check(40).events
     assert event.kind == "widen"
     gain, sure = max(worth)
     assert event.heldout_gain == pytest.approx(gain)
     assert event.heldout_z == pytest.approx(sure)
     assert len(set(worth)) == 2
+    # And what is installed is that very neuron.
+    (won,) = [b for b in best if b.judge().gain == pytest.approx(event.heldout_gain)]
+    assert isinstance(won, NeuronProposal)
+    torch.testing.assert_close(
+        dense(replica.net).weights[event.site][-1], won.pool.fan_in[won.index]
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_promises_more_lowers_the_loss_more(seed: int) -> None:
+    """One network, one neuron of many added to it, and the same training after it.
+
+    Over the course of a run promise and fall of the loss go together for another
+    reason: both are large at first.
+    """
+
+    def fresh() -> Replica:
+        run = spec(seed=seed, growth__ascent_steps=0, model__hidden=(3,))
+        return trained(run, rings())
+
+    def later(replica: Replica) -> float:
+        for step in range(40, 80):
+            train_step(replica, step, 0.01)
+        x, y = replica.train.batch(torch.arange(len(replica.train)))
+        return loss(replica.net(x), y, replica.task).item()
+
+    base, pairs = later(fresh()), []
+    for k in range(16):
+        replica = fresh()
+        with torch.no_grad():
+            _, ((pool,),) = Searcher(replica).search(40)
+            proposal = pool.pick(k)
+            promise = proposal.judge().gain / 2
+            proposal.install(40)
+        pairs.append((promise, base - later(replica)))
+    ranks = torch.tensor(stats.rankdata(pairs, axis=0))
+    # Spearman's: without any relation above this in one case of twenty.
+    assert torch.corrcoef(ranks.T)[0, 1].item() > 0.43
+
+
+@pytest.mark.parametrize("hidden", [(), (5,)])
+@pytest.mark.parametrize("activation", REACHES_IDENTITY)
+def test_an_inserted_layer_gains_what_was_scored(
+    hidden: tuple[int, ...], activation: str
+) -> None:
+    """The features and fan-out of the installed layer give the score of every map."""
+    run = spec(model__hidden=hidden, model__max_depth=3, model__activation=activation)
+    replica = trained(run, rings())
+    with torch.no_grad():
+        _, (pools,) = Searcher(replica).search(40)
+        pool = next(p for p in pools if isinstance(p, LayerPool))
+        tensors, layout = replica.net.tensors(), replica.net.layout
+        for number in range(4):
+            proposal = pool.pick(number)
+            insert_layer(dense(replica.net), proposal.place.layer, proposal.mix)
+            W = dense(replica.net).weights
+            at = proposal.place.layer
+            h = pool.search.activations @ W[at].T
+            phi = torch.cat(replica.net.family.directions(h), 1)
+            V = W[at + 1][:, :-1].repeat(1, phi.shape[1] // h.shape[1])
+            gain = layer_gain(pool.search, phi, V, reduce=replica.reduce)
+            assert gain.exact == pytest.approx(proposal.score_gain, rel=1e-3)
+            replica.net.become(tensors, layout)
+
+
+def test_the_bound_on_additions_is_asserted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("senn_ray.training.growth.most_additions", lambda *_, **__: 0.5)
+    with pytest.raises(RuntimeError, match="exceed the bound"):
+        Grower(trained(spec(), rings())).check(40)
+
+
+def test_many_places_ask_for_more_significance() -> None:
+    proposal = cast("Proposal", None)
+    judged = Judged(proposal, Heldout(gain=1.0, z=2.0), least=0.0, current_score=0.0)
+    assert judged.passes(GrowthConfig())
+    assert not judged.passes(GrowthConfig(), tries=40)
+
+
+def test_decisions_look_at_other_examples_each_time() -> None:
+    replica = trained(spec(), rings())
+    first, second = (draw(replica, "decision", step) for step in (1, 2))
+    assert not torch.equal(first.examples, second.examples)
+
+
+def test_every_division_holds_out_what_it_does_not_search_on() -> None:
+    replica = trained(spec(), rings())
+    drawn = draw(replica, "decision", 1, divisions=DIVISIONS)
+    everyone = torch.arange(drawn.count)
+    for search, heldout in drawn.divisions:
+        assert torch.equal(torch.cat([search, heldout]).sort().values, everyone)
+        assert len(search) == drawn.search_count
+    assert not torch.equal(drawn.divisions[1][0], drawn.divisions[2][0])
+
+
+def test_the_order_of_examples_changes_no_decision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def shuffled(*args: Any, **options: Any) -> Draw:
+        drawn = draw(*args, **options)
+        order = torch.randperm(len(drawn.examples))
+        place = order.argsort()
+        return dataclasses.replace(
+            drawn,
+            examples=drawn.examples[order],
+            divisions=[(place[a], place[b]) for a, b in drawn.divisions],
+        )
+
+    run = spec(train__precision="float64", growth__curvature="exact")
+    replica = trained(run, rings())
+    torch.manual_seed(0)
+    plain = Grower(replica).check(40)
+    replica = trained(run, rings())
+    # Measured once, from the first examples of the first decision.
+    Searcher(replica).search(40)
+    monkeypatch.setattr("senn_ray.training.searcher.draw", shuffled)
+    other = Grower(replica).check(40)
+    assert plain.additions > 0
+    assert what(plain) == what(other)
+    assert gains(other) == pytest.approx(gains(plain), rel=1e-6)
+
+
+def test_a_finished_network_neither_grows_nor_shrinks() -> None:
+    """Asked anew, with fresh divisions each time and with no neuron too young to go."""
+    run_spec = spec(train__min_steps=600)
+    replica = prepare(run_spec, rings(), reducer=SingleReducer(), device="cpu")
+    schedule = make_schedule(run_spec.train, run_spec.growth, len(replica.train))
+    run(replica, schedule, None)
+    width = replica.hidden[0]
+    for step in range(schedule.steps + 1, schedule.steps + 9):
+        Grower(replica).check(step)
+        prune_cheapest(replica, step, born_before=step)
+    assert abs(replica.hidden[0] - width) <= 1
 
 
 def test_what_was_added_is_what_was_scored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +285,9 @@ def test_what_was_added_is_what_was_scored(monkeypatch: pytest.MonkeyPatch) -> N
     assert event.score_gain is not None
     assert rise == pytest.approx(event.score_gain, rel=1e-3)
     # And there is no second helping: the same neuron again gains nothing.
-    assert after[0].best().score_gain < event.score_gain
+    column = after[0].search.activations[:, -2:-1]
+    again = score_gain(after[0].search, column, reduce=replica.reduce)
+    assert again.exact.item() < 1e-2 * event.score_gain
 
 
 @pytest.mark.parametrize(("examples", "directions"), [(40, 5), (200, 25), (510, 32)])
