@@ -2,12 +2,20 @@
 
 import itertools
 
+import pytest
 import torch
 
+from senn_ray.maths.heldout import heldout_gain
 from senn_ray.maths.kronecker import damped_cholesky
 from senn_ray.maths.measured import climb_from, measured_gain
 from senn_ray.maths.removal import residual_inputs
-from senn_ray.maths.score import Site, Terms, measure_site, score_gain
+from senn_ray.maths.score import (
+    Site,
+    Terms,
+    extend_site,
+    measure_site,
+    score_gain,
+)
 from senn_ray.maths.steps import (
     square_of_sums,
     square_of_sums_slope,
@@ -106,6 +114,27 @@ def test_candidates_climb_the_derivative_of_what_is_measured() -> None:
     climb = climb_from(where, c.detach(), reduce=lambda t: t)
     torch.testing.assert_close(climb.height, measured)
     torch.testing.assert_close(climb.cotangent, expected)
+
+
+def test_on_its_own_examples_a_step_is_held_to_the_curvature_measured_there() -> None:
+    where = site(same=True, roots=None)
+    c = randn(60, 1, 4, seed=2).expand(-1, POSITIONS, -1).flatten(0, 1)
+    gain = score_gain(where, c, reduce=lambda t: t)
+    measured = measured_gain(where, c, gain, reduce=lambda t: t)
+    verdict = heldout_gain(where, c[:, 1], gain, 1, reduce=lambda t: t)
+    assert verdict.gain == pytest.approx(measured[1].item(), rel=1e-6)
+
+
+def test_an_addition_does_not_forget_how_curvature_is_measured() -> None:
+    where = site(same=True, roots=None)
+    c = randn(60 * POSITIONS, seed=2)
+    larger = extend_site(where, c, reduce=lambda t: t)
+    assert larger.roots is where.roots
+    fresh = measure_site(
+        larger.activations, where.gradients, where.chol_G,
+        terms=where.terms, reduce=lambda t: t, roots=where.roots,
+    )  # fmt: skip
+    assert larger.current_score == fresh.current_score
 
 
 def test_what_an_input_adds_is_what_the_others_cannot_say() -> None:

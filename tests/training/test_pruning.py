@@ -1,5 +1,8 @@
 """Plans of removals."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +12,7 @@ from senn_ray.training.loop import train_step
 from senn_ray.training.measure import Draw, Measured, draw, mean_loss, measure, moment
 from senn_ray.training.pruning import plan_removals, prune_cheapest, would_prune
 from senn_ray.training.reducer import SingleReducer
+from senn_ray.training.removal_costs import neuron_costs, reader
 from senn_ray.training.replica import Replica
 from tests.training.problems import rings, spec
 
@@ -94,3 +98,39 @@ def test_whether_another_pruning_would_remove_anything_is_told_by_trying() -> No
     assert prune_cheapest(replica, 80, born_before=1)
     assert not would_prune(replica, 80, born_before=1)
     assert not prune_cheapest(replica, 80, born_before=1)
+
+
+def test_removal_costs_are_exact_where_the_loss_is_quadratic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Least squares in the last layer, at its optimum: cost is the rise, to rounding."""
+    monkeypatch.setattr("senn_ray.training.measure.INPUT_DAMPING", 1e-12)
+    monkeypatch.setattr("senn_ray.training.removal_costs.OUTPUT_DAMPING", 0.0)
+    raw = rings()
+    raw = dataclasses.replace(
+        raw,
+        task="regression",
+        num_outputs=1,
+        train_y=np.sin(raw.train_x.sum(1, keepdims=True)),
+        test_y=np.sin(raw.test_x.sum(1, keepdims=True)),
+    )
+    run = spec(model__hidden=(6,), train__precision="float64")
+    replica = prepare(run, raw, reducer=SingleReducer(), device="cpu")
+    for step in range(80):
+        train_step(replica, step, 0.01)
+    drawn = draw(replica, "pruning", 80)
+    (layer,) = measured_now(replica, drawn).layers
+    _, y = replica.train.batch(drawn.examples)
+    W, V = replica.net.tensors()
+    V = torch.linalg.lstsq(layer.inputs, y.view(len(y), -1).to(layer.inputs)).solution.T
+    replica.net.become([W, V], replica.net.layout)
+    measured = measured_now(replica, drawn)
+    (view,) = measured.views
+    costs = neuron_costs(replica, reader(replica, replica.net, view, measured))
+    A = moment(replica, measured.layers[0])
+    tensors, layout = replica.net.tensors(), replica.net.layout
+    for index in range(6):
+        prune(replica.net, view.place, index, A)
+        rise = loss_now(replica, drawn) - measured.loss
+        replica.net.become(tensors, layout)
+        assert costs[index].item() == pytest.approx(rise, rel=1e-5, abs=1e-9)
