@@ -40,6 +40,11 @@ def reasons_to_withhold(job: Job) -> list[str]:
             f"{total} self-expanding runs are too few for a verdict: it takes "
             f"{LEAST_SEEDS} (compare.seeds)"
         )
+    if job.outgrown:
+        reasons.append(
+            "the targets are those of other self-expanding runs than there are now; "
+            "type senn-ray resume RUN, which locks them anew"
+        )
     if job.ended.state != "complete":
         reasons.append(f"the job is {job.ended.state}: some runs are missing")
     return reasons
