@@ -287,8 +287,8 @@ def _shared(job: Job) -> list[str]:
         return []
     return [
         f"{len(job.tried.shared)} runs of fixed size that differ in their seed shared a "
-        "worker, which makes them cheaper in device seconds; self-expanding runs never "
-        "share one (cluster.batch_seeds)"
+        "worker, which makes them cheaper in device seconds and in latency; "
+        "self-expanding runs never share one (cluster.batch_seeds)"
     ]
 
 
