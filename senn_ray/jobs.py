@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray import folder as run_folder
-from senn_ray import places
+from senn_ray import freezing, places
 from senn_ray.config import ClusterConfig, Config
 from senn_ray.driver import Driver, Observer
 from senn_ray.errors import BudgetError, DataError, SennRayError
 from senn_ray.events import Event, JobEnded
 from senn_ray.places import Place
-from senn_ray.search import changes, journal, protocol
+from senn_ray.search import changes, journal
 from senn_ray.search.plan import Plan, Verb
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def start(
         config = with_sizes(config, raw)
     folder = places.work_folder(place)
     plan = Plan(verb=verb, config=config, checkpoints=folder / "checkpoints")
-    frozen = protocol.freeze(plan, data_sha256=_sha256(raw))
+    frozen = freezing.freeze(plan, raw)
     with contextlib.ExitStack() as stack:
         with (executor or on_ray)(raw, config.cluster) as ready:
             held = stack.enter_context(places.holding(place))
@@ -140,8 +140,7 @@ def resume(
             raw = same_data(plan, folder)
             with (executor or on_ray)(raw, plan.config.cluster) as ready:
                 if more:
-                    frozen = protocol.freeze(plan, data_sha256=_sha256(raw))
-                    run_folder.amend(folder, plan, frozen, more)
+                    run_folder.amend(folder, plan, freezing.freeze(plan, raw), more)
                 run_folder.set_state(folder, "running")
                 driver = Driver(
                     plan=plan,
@@ -233,7 +232,7 @@ def same_data(plan: Plan, folder: Path) -> "RawData":
     from senn_ray.training import datasets
 
     raw = datasets.load(plan.config.data)
-    if run_folder.recorded_sha256(folder) not in {None, _sha256(raw)}:
+    if run_folder.recorded_sha256(folder) not in {None, freezing.hash_of(raw)}:
         raise DataError(
             f"the data set {plan.config.data.dataset} is not the one that this job "
             "began with (protocol.json has its hash); restore it, or start a new run"
@@ -252,11 +251,6 @@ def data_in_reach(plan: Plan, folder: Path) -> "RawData | None":
         return same_data(plan, folder)
     except (SennRayError, OSError, ImportError):
         return None
-
-
-def _sha256(raw: "RawData") -> str:
-    arrays = (raw.train_x, raw.train_y, raw.test_x, raw.test_y)
-    return run_folder.hash_arrays(*arrays)
 
 
 def finish(folder: Path) -> dict[str, Any]:

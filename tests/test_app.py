@@ -182,6 +182,9 @@ def test_a_scan_grows_on_nested_subsets_of_the_data(tmp_path: Path) -> None:
     protocol = json.loads((result.folder / "protocol.json").read_text())
     assert protocol["scan"]["per_class"] == [20, "all"]
     assert len(set(protocol["senn_seeds"])) == 4
+    sizes = [cell["n_train"] for cell in result.summary["cells"]]
+    assert sorted(protocol["split"]["n_train"]) == sorted(sizes)
+    assert protocol["split"]["n_val"] == 100
     kept = Config.model_validate(
         yaml.safe_load((result.folder / "config.yaml").read_text())
     )

@@ -57,6 +57,29 @@ def test_a_job_that_is_over_goes_on_to_what_the_longer_one_would_have_given(
     assert Config.model_validate(written).compare.seeds == 3
 
 
+def test_a_folder_from_before_the_protocol_knew_code_and_split_goes_on(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "a"
+    app.grow(settings(), out=folder, seeds=2, executor=app.in_process)
+    old = protocol(folder)
+    assert len(old["split"]["sha256"]) == 64
+    del old["split"], old["seed"], old["model"], old["versions"]["code"]
+    (folder / "protocol.json").write_text(json.dumps(old))
+    lines = (folder / journal.FILE_NAME).read_text().splitlines()
+    first = json.loads(lines[0])
+    del first["data"]["versions"]["code"]
+    lines = [json.dumps(first), *lines[1:]]
+    (folder / journal.FILE_NAME).write_text("\n".join(lines) + "\n")
+    result = app.resume(folder, extend=["compare.seeds=3"], executor=app.in_process)
+    assert len(result.summary["runs"]) == 3
+    assert not any("versions" in said for said in result.summary["caveats"])
+    assert len(protocol(folder)["split"]["sha256"]) == 64
+    found = app.rerun(folder, "senn-0-000", executor=app.in_process)
+    assert found["same"]
+    assert found["versions_changed"] == {}
+
+
 def test_what_cannot_be_extended_leaves_the_folder_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,14 +1,16 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import senn_ray
 from senn_ray import folder
 from senn_ray.config import Config
 from senn_ray.errors import ConfigError
 from senn_ray.search.plan import Plan
-from senn_ray.search.protocol import freeze
+from senn_ray.search.protocol import code_hash, freeze, versions
 
 PLAN = Plan(verb="compare", config=Config())
 
@@ -60,6 +62,30 @@ def test_the_protocol_changes_with_any_setting_and_with_the_data() -> None:
         plan = Plan(verb="compare", config=Config.model_validate(change))
         ids.add(freeze(plan, data_sha256="0")["protocol_id"])
     assert len(ids) == 5
+
+
+def test_the_protocol_has_the_seed_the_network_and_the_split() -> None:
+    frozen = freeze(PLAN, data_sha256="0", split={"sha256": "1"})
+    assert frozen["seed"] == PLAN.config.seed
+    assert frozen["model"] == PLAN.config.model.model_dump(mode="json")
+    assert frozen["split"] == {"sha256": "1"}
+
+
+def test_the_hash_of_the_code_sees_every_name_and_byte(tmp_path: Path) -> None:
+    seen = set[str]()
+    for number, (name, text) in enumerate([
+        ("a.py", "x = 1"), ("a.py", "x = 2"), ("b.py", "x = 1"), ("c/a.py", "x = 1"),
+    ]):  # fmt: skip
+        package = tmp_path / str(number)
+        (package / "c").mkdir(parents=True)
+        (package / name).write_text(text)
+        (package / "notes.txt").write_text(str(number))
+        seen.add(code_hash(package))
+        twin = tmp_path / f"twin-{number}"
+        shutil.copytree(package, twin)
+        assert code_hash(twin) == code_hash(package)
+    assert len(seen) == 4
+    assert versions()["code"] == code_hash(Path(senn_ray.__path__[0]))
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

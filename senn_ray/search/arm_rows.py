@@ -13,7 +13,7 @@ from senn_ray.search.arms.studies import ASKING
 from senn_ray.search.distributions import clopper_pearson
 from senn_ray.search.exchange import Exchange
 from senn_ray.search.job import Job
-from senn_ray.search.ledger import CURRENCIES, cost_row, spent
+from senn_ray.search.ledger import CURRENCIES, cost_row, length_s, spent
 from senn_ray.search.plan import SENN
 from senn_ray.search.statistics import (
     Interval,
@@ -171,7 +171,7 @@ def _side_by_side(job: Job, arm: str, q: float, length: float) -> dict[str, Any]
     """Tell how long a hit takes if searches go side by side; runs inside one cannot."""
     runs = {str(w): length * rounds(q, w) if q else None for w in WORKERS}
     records = job.of(arm)
-    run_s = math.fsum(record.wall_s for record in records) / len(records)
+    run_s = math.fsum(length_s(job, record) for record in records) / len(records)
     seconds = {w: None if r is None else r * run_s for w, r in runs.items()}
     return {"rounds": runs, "latency_s": seconds}
 

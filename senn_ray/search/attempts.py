@@ -42,9 +42,9 @@ def attempts(events: Sequence[Event]) -> Attempts:
     for event in events:
         match event:
             case RunSubmitted(spec=spec, together=together):
-                found.submitted[key_of(spec)] = spec
-                if together > 1:
-                    found.shared.add(key_of(spec))
+                found.submitted[key := key_of(spec)] = spec
+                # The last attempt counts, and it may have gone alone.
+                (found.shared.add if together > 1 else found.shared.discard)(key)
             case RunFinished(record=record):
                 found.finished[key_of(record)] = record
             case JobResumed():

@@ -7,11 +7,13 @@ from senn_ray.config import BudgetConfig
 from senn_ray.events import (
     Event,
     JobEnded,
+    JobResumed,
     RunFinished,
     RunSubmitted,
     StopRequested,
 )
 from senn_ray.records import RunRecord
+from senn_ray.search.attempts import seconds_lost
 from senn_ray.search.status import elapsed_s
 
 HOUR_S = 3600.0
@@ -21,7 +23,8 @@ class Meter:
     """Add up device-seconds and the time that drivers have worked.
 
     Runs in flight count with the time since they were handed over, so a job stops
-    submitting before its budget is used up by what it has started.
+    submitting before its budget is used up by what it has started. So do those that
+    ended with their driver, up to its last sign of life.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Meter:
         self._begun = clock()
         self._wall_s = elapsed_s(before, now=None)
         records = [e.record for _, e in before if isinstance(e, RunFinished)]
-        self._device_s = sum(map(_device_s, records))
+        self._device_s = sum(map(_device_s, records)) + _lost_s(before)
         self._flying: dict[str, tuple[float, float]] = {}
 
     def observe(self, event: Event) -> None:
@@ -86,6 +89,17 @@ def exhausted(events: Sequence[Event]) -> str | None:
         return None
     asked = [event.detail for event in kept if isinstance(event, StopRequested)]
     return asked[-1] if asked else None
+
+
+def _lost_s(before: Sequence[tuple[float, Event]]) -> float:
+    """Add up what was in flight whenever a driver ended.
+
+    The event of a continuation has it for the drivers before; nobody has written it
+    down yet for the last one.
+    """
+    resumed = [event for _, event in before if isinstance(event, JobResumed)]
+    noted = sum(sum(event.lost_device_s.values()) for event in resumed)
+    return noted + sum(seconds_lost(before).values())
 
 
 def _device_s(record: RunRecord) -> float:

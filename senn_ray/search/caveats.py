@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from senn_ray.config import Config
-from senn_ray.records import FAULTY
+from senn_ray.search.circumstances import circumstances
 from senn_ray.search.job import Job
 from senn_ray.search.ledger import CURRENCIES
 from senn_ray.search.plan import SENN
@@ -30,7 +30,7 @@ def reasons_to_withhold(job: Job) -> list[str]:
         "raise model.max_hidden",
         "budget": "did not converge within the budget; raise train.epochs",
         "diverged": "diverged; lower train.lr or raise train.damping",
-        "error": "failed",
+        "error": "failed; type senn-ray resume RUN --retry-failed",
     }
     for reason, text in said.items():
         if count := stops.count(reason):
@@ -40,6 +40,11 @@ def reasons_to_withhold(job: Job) -> list[str]:
             f"{total} self-expanding runs are too few for a verdict: it takes "
             f"{LEAST_SEEDS} (compare.seeds)"
         )
+    if job.outgrown:
+        reasons.append(
+            "the targets are those of other self-expanding runs than there are now; "
+            "type senn-ray resume RUN, which locks them anew"
+        )
     if job.ended.state != "complete":
         reasons.append(f"the job is {job.ended.state}: some runs are missing")
     return reasons
@@ -48,7 +53,8 @@ def reasons_to_withhold(job: Job) -> list[str]:
 def verdict(known: Known) -> str | None:
     """Say in one sentence who needs fewer runs, losses included.
 
-    Arms with too few searches are left out: nothing is known of how they vary.
+    Arms with too few searches are left out: nothing is known of how they vary. So are
+    those with runs that failed: what they lost is not their doing.
 
     Args:
         known: The parts of the summary: exchange rates and rows, by target and arm.
@@ -59,6 +65,7 @@ def verdict(known: Known) -> str | None:
             arm: rate
             for arm, rate in known["exchange_rate"][name].items()
             if known["arms"][name][arm]["searches"] >= LEAST_SEARCHES
+            and not known["ledger"][arm]["failed"]
         }
         groups = _sorted_arms(rates)
         parts = [f"{text} {', '.join(arms)}" for text, arms in groups.items() if arms]
@@ -85,10 +92,7 @@ def caveats(job: Job, known: Known) -> list[str]:
         *_over_provision(known["size"]),
         *_known_target(job, known["size"]["senn"]),
         *_ranges(known["range_sensitivity"].get("quality_at_size")),
-        *_failures(job),
-        *_retries(known["ledger"]["total"]),
-        *_shared(job),
-        *_devices(job),
+        *circumstances(job, known["ledger"]),
         *_unmeasured(known["cost"]),
     ]
     if known["growth_share"] is not None:
@@ -259,41 +263,6 @@ def _ranges(rows: Any) -> list[str]:
     return [
         "what random search costs depends on the range it is given: runs to a hit of "
         f"quality at size would be {', '.join(known)}"
-    ]
-
-
-def _failures(job: Job) -> list[str]:
-    bad = [r for r in job.records if r.kind == "fixed" and r.state in FAULTY]
-    return [f"{len(bad)} fixed runs diverged or failed; they count"] if bad else []
-
-
-def _retries(total: Known) -> list[str]:
-    if not total["retries"] and not total["wasted_device_s"]:
-        return []
-    return [
-        f"{total['retries']} runs were attempted again after failures of the "
-        f"infrastructure, and {total['interruptions']} replicas were lost: "
-        f"{total['wasted_device_s']:.3g} device seconds are wasted, not restarts"
-    ]
-
-
-def _shared(job: Job) -> list[str]:
-    if not job.tried.shared:
-        return []
-    return [
-        f"{len(job.tried.shared)} runs of fixed size that differ in their seed shared a "
-        "worker, which makes them cheaper in device seconds; self-expanding runs never "
-        "share one (cluster.batch_seeds)"
-    ]
-
-
-def _devices(job: Job) -> list[str]:
-    if len(job.devices) <= 1:
-        return []
-    used = ", ".join(f"{count} runs {name}" for name, count in job.devices.items())
-    return [
-        f"runs used different devices ({used}): device seconds are not compared; the "
-        "other currencies are fine"
     ]
 
 

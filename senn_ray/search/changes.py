@@ -101,6 +101,27 @@ def deviations(events: Sequence[Event]) -> list[str]:
     return said
 
 
+def mixed_versions(events: Sequence[Event]) -> list[str]:
+    """Say if finished runs came from unlike versions; usually nothing.
+
+    Args:
+        events: What ``journal.read`` gave.
+    """
+    seen: dict[str, list[str]] = {}
+    now: Mapping[str, str] = {}
+    for event in events:
+        if isinstance(event, JobStarted | JobResumed):
+            now = event.versions
+        elif isinstance(event, RunFinished):
+            for name, version in now.items():
+                known = seen.setdefault(name, [])
+                known += [] if version in known else [version]
+    mixed = [f"{name} {', '.join(v)}" for name, v in seen.items() if len(v) > 1]
+    if not mixed:
+        return []
+    return [f"runs of mixed versions ({'; '.join(mixed)}): they may not be comparable"]
+
+
 def _parsed(config: Config, key: str, text: str) -> Any:
     section, _, name = key.partition(".")
     values = config.model_dump()

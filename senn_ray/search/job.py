@@ -17,6 +17,7 @@ from senn_ray.records import RunRecord
 from senn_ray.search.attempts import Attempts, attempts
 from senn_ray.search.changes import config_of
 from senn_ray.search.plan import CONTROLS, SENN
+from senn_ray.search.standing import outgrown
 
 RUNNING = JobEnded(state="running", exit_code=0)
 
@@ -30,7 +31,10 @@ class Job:
     records: tuple[RunRecord, ...]
     """The last attempts of all runs that ended, by arm, study and trial."""
     target: TargetLocked | None
+    """The last one that was locked."""
     ended: JobEnded
+    outgrown: bool = False
+    """Whether there are other self-expanding runs now than when it was locked."""
     tried: Attempts = field(default_factory=Attempts, compare=False)
     """All attempts, with those that were repeated."""
 
@@ -45,8 +49,9 @@ class Job:
 
     @property
     def devices(self) -> dict[str, int]:
-        """How many runs used which device."""
-        names = sorted(record.device_name for record in self.records)
+        """How many runs used which device; of those that failed nobody knows."""
+        known = [record for record in self.records if record.state != "failed"]
+        names = sorted(record.device_name for record in known)
         return dict(Counter(name for name in names if name))
 
     @property
@@ -95,7 +100,8 @@ def gather(events: Sequence[Event]) -> Job:
         started=started[0],
         config=config_of(events),
         records=tuple(sorted(records, key=lambda r: (r.arm, r.study, r.trial))),
-        target=targets[0] if targets else None,
+        target=targets[-1] if targets else None,
         ended=last if isinstance(last, JobEnded) else RUNNING,
+        outgrown=outgrown(events),
         tried=tried,
     )

@@ -1,13 +1,19 @@
 """The protocol: what a job will do and how it will judge, frozen before the first run."""
 
+import functools
 import hashlib
 import importlib.metadata
 import json
 import platform
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from senn_ray.search.ledger import CURRENCIES
 from senn_ray.search.plan import Plan, seed_of, senn_keys
+
+PACKAGE = Path(__file__).parents[1]
+SHOWN_DIGITS = 16
 
 SCHEMA_VERSION = 1
 PACKAGES = ("senn-ray", "numpy", "optuna", "pyarrow", "ray", "scipy", "torch")
@@ -47,17 +53,39 @@ RULES = {
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that results depend on."""
+    """Return the versions of Python and of the packages that results depend on.
+
+    ``code`` tells engines apart that call themselves the same version.
+    """
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), **found, "code": code_hash(PACKAGE)}
 
 
-def freeze(plan: Plan, *, data_sha256: str) -> dict[str, Any]:
+@functools.cache
+def code_hash(package: Path) -> str:
+    """Return the first digits of a SHA-256 over Python files, names and contents.
+
+    What has been loaded stays loaded, so the first answer of a process holds.
+
+    Args:
+        package: The folder they lie in, at any depth.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py"), key=lambda path: path.as_posix()):
+        name, text = path.relative_to(package).as_posix(), path.read_bytes()
+        digest.update(f"{name}\0{len(text)}\0".encode() + text)
+    return digest.hexdigest()[:SHOWN_DIGITS]
+
+
+def freeze(
+    plan: Plan, *, data_sha256: str, split: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Write down what a job will do.
 
     Args:
         plan: The plan of the job.
         data_sha256: Hash of the arrays of the data set.
+        split: Which examples train and which validate: a hash, and how many.
 
     Returns:
         JSON values; ``protocol_id`` is a hash of all others.
@@ -70,7 +98,10 @@ def freeze(plan: Plan, *, data_sha256: str) -> dict[str, Any]:
         "currencies": list(CURRENCIES),
         "widths": {"low": plan.lowest, "high": plan.highest},
         "senn_seeds": [seed_of(plan, key) for key in senn_keys(plan)],
+        "seed": config["seed"],
         "data": {**config["data"], "sha256": data_sha256},
+        "split": dict(split or {}),
+        "model": config["model"],
         "train": config["train"],
         "growth": config["growth"],
         "baseline": config["baseline"],

@@ -9,17 +9,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from senn_ray.events import (
-    Event,
-    JobEnded,
-    JobResumed,
-    TargetLocked,
-    TestOpened,
-)
+from senn_ray.events import Event, JobEnded, JobResumed, TestOpened
 from senn_ray.records import RunSpec
 from senn_ray.search.attempts import attempts
 from senn_ray.search.machine import State
 from senn_ray.search.plan import Plan
+from senn_ray.search.standing import outgrown, standing
 
 SOME_RUNS_FAILED = 6
 
@@ -48,7 +43,6 @@ def restore(
         for key, record in tried.finished.items()
         if not (retry_failed and record.state == "failed")
     }
-    targets = [event for event in events if isinstance(event, TargetLocked)]
     opened = [event.run_ids for event in events if isinstance(event, TestOpened)]
     return State(
         plan=plan,
@@ -56,7 +50,7 @@ def restore(
         together=together,
         issued=frozenset(tried.submitted),
         finished=finished,
-        target=targets[0] if targets else None,
+        target=standing(events, finished, plan.config.compare.seeds),
         opened=frozenset().union(*opened),
         lost=tuple(
             _moved(plan, spec)
@@ -70,7 +64,8 @@ def outcome(events: Sequence[Event], *, retry_failed: bool = False) -> JobEnded 
     """Return how a job ended, if there is nothing left to do in it.
 
     An interrupted job, or one that an error of the machinery ended, can go on; so can
-    one with failed runs, if they are to be done again.
+    one with failed runs, if they are to be done again, and one whose targets are not
+    those of its self-expanding runs.
 
     Args:
         events: What ``journal.read`` gave.
@@ -81,7 +76,8 @@ def outcome(events: Sequence[Event], *, retry_failed: bool = False) -> JobEnded 
     if not isinstance(last, JobEnded):
         return None
     records = attempts(events).finished.values()
-    if retry_failed and any(record.state == "failed" for record in records):
+    failed = any(record.state == "failed" for record in records)
+    if outgrown(events) or (retry_failed and failed):
         return None
     over = last.state == "complete" or last.exit_code == SOME_RUNS_FAILED
     return last if over else None

@@ -21,7 +21,7 @@ from senn_ray.search.executor import failed_record
 from senn_ray.search.job import gather
 from senn_ray.search.ledger import ledger
 from senn_ray.search.machine import State
-from senn_ray.search.plan import Plan
+from senn_ray.search.plan import Plan, key_of
 from senn_ray.search.resume import outcome, restore
 from senn_ray.search.summary import summarise
 from tests.search.executor_suite import make_spec
@@ -180,3 +180,29 @@ def test_runs_that_shared_a_worker_are_named() -> None:
     ]
     (said,) = [c for c in summarise(together)["caveats"] if "shared a worker" in c]
     assert said.startswith("3 runs")
+
+
+def test_runs_that_shared_a_worker_took_their_part_of_its_time() -> None:
+    together = 3
+
+    def sharing(spec: RunSpec) -> RunRecord:
+        record = fake_run(spec)
+        length = record.cost.device_s * (together if spec.arm == "max_once" else 1)
+        return dataclasses.replace(record, wall_s=length)
+
+    alone = go_on([], fake_run)
+    shared = [
+        dataclasses.replace(event, together=together)
+        if isinstance(event, RunSubmitted) and event.spec.arm == "max_once"
+        else event
+        for event in go_on([], sharing)
+    ]
+    job = gather(shared)
+    device_s = sum(record.cost.device_s for record in job.of("max_once"))
+    assert ledger(job)["max_once"]["wall_s"] == pytest.approx(device_s)
+    row = summarise(shared)["arms"]["quality"]["max_once"]
+    length = device_s / len(job.of("max_once"))
+    assert row["latency_s"]["4"] == pytest.approx(row["rounds"]["4"] * length)
+    assert gather(shared).tried.shared == {key_of(r) for r in job.of("max_once")}
+    retried = [*shared, *(e for e in alone if isinstance(e, RunSubmitted))]
+    assert gather(retried).tried.shared == set()

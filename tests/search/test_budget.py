@@ -80,6 +80,29 @@ def test_pauses_between_drivers_cost_nothing() -> None:
     assert used.exceeded() is not None
 
 
+def test_what_ended_with_killed_drivers_counts_once() -> None:
+    submitted = RunSubmitted(spec=dataclasses.replace(SPEC, workers=2))
+    alive = RunSubmitted(spec=dataclasses.replace(SPEC, run_id="b"))
+    done = dataclasses.replace(finished(10.0).record, run_id="b")
+    killed: list[tuple[float, Event]] = [
+        (0.0, START), (0.0, submitted), (0.0, alive), (HOUR, RunFinished(record=done)),
+    ]  # fmt: skip
+    used, _ = meter(killed, device_hours=2)
+    assert used.exceeded() is not None
+    resumed = JobResumed(
+        versions={}, where="", resubmitted=(), lost_device_s={SPEC.run_id: 2 * HOUR}
+    )
+    used, _ = meter(killed, device_hours=3)
+    used.observe(resumed)
+    assert used.exceeded() is None
+    used, clock = meter([*killed, (HOUR, resumed)], device_hours=3)
+    used.observe(submitted)
+    clock.now = HOUR / 2 - 11
+    assert used.exceeded() is None
+    clock.now = HOUR / 2
+    assert used.exceeded() is not None
+
+
 def test_without_limits_nothing_is_ever_exceeded() -> None:
     used, clock = meter([])
     clock.now = 1e12

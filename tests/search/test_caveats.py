@@ -2,8 +2,11 @@
 
 import dataclasses
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from senn_ray.events import RunFinished
+from senn_ray.events import Event, JobResumed, RunFinished
+from senn_ray.records import RunRecord
 from senn_ray.search.summary import summarise
 from tests.search.fakes import make_config
 from tests.search.test_summary import job_events
@@ -58,3 +61,47 @@ def test_runs_that_learned_nothing_are_told() -> None:
     said = next(text for text in summarise(lost)["caveats"] if "features" in text)
     assert said.startswith("5 of 5 self-expanding runs predict no better")
     assert "by guessing 0.01" in said
+
+
+def altered(
+    events: Sequence[Event], where: Callable[[RunRecord], bool], **changes: Any
+) -> list[Event]:
+    return [
+        RunFinished(record=dataclasses.replace(e.record, **changes))
+        if isinstance(e, RunFinished) and where(e.record)
+        else e
+        for e in events
+    ]
+
+
+def test_an_arm_with_failed_runs_gets_no_verdict_and_is_told_what_to_type() -> None:
+    events = job_events("compare")
+    assert " random" in (summarise(events)["verdict"] or "")
+
+    def one(record: RunRecord) -> bool:
+        return record.run_id == "random-0-001"
+
+    lost = summarise(altered(events, one, state="failed", device_name="?"))
+    assert " random" not in lost["verdict"]
+    assert "max_once" in lost["verdict"]
+    (said,) = [text for text in lost["caveats"] if "--retry-failed" in text]
+    assert said.startswith("no verdict on random: 1 of its 12 runs failed")
+    # Nobody knows where a failed run would have been.
+    assert not any("different devices" in text for text in lost["caveats"])
+    diverged = summarise(altered(events, one, state="diverged"))
+    assert " random" in diverged["verdict"]
+    assert "1 fixed runs diverged; they count" in diverged["caveats"]
+
+
+def test_runs_of_mixed_versions_are_told() -> None:
+    events = job_events("compare")
+    assert not any("mixed versions" in text for text in summarise(events)["caveats"])
+    other = {"senn-ray": "1", "code": "abc"}
+    again = JobResumed(versions=other, where="", resubmitted=())
+    place = len(events) // 2
+    mixed = [*events[:place], again, *events[place:]]
+    (said,) = [text for text in summarise(mixed)["caveats"] if "versions" in text]
+    # A journal from before there was a hash of the code says nothing of it.
+    assert said.startswith("runs of mixed versions (senn-ray 0, 1):")
+    idle = [*events[:-1], again, events[-1]]
+    assert not any("mixed" in text for text in summarise(idle)["caveats"])
