@@ -15,6 +15,7 @@ from senn_ray.errors import DataError
 from senn_ray.events import Event, JobStarted, outcomes
 from senn_ray.records import RunRecord
 from senn_ray.report import detail, view
+from senn_ray.report.traces import Traces, by_weight, traces
 from senn_ray.search import journal
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ def write(folder: Path) -> Path:
     growth, overall = _draw(records, summary)
     target = folder / FOLDER
     (target / "figures").mkdir(parents=True, exist_ok=True)
-    for figure in [*growth, *overall]:
+    for figure in [*growth.inline, *overall]:
         write_figure(target / "figures", figure)
+    for figure in growth.apart:
+        write_figure(target / "figures", figure, apart=True)
     page = fill_in(
         "page.html",
         folder=folder.absolute().name,
@@ -78,7 +81,7 @@ def write(folder: Path) -> Path:
 
 def _draw(
     records: Sequence[RunRecord], summary: Mapping[str, Any]
-) -> tuple[list["Figure"], list["Figure"]]:
+) -> tuple[Traces, list["Figure"]]:
     """Draw the figures of single runs, and those of the job."""
     from senn_ray.report import (
         compare_figures,
@@ -98,9 +101,8 @@ def _draw(
         waiting_figures.beaten(summary) if "beaten" in summary else None,
         growth_figures.promises(grown),
     ]
-    traced = _one_per_size(grown) if is_scan else grown
-    growth = [growth_figures.growth_trace(r) for r in traced if r.evaluations]
-    return growth, [figure for figure in candidates if figure]
+    traced = _one_per_size(grown) if is_scan else by_weight(grown)
+    return traces(traced), [figure for figure in candidates if figure]
 
 
 def _one_per_size(records: Sequence[RunRecord]) -> list[RunRecord]:
@@ -108,18 +110,20 @@ def _one_per_size(records: Sequence[RunRecord]) -> list[RunRecord]:
     return list({r.per_class: r for r in reversed(records)}.values())[::-1]
 
 
-def write_figure(folder: Path, figure: "Figure") -> None:
+def write_figure(folder: Path, figure: "Figure", *, apart: bool = False) -> None:
     """Write the data of a figure, and its picture if it is wanted outside the page.
 
     Args:
         folder: Where.
         figure: The figure.
+        apart: Whether the page does not hold the figure, so that it must be a file.
     """
-    from senn_ray.report.drawing import standalone
+    from senn_ray.report.standalone import standalone
 
     replace(folder / f"{figure.name}.csv", _as_csv(figure).encode())
     if figure.png:
         replace(folder / f"{figure.name}.png", figure.png)
+    if figure.png or apart:
         replace(folder / f"{figure.name}.svg", standalone(figure.svg).encode())
 
 
