@@ -1,6 +1,7 @@
 """Matching: runs to a target, for any Optuna study; nothing of it is changed."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,14 @@ def match(
 
     Returns:
         See ``senn_ray/search/match.py``.
+
+    Raises:
+        ConfigError: if the target is not a finite number.
     """
+    if not math.isfinite(target):
+        raise ConfigError(
+            f"--target {target}: every run reaches it, or none; give a finite number"
+        )
     from senn_ray.search.arms.optuna_studies import read_studies
     from senn_ray.search.match import match as compute
     from senn_ray.search.summary import finite

@@ -141,6 +141,9 @@ class RunRecord:
     weight_decay: float | None = None
     guess_val_loss: float | None = None
     """Of whoever sees no features, but knows the training targets."""
+    n_val: int | None = None
+    val_share_gap: float | None = None
+    """Total variation between the class shares of training and validation examples."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,6 @@
 """Tasks: plain functions from a specification and data to a record."""
 
 import dataclasses
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from senn_ray.seeds import derive
 from senn_ray.training import agreement, checkpoint
 from senn_ray.training.architectures import plan
 from senn_ray.training.data import Examples, RawData
+from senn_ray.training.devices import name_of
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.inputs import inputs_of
 from senn_ray.training.keeping import Keeper, Keeping
@@ -30,6 +30,7 @@ from senn_ray.training.recovery import Rounds
 from senn_ray.training.reducer import Reducer, SingleReducer
 from senn_ray.training.replica import Replica
 from senn_ray.training.schedule import Schedule, make_schedule
+from senn_ray.training.shares import share_gap
 from senn_ray.training.splits import examples, split, test_examples
 from senn_ray.training.together import run_together
 from senn_ray.training.trace import Quality
@@ -283,20 +284,15 @@ def _identity(replica: Replica, started: float) -> dict[str, Any]:
         "hidden": replica.hidden,
         "params": replica.num_params,
         "n_train": len(replica.train),
+        "n_val": len(replica.val),
+        "val_share_gap": share_gap(replica.train.y, replica.val.y),
         "wall_s": replica.ledger.wall_s(),
         "cost": replica.ledger.cost(),
-        "device_name": _device_name(replica),
+        "device_name": name_of(replica.train.shift.device),
         "started_utc_s": started,
         "lr": spec.train.lr,
         "weight_decay": spec.train.weight_decay,
     }
-
-
-def _device_name(replica: Replica) -> str:
-    device = replica.train.shift.device
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return platform.processor() or platform.machine()
 
 
 def _on(part: Examples, device: str, precision: str) -> Examples:

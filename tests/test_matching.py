@@ -131,3 +131,14 @@ def test_what_cannot_be_read_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("target", ["nan", "inf", "-inf"])
+def test_a_target_that_is_no_number_is_one_clear_line(
+    journal: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    assert run(["match", "--study", str(journal), f"--target={target}"]) == 2
+    printed = capsys.readouterr()
+    assert f"--target {target}: every run reaches it, or none" in printed.err
+    assert printed.err.count("\n") == 1
+    assert not printed.out

@@ -8,7 +8,7 @@ from senn_ray.config import Config
 from senn_ray.search.circumstances import circumstances
 from senn_ray.search.job import Job
 from senn_ray.search.ledger import CURRENCIES
-from senn_ray.search.plan import SENN
+from senn_ray.search.plan import GRID, SENN
 
 LEAST_SEEDS = 5
 LEAST_SEARCHES = 3
@@ -90,6 +90,7 @@ def caveats(job: Job, known: Known) -> list[str]:
         *_control(known["size"], job.config.compare.epsilon),
         *_pairs(known["paired"]),
         *_over_provision(known["size"]),
+        *_no_grid(job),
         *_known_target(job, known["size"]["senn"]),
         *_ranges(known["range_sensitivity"].get("quality_at_size")),
         *circumstances(job, known["ledger"]),
@@ -233,6 +234,15 @@ def _over_provision(size: Known) -> list[str]:
     return [
         f"a plain network of {least['hidden'][0]} units suffices: the self-found size "
         f"is {ratio:.2g} times the smallest sufficient one"
+    ]
+
+
+def _no_grid(job: Job) -> list[str]:
+    if GRID in job.config.baseline.arms:
+        return []
+    return [
+        "the smallest sufficient size is looked for among the widths that were trained "
+        "again only; add grid to baseline.arms for all of them"
     ]
 
 

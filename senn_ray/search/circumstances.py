@@ -1,4 +1,4 @@
-"""Plain sentences on how the runs of a comparison came about."""
+"""Plain sentences on how the runs of a job came about: machines, failures, examples."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,8 @@ from senn_ray.search.job import Job
 from senn_ray.search.ledger import TOTAL
 from senn_ray.search.plan import SENN
 
+FEW_EXAMPLES = 200
+WIDE_GAP = 0.1
 Ledger = Mapping[str, Mapping[str, Any]]
 
 
@@ -23,7 +25,31 @@ def circumstances(job: Job, ledger: Ledger) -> list[str]:
         *_retries(ledger[TOTAL]),
         *_shared(job),
         *_devices(job),
+        *_one_sample(job),
+        *_whole_schedules(job),
     ]
+
+
+def validation(job: Job) -> list[str]:
+    """Say if validation losses rest on few examples, or on unlike ones.
+
+    Args:
+        job: The job.
+    """
+    said = []
+    least = min((r.n_val for r in job.records if r.n_val), default=FEW_EXAMPLES)
+    if least < FEW_EXAMPLES:
+        said.append(
+            f"validation losses are means over {least} examples only, so sizes and hits "
+            "depend on which these are; raise data.val_per_class"
+        )
+    gap = max((r.val_share_gap or 0.0 for r in job.records), default=0.0)
+    if gap > WIDE_GAP:
+        said.append(
+            "classes have other shares among validation examples than among training "
+            f"ones (they differ by {gap:.0%}): losses are those of classes of equal size"
+        )
+    return said
 
 
 def _lost(job: Job, ledger: Ledger) -> list[str]:
@@ -67,6 +93,29 @@ def _devices(job: Job) -> list[str]:
         return []
     used = ", ".join(f"{count} runs {name}" for name, count in job.devices.items())
     return [
-        f"runs used different devices ({used}): device seconds are not compared; the "
-        "other currencies are fine"
+        f"runs used different devices ({used}): device seconds are not compared, and "
+        "latencies should not be; the other currencies are fine"
+    ]
+
+
+def _one_sample(job: Job) -> list[str]:
+    """Say what the intervals are over."""
+    known = [record.n_train for record in job.senn if record.n_train]
+    if not known:
+        return []
+    return [
+        f"all runs have the same {known[0]} training examples "
+        f"(data.subset_seed {job.config.data.subset_seed}): intervals are over seeds, "
+        "not over samples of the data"
+    ]
+
+
+def _whole_schedules(job: Job) -> list[str]:
+    """Say that fixed runs do not end as soon as a patient user would end them."""
+    whole = [r for r in job.records if r.stop_reason == "schedule"]
+    if not whole:
+        return []
+    return [
+        "runs of fixed size train their whole schedule and keep their best network, but "
+        "do not end early: whoever stopped them at it would spend fewer steps and seconds"
     ]

@@ -26,6 +26,8 @@ UNSTEADY = frozenset({
     "wall_s",
     "wasted_device_s",
 })
+# Journals of earlier versions do not have these.
+LATER = frozenset({"guess_val_loss", "n_val", "val_share_gap"})
 MOST_NAMED = 5
 Difference = dict[str, Any]
 
@@ -72,7 +74,8 @@ def differences(
     return [
         {"name": name, "was": old.get(name), "now": new.get(name)}
         for name in old | new
-        if not _same(old.get(name), new.get(name), tolerance)
+        if not (name in LATER and old.get(name) is None)
+        and not _same(old.get(name), new.get(name), tolerance)
     ]
 
 

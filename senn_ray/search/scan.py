@@ -4,7 +4,7 @@
 
     verb state exit_code dataset seed per_class[] subset_seeds
     cells[{per_class, subset_seed, seed, run_id, n_train, examples_per_class, hidden,
-           hidden_total, params, val_loss, test_accuracy, run_state, stop_reason,
+           hidden_start, hidden_total, params, val_loss, test_accuracy, run_state, stop_reason,
            converged, steps, wall_s, device_s, error}]
     by_size[{per_class, examples_per_class, n_train, runs, converged, hidden[],
              hidden_median, hidden_min, hidden_max, spread, val_loss, test_accuracy}]
@@ -18,8 +18,8 @@
 ``fit.slope`` is in hidden units per tenfold of examples; ``fit.log_log.slope`` is the
 exponent of a power law; ``straight_p`` is the p-value of a straight line (lack of fit).
 ``sensitivity`` has both without the least and without the greatest size: a law would
-not care. Only converged cells are fitted: a width that a cap or a budget has chosen says
-nothing of the data.
+not care. Only converged cells that grew are fitted: a width that a cap, a budget or the
+start has chosen says nothing of the data.
 """
 
 import statistics
@@ -135,7 +135,7 @@ def by_size(cells: Cells) -> list[dict[str, Any]]:
 
 
 def scan_fit(cells: Cells) -> dict[str, Any]:
-    """Fit width, and log width, against log examples, to the converged cells.
+    """Fit width, and log width, against log examples, to the converged cells that grew.
 
     Args:
         cells: What ``scan_cells`` gave.
@@ -150,7 +150,10 @@ def scan_fit(cells: Cells) -> dict[str, Any]:
             subset=cell["subset_seed"],
         )
         for cell in cells
-        if cell["converged"] and cell["examples_per_class"] and cell["hidden_total"]
+        if cell["converged"]
+        and not _never_grew(cell)
+        and cell["examples_per_class"]
+        and cell["hidden_total"]
     ]
     counts = {"cells": len(points), "excluded": len(cells) - len(points)}
     unknown = dict.fromkeys(("slope", "low", "high", "straight_p"))
@@ -164,6 +167,11 @@ def scan_fit(cells: Cells) -> dict[str, Any]:
         "forms": forms(points),
         "sensitivity": _sensitivity(points),
     }
+
+
+def _never_grew(cell: dict[str, Any]) -> bool:
+    """Tell whether a cell has the width it began with: the data may want less."""
+    return cell["hidden"] == cell["hidden_start"]
 
 
 def _sensitivity(points: Sequence[Point]) -> list[dict[str, Any]]:
@@ -193,6 +201,7 @@ def _cell(record: RunRecord, subset_seed: int, classes: int | None) -> dict[str,
         "subset_seed": subset_seed,
         "examples_per_class": record.n_train / classes if classes else None,
         "hidden": list(record.hidden),
+        "hidden_start": list(record.hidden_start),
         "hidden_total": sum(record.hidden),
         "run_state": record.state,
         "converged": record.stop_reason == "converged",
@@ -232,6 +241,12 @@ def _caveats(job: Job, cells: Cells, fit: dict[str, Any]) -> list[str]:
     for reason, text in _LEFT_OUT.items():
         if count := sum(cell["stop_reason"] == reason for cell in cells):
             said.append(f"{count} of {total} cells {text}. They are not in the fit")
+    small = [cell for cell in cells if cell["converged"] and _never_grew(cell)]
+    if small:
+        said.append(
+            f"{len(small)} of {total} cells never grew beyond model.hidden, which is then "
+            "the start's choice; lower it. They are not in the fit"
+        )
     bad = sum(record.state in FAULTY for record in job.of(GRID))
     if bad:
         said.append(f"{bad} runs of the oracle diverged or failed")

@@ -19,6 +19,8 @@ LEAST_SEEDS = 3
 # Their networks differ from those of the job in more than a width, or their widths
 # follow from the losses of self-expanding runs.
 NOT_SIZES = frozenset({FULL, CONFIRM_FULL, NO_GROWTH})
+# Whose runs come whatever losses these runs have: others would be the lucky ones.
+UNCHOSEN = frozenset({GRID, CONFIRM})
 
 
 def size_rows(job: Job) -> list[dict[str, Any]]:
@@ -26,8 +28,9 @@ def size_rows(job: Job) -> list[dict[str, Any]]:
 
     A width is non-inferior if the one-sided 95 % upper bound of its mean validation
     loss exceeds the target by at most ``compare.epsilon``; that takes three seeds. If
-    there is a grid only its runs count: which widths other arms repeat depends on
-    their losses.
+    there is a grid only its runs count. Without one, a width that was trained again
+    counts by those runs alone; of the others, which widths an arm repeats depends on
+    their losses, so they are shown and not tested.
 
     Args:
         job: The job.
@@ -37,7 +40,13 @@ def size_rows(job: Job) -> list[dict[str, Any]]:
         sized = record.kind == "fixed" and record.arm not in NOT_SIZES
         if sized and record.params and record.state != "pruned":
             by_width[record.hidden[0]].append(record)
-    return [_row(job, width, by_width[width]) for width in sorted(by_width)]
+    return [_row(job, width, _fair(by_width[width])) for width in sorted(by_width)]
+
+
+def _fair(records: Sequence[RunRecord]) -> Sequence[RunRecord]:
+    """Keep the runs that no outcome of theirs has chosen, if there are enough."""
+    fair = [record for record in records if record.arm in UNCHOSEN]
+    return fair if len(fair) >= LEAST_SEEDS else records
 
 
 def size_block(job: Job) -> dict[str, Any]:
@@ -82,7 +91,8 @@ def _row(job: Job, width: int, records: Sequence[RunRecord]) -> dict[str, Any]:
     all_well = all(map(math.isfinite, losses))
     low, high = mean_interval(losses) if all_well and len(losses) > 1 else (None, None)
     passes = None
-    if len(losses) >= LEAST_SEEDS and job.target is not None:
+    unchosen = all(record.arm in UNCHOSEN for record in records)
+    if unchosen and len(losses) >= LEAST_SEEDS and job.target is not None:
         margin = 1 + job.config.compare.epsilon
         passes = all_well and mean_upper(losses) <= job.target.val_loss * margin
     return {

@@ -29,6 +29,7 @@ from senn_ray.events import Event
 from senn_ray.records import RunRecord
 from senn_ray.search.budget import exhausted
 from senn_ray.search.changes import deviations, mixed_versions
+from senn_ray.search.circumstances import validation
 from senn_ray.search.comparison import compare_summary
 from senn_ray.search.job import Job, gather
 from senn_ray.search.ledger import ledger
@@ -69,7 +70,8 @@ def summarise(events: Sequence[Event]) -> dict[str, Any]:
     if budget is not None:
         runs = len(job.records)
         budget = f"{budget}: partial results, of the {runs} runs that are finished"
-    about = [*_guesses(job), *found["caveats"], *mixed_versions(events)]
+    about = [*_guesses(job), *validation(job), *found["caveats"]]
+    about += mixed_versions(events)
     caveats = [*job.overlap, *about, *said]
     caveats += [budget] if budget else []
     return {**found, "caveats": caveats, "deviations": said, "budget": budget}

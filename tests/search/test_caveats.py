@@ -105,3 +105,25 @@ def test_runs_of_mixed_versions_are_told() -> None:
     assert said.startswith("runs of mixed versions (senn-ray 0, 1):")
     idle = [*events[:-1], again, events[-1]]
     assert not any("mixed" in text for text in summarise(idle)["caveats"])
+
+
+def test_few_or_unlike_validation_examples_are_told_in_every_verb() -> None:
+    for verb in ("compare", "grow"):
+        events = altered(job_events(verb), lambda _: True, n_val=200, val_share_gap=0.1)
+        assert not any("validation examples" in c for c in summarise(events)["caveats"])
+        few = altered(events, lambda _: True, n_val=99, val_share_gap=0.32)
+        said = " | ".join(summarise(few)["caveats"])
+        assert "means over 99 examples only" in said
+        assert "(they differ by 32%)" in said
+
+
+def test_a_comparison_says_what_its_intervals_are_over_and_that_no_run_ends_early() -> (
+    None
+):
+    caveats = summarise(job_events("compare"))["caveats"]
+    (sample,) = [text for text in caveats if "not over samples of the data" in text]
+    assert "the same 1000 training examples (data.subset_seed 0)" in sample
+    assert any("do not end early" in text for text in caveats)
+    assert not any(
+        "do not end early" in c for c in summarise(job_events("grow"))["caveats"]
+    )

@@ -53,6 +53,15 @@ def test_every_steady_value_counts_to_the_last_bit() -> None:
     assert names(changed(cost=cost)) == ["cost.steps"]
 
 
+def test_what_an_old_journal_does_not_have_is_no_difference() -> None:
+    later = {"guess_val_loss": 2.3, "n_val": 300, "val_share_gap": 0.1}
+    assert names(changed(**later)) == []
+    now = differences(changed(**later), changed(**later, n_train=9), tolerance=0.0)
+    assert [d["name"] for d in now] == ["n_train"]
+    lost = differences(changed(**later), RECORD, tolerance=0.0)
+    assert {d["name"] for d in lost} == later.keys()
+
+
 def test_a_tolerance_is_for_measured_numbers_only() -> None:
     loss = RECORD.val_loss or 0.0
     near = changed(val_loss=loss * 1.0005, checksum="other")

@@ -169,6 +169,17 @@ def test_cells_that_did_not_converge_are_left_out_and_said_so(
     assert 1024 in summary["by_size"][-1]["hidden"]
 
 
+def test_cells_that_never_grew_are_left_out_and_said_so() -> None:
+    start = SPECS[0].model.hidden
+    summary = hurt(lambda spec: spec.data.per_class == 10, hidden=start)
+    assert (summary["fit"]["cells"], summary["fit"]["excluded"]) == (9, 3)
+    assert summary["fit"]["slope"] == pytest.approx(10.0, abs=0.3)
+    (said,) = [c for c in summary["caveats"] if "never grew" in c]
+    assert said.startswith("3 of 12 cells")
+    assert said.endswith("They are not in the fit")
+    assert not any("never grew" in c for c in SUMMARY["caveats"])
+
+
 def test_two_sizes_are_too_few_for_a_fit() -> None:
     summary = hurt(
         lambda spec: spec.data.per_class in (10, "all"), stop_reason="budget"

@@ -24,6 +24,7 @@ from tests.search.fakes import (
     MemoryJournal,
     ShuffledExecutor,
     fake_run,
+    finite_loss,
     make_config,
     started,
 )
@@ -124,15 +125,40 @@ def test_the_search_of_someone_who_knew_the_target_is_counted() -> None:
 
 
 def test_the_smallest_sufficient_size_and_the_next_one_both_pass() -> None:
-    tested = [row for row in SUMMARY["sizes"] if row["noninferior"] is not None]
-    assert all(row["seeds"] >= 3 for row in tested)
-    passed = [row["noninferior"] for row in tested]
-    (first,) = SUMMARY["size"]["smallest_sufficient"]["hidden"]
-    place = [row["hidden"] for row in tested].index(first)
+    arms = (*CONFIG.baseline.arms, "grid")
+    summary = summarise(job_events(config=make_config(arms=arms)))
+    rows = summary["sizes"]
+    assert all(row["seeds"] == CONFIG.baseline.repeats for row in rows)
+    passed = [row["noninferior"] for row in rows]
+    (first,) = summary["size"]["smallest_sufficient"]["hidden"]
+    place = [row["hidden"] for row in rows].index(first)
     assert passed[place]
     assert passed[place + 1]
     pairs = itertools.pairwise(passed[:place])
     assert not any(one and following for one, following in pairs)
+    assert not any("add grid" in said for said in summary["caveats"])
+
+
+def test_without_a_grid_only_widths_that_were_trained_again_are_tested() -> None:
+    again = CONFIG.compare.model_copy(update={"retrain_seeds": 3})
+    events = job_events(config=CONFIG.model_copy(update={"compare": again}))
+    records = [event.record for event in events if isinstance(event, RunFinished)]
+    confirmed = {r.hidden[0] for r in records if r.arm == "confirm"}
+    chosen = {r.hidden[0] for r in records if r.arm == "ladder_bisect"}
+    assert chosen - confirmed
+    for row in (summary := summarise(events))["sizes"]:
+        assert (row["noninferior"] is not None) == (row["hidden"] in confirmed)
+        if row["hidden"] in confirmed:
+            losses = [
+                finite_loss(r)
+                for r in records
+                if r.arm == "confirm" and r.hidden[0] == row["hidden"]
+            ]
+            assert row["val_mean"] == pytest.approx(np.mean(losses))
+    assert any("add grid to baseline.arms" in said for said in summary["caveats"])
+    # Two runs are too few to tell: with those that were chosen they would be enough.
+    assert all(row["noninferior"] is None for row in SUMMARY["sizes"])
+    assert any(row["seeds"] >= 3 for row in SUMMARY["sizes"])
 
 
 def test_a_healthy_comparison_has_a_verdict() -> None:
