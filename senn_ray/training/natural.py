@@ -115,7 +115,9 @@ class Natural:
     def reshape(self, change: Surgery) -> None:
         """Carry velocity and factors; the new neuron's part starts at zero.
 
-        The factors are measured again before the next step.
+        The factors are measured again before the next step. Their averages share one
+        weight, so that they stay positive semi-definite; the new neuron's moments are
+        too small until the average has run over the time before it.
         """
         self.velocity = change.reshape(self.velocity)
         site = change.site
