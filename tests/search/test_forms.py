@@ -74,6 +74,8 @@ def as_cells(points: list[Point]) -> list[dict[str, object]]:
         {
             "examples_per_class": p.examples,
             "hidden_total": p.width,
+            "hidden": [int(p.width)],
+            "hidden_start": [2],
             "subset_seed": p.subset,
             "converged": True,
         }
