@@ -87,6 +87,7 @@ def _draw(
         compare_figures,
         growth_figures,
         scan_figure,
+        target_figures,
         waiting_figures,
     )
 
@@ -97,6 +98,7 @@ def _draw(
         if is_scan
         else compare_figures.size_against_loss(records, summary),
         compare_figures.best_so_far(summary) if "curves" in summary else None,
+        target_figures.over_targets(summary),
         waiting_figures.waiting(summary) if "arms" in summary else None,
         waiting_figures.beaten(summary) if "beaten" in summary else None,
         growth_figures.promises(grown),

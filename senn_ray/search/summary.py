@@ -15,8 +15,8 @@ With several seeds the values at the top are medians (low medians for widths and
 counts), ``stop_reason`` is "mixed" unless all agree, ``run_id`` is null and
 ``expansions`` is empty.
 
-``compare``: see ``senn_ray/search/comparison.py``; ``scan``: see
-``senn_ray/search/scan.py``.
+``compare``: see ``senn_ray/search/comparison.py``, and for ``retrained`` and
+``over_targets`` the modules of these names; ``scan``: see ``senn_ray/search/scan.py``.
 """
 
 import dataclasses
@@ -32,6 +32,8 @@ from senn_ray.search.changes import deviations
 from senn_ray.search.comparison import compare_summary
 from senn_ray.search.job import Job, gather
 from senn_ray.search.ledger import ledger
+from senn_ray.search.over_targets import over_targets
+from senn_ray.search.retrained import retrained
 from senn_ray.search.scan import scan_summary
 
 SHARED = ("dataset", "per_class", "workers", "hidden_start", "stop_reason")
@@ -63,7 +65,8 @@ def summarise(events: Sequence[Event]) -> dict[str, Any]:
     """
     job = gather(events)
     makers = {"compare": compare_summary, "scan": scan_summary}
-    found = finite(makers.get(job.started.verb, grow_summary)(job))
+    made = makers.get(job.started.verb, grow_summary)(job)
+    found = finite({**made, **_of_runs(job)})
     said = deviations(events)
     budget = exhausted(events)
     if budget is not None:
@@ -72,6 +75,13 @@ def summarise(events: Sequence[Event]) -> dict[str, Any]:
     caveats = [*job.overlap, *_guesses(job), *found["caveats"], *said]
     caveats += [budget] if budget else []
     return {**found, "caveats": caveats, "deviations": said, "budget": budget}
+
+
+def _of_runs(job: Job) -> dict[str, Any]:
+    """Compute what needs all the runs of a comparison."""
+    if job.started.verb != "compare":
+        return {}
+    return {"retrained": retrained(job), "over_targets": over_targets(job)}
 
 
 def grow_summary(job: Job) -> dict[str, Any]:

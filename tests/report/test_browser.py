@@ -75,6 +75,7 @@ FIGURES = {
     "compare": {
         "sizes",
         "best-so-far",
+        "over-targets",
         "waiting",
         "beaten",
         "promises",
