@@ -101,7 +101,7 @@ def _draw(
         target_figures.over_targets(summary),
         waiting_figures.waiting(summary) if "arms" in summary else None,
         waiting_figures.beaten(summary) if "beaten" in summary else None,
-        growth_figures.promises(grown),
+        growth_figures.promises([r for r in grown if r.arm == "senn"], summary),
     ]
     traced = _one_per_size(grown) if is_scan else by_weight(grown)
     return traces(traced), [figure for figure in candidates if figure]

@@ -10,6 +10,7 @@ Contract (design, section 5); values that are not known are null.
     growth_s growth_share checks stop_reason expansions[...]
     runs[{the same per run, with run_state and error}]   caveats[]
     ledger{arm: {...}}   (see ``senn_ray/search/ledger.py``; in every verb)
+    promises{...}        (see ``senn_ray/search/promises.py``; in every verb)
 
 With several seeds the values at the top are medians (low medians for widths and
 counts), ``stop_reason`` is "mixed" unless all agree, ``run_id`` is null and
@@ -33,6 +34,7 @@ from senn_ray.search.comparison import compare_summary
 from senn_ray.search.job import Job, gather
 from senn_ray.search.ledger import ledger
 from senn_ray.search.over_targets import over_targets
+from senn_ray.search.promises import promise_summary
 from senn_ray.search.retrained import retrained
 from senn_ray.search.scan import scan_summary
 
@@ -78,10 +80,11 @@ def summarise(events: Sequence[Event]) -> dict[str, Any]:
 
 
 def _of_runs(job: Job) -> dict[str, Any]:
-    """Compute what needs all the runs of a comparison."""
+    """Compute what is alike for all verbs, and what needs the runs of a comparison."""
+    shared = {"promises": promise_summary(job.senn)}
     if job.started.verb != "compare":
-        return {}
-    return {"retrained": retrained(job), "over_targets": over_targets(job)}
+        return shared
+    return {**shared, "retrained": retrained(job), "over_targets": over_targets(job)}
 
 
 def grow_summary(job: Job) -> dict[str, Any]:

@@ -235,7 +235,7 @@ def test_the_line_of_equality_bends_where_one_axis_is_logarithmic() -> None:
     ]
     record = next(e.record for e in job_events("grow") if isinstance(e, RunFinished))
     record = dataclasses.replace(record, expansions=tuple(marks))
-    figure = growth_figures.promises([record])
+    figure = growth_figures.promises([record], {})
     assert figure is not None
     root = ElementTree.fromstring(figure.svg)
     paths = [path.get("d") or "" for path in root.iter() if path.tag.endswith("path")]
