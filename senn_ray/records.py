@@ -5,7 +5,8 @@ every table can be rebuilt from it.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import groupby
+from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter
 
@@ -13,6 +14,7 @@ from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
 
 Kind = Literal["grow", "fixed"]
 GrowthKind = Literal["widen", "insert_layer"]
+GROWN = frozenset(get_args(GrowthKind))
 State = Literal["complete", "diverged", "failed", "pruned"]
 FAULTY = frozenset({"diverged", "failed"})
 """States of runs that reached nothing; a pruned run is as it should be."""
@@ -157,6 +159,41 @@ class Progress:
     train_loss: float
     val_loss: float
     phase: Literal["grow", "consolidate"] = "grow"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Promise:
+    """What the accepted proposals of one growth check promised, and what came of it."""
+
+    step: int
+    additions: int
+    promised_drop: float
+    """Half the sum of their score gains (nats)."""
+    realised_drop: float
+    """Of the loss on the decision examples until the next check (nats)."""
+
+
+def promises_of(record: RunRecord) -> list[Promise]:
+    """List the growth checks of a run whose promise and outcome are both known.
+
+    Args:
+        record: The run. The proposals of one check share its outcome, so they are one.
+    """
+    found: list[Promise] = []
+    accepted = [e for e in record.expansions if e.kind in GROWN]
+    for step, group in groupby(accepted, key=lambda e: e.step):
+        added = list(group)
+        gains = [e.score_gain for e in added if e.score_gain is not None]
+        before, after = added[0].loss_before, added[-1].loss_after
+        if len(gains) == len(added) and before is not None and after is not None:
+            promise = Promise(
+                step=step,
+                additions=len(added),
+                promised_drop=sum(gains) / 2,
+                realised_drop=before - after,
+            )
+            found.append(promise)
+    return found
 
 
 def to_json(record: Any) -> dict[str, Any]:

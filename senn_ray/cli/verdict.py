@@ -18,6 +18,7 @@ from senn_ray.report.words import (
     number,
     oracle,
     pairs,
+    precise,
     share,
     spent,
     trend,
@@ -26,6 +27,13 @@ from senn_ray.report.words import (
 
 Summary = Mapping[str, Any]
 MOST_SHOWN = 10
+CURRENCIES = {
+    "runs": "runs x",
+    "steps": "steps x",
+    "sample_visits": "visits x",
+    "flops": "FLOPs x",
+    "device_s": "device-s x",
+}
 TARGETS = {
     "quality": "quality: validation loss at most {val_loss}",
     "quality_at_size": (
@@ -104,6 +112,10 @@ def _compare(summary: Summary) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for name in summary.get("targets") or {}:
         parts += [_target_table(summary, name), ""]
+        if summary["exchange_rate"][name]:
+            parts += [_rate_table(summary, name), ""]
+    if again := summary.get("retrained"):
+        parts += [_retrained_table(again), ""]
     parts.append(_size_line(summary.get("size") or {}))
     if summary.get("verdict"):
         parts.append(Text(f"Verdict: {summary['verdict']}", style="bold"))
@@ -137,25 +149,47 @@ def _scan(summary: Summary) -> list[RenderableType]:
 
 def _target_table(summary: Summary, name: str) -> Table:
     target = summary["targets"][name]
-    rates, saved = summary["exchange_rate"][name], summary["restarts_saved"][name]
     table = _table(
-        "arm", "hits", "runs to a hit", "runs saved", "steps x",
-        "device-s x", "best val", "width",
+        "arm", "hits", "runs to a hit", "runs saved", "best val", "width",
         title=TARGETS[name].format(
             val_loss=number(target["val_loss"]), max_params=target["max_params"]
         ),
     )  # fmt: skip
     for arm, row in summary["arms"][name].items():
-        rate = rates.get(arm) or {}
         table.add_row(
             arm,
             f"{row['hits']}/{row['searches']}",
             interval(row["cost_to_hit"].get("runs")),
-            interval(saved.get(arm)),
-            interval(rate.get("steps")),
-            interval(rate.get("device_s")),
+            interval(summary["restarts_saved"][name].get(arm)),
             number(row["best_val_loss"]),
             widths(row["best_hidden"]),
+        )
+    return table
+
+
+def _rate_table(summary: Summary, name: str) -> Table:
+    """Show every currency of the exchange rate: one alone would be a choice."""
+    table = _table(
+        "arm", *CURRENCIES.values(), title="… for a hit, times what growing needs"
+    )
+    for arm, rate in summary["exchange_rate"][name].items():
+        table.add_row(arm, *(interval(rate.get(currency)) for currency in CURRENCIES))
+    return table
+
+
+def _retrained_table(rows: Sequence[Summary]) -> Table:
+    table = _table(
+        "arm", "best for", "hidden", "runs", "test loss", "test accuracy",
+        title="winners trained again, on test data",
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(
+            row["arm"],
+            (row["target"] or UNKNOWN).replace("_", " "),
+            widths(row["hidden"]),
+            str(row["seeds"]),
+            precise(row["test_loss"]),
+            precise(row["test_accuracy"], share=True),
         )
     return table
 

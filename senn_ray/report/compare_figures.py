@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from senn_ray.records import RunRecord
 from senn_ray.report.drawing import (
     ARMS,
+    BAND,
     INK,
     Caption,
     Data,
@@ -24,6 +26,8 @@ from senn_ray.report.words import number
 
 Summary = Mapping[str, Any]
 Row = tuple[Any, ...]
+POINT = ("runs", "val_loss", "median", "low", "high")
+ROOM = 1.15
 PANELS = {"runs": "runs", "device_s": "device seconds"}
 
 
@@ -76,7 +80,7 @@ def best_so_far(summary: Summary) -> Figure | None:
     """
     curves = {arm: points for arm, points in summary["curves"].items() if points}
     rows = [
-        (arm, point["runs"], point["val_loss"], *map(point["cost"].get, PANELS))
+        (arm, *(point.get(name) for name in POINT), *map(point["cost"].get, PANELS))
         for arm, points in curves.items()
         for point in points
     ]
@@ -84,7 +88,10 @@ def best_so_far(summary: Summary) -> Figure | None:
         return None
     description = (
         "Expected best validation loss of each arm after so many runs, and after so "
-        "many device seconds. Width plays no part here; see quality at size."
+        "many device seconds. Bands are 95 % intervals: of the median best loss for "
+        "arms of independent runs, of the mean over studies for the others; where there "
+        "is none, the runs do not give one. Width plays no part here; see quality at "
+        "size."
     )
     target = summary["targets"]["quality"]["val_loss"]
 
@@ -96,7 +103,7 @@ def best_so_far(summary: Summary) -> Figure | None:
         panels[0].set_ylabel("best validation loss")
         legend_below(drawn, panels)
 
-    columns = ("arm", "runs", "val_loss", *(f"cost_{c}" for c in PANELS))
+    columns = ("arm", *POINT, *(f"cost_{c}" for c in PANELS))
     title = "Best so far against cost"
     caption = Caption(name="best-so-far", title=title, text=description)
     layout = Layout(height_in=3.4, columns=len(PANELS))
@@ -168,9 +175,33 @@ def _draw_curves(panel: Axes, curves: Mapping[str, Any], currency: str) -> None:
             drawstyle="steps-post",
             label=arm,
         )
+        _draw_band(panel, points, currency, colour)
     points = [p for curve in curves.values() for p in curve]
+    losses = [p["val_loss"] for p in points if p["val_loss"] is not None]
     log_scale(panel, "x", [p["cost"][currency] for p in points])
-    log_scale(panel, "y", [p["val_loss"] for p in points if p["val_loss"] is not None])
+    log_scale(panel, "y", losses)
+    if losses and min(losses) > 0:
+        # Bands of few studies are wide, even below 0: the curves set the range.
+        panel.set_ylim(min(losses) / ROOM, max(losses) * ROOM)
+
+
+def _draw_band(
+    panel: Axes, points: Sequence[Mapping[str, Any]], currency: str, colour: str
+) -> None:
+    # Not a number leaves a gap: an interval with one end only is no band.
+    ends = [
+        (p["low"], p["high"]) if None not in (p["low"], p["high"]) else (nan, nan)
+        for p in points
+    ]
+    panel.fill_between(
+        [p["cost"][currency] for p in points],
+        [low for low, _ in ends],
+        [high for _, high in ends],
+        step="post",
+        color=colour,
+        alpha=BAND,
+        linewidth=0,
+    )
 
 
 def _widest(records: Sequence[RunRecord], summary: Summary) -> int | None:

@@ -6,7 +6,8 @@ Plain rows of text, from the contents of ``summary.json`` alone.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from senn_ray.report.view import TARGET_NAMES, Table
+from senn_ray.report.table import Table
+from senn_ray.report.target_tables import TARGET_NAMES, reached_table
 from senn_ray.report.words import (
     UNKNOWN,
     count,
@@ -65,6 +66,7 @@ def closer_tables(summary: Summary) -> list[Table]:
     """
     fit = summary.get("fit") or {}
     return _filled([
+        reached_table(summary.get("over_targets") or {}),
         _paired(summary.get("paired") or {}),
         _paired_by_size(summary.get("paired_by_size") or []),
         _beaten(summary.get("beaten") or {}),

@@ -61,6 +61,8 @@ _STYLE: dict[Any, Any] = {
 }
 WIDTH_IN = 6.4
 PNG_DPI = 200
+BAND = 0.1
+"""How much an interval covers: many overlap."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

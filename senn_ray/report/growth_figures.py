@@ -1,7 +1,6 @@
 """Figures of self-expanding runs: how they grew, and whether promises were kept."""
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
-from senn_ray.records import RunRecord
+from senn_ray.records import RunRecord, promises_of
 from senn_ray.report.drawing import (
     ARMS,
     INK,
@@ -21,6 +20,7 @@ from senn_ray.report.drawing import (
     figure,
     log_scale,
 )
+from senn_ray.report.words import correlation
 
 SENN = ARMS["senn"][0]
 # kind: (what a reader calls it, marker, colour)
@@ -31,7 +31,6 @@ MARKS = {
     "prune": ("removal", "v", ARMS["tpe_pareto"][0]),
     "remove_layer": ("removed layer", "D", ARMS["tpe_pareto"][0]),
 }
-GROWN = {"widen", "insert_layer"}
 LEAST_SHOWN = 1e-9
 TRACE_COLUMNS = (
     "what",
@@ -44,6 +43,7 @@ TRACE_COLUMNS = (
     "removal_cost",
 )
 Row = tuple[Any, ...]
+Summary = Mapping[str, Any]
 
 
 def growth_trace(record: RunRecord) -> Figure:
@@ -80,16 +80,21 @@ def growth_trace(record: RunRecord) -> Figure:
     return figure(caption, data, Layout(height_in=5.2, heights=(3, 2, 2)), draw)
 
 
-def promises(records: Sequence[RunRecord]) -> Figure | None:
+def promises(records: Sequence[RunRecord], summary: Summary) -> Figure | None:
     """Draw the realised drop of the loss against the promised one, check by check.
 
     Args:
         records: Self-expanding runs.
+        summary: Contents of ``summary.json``: ``promises`` has the rank correlation.
 
     Returns:
         The figure; nothing if no check has both numbers.
     """
-    rows = [row for record in records for row in _promises(record)]
+    rows = [
+        (r.run_id, p.step, p.additions, p.promised_drop, p.realised_drop)
+        for r in records
+        for p in promises_of(r)
+    ]
     if not rows:
         return None
     promised, realised = [row[3] for row in rows], [row[4] for row in rows]
@@ -99,6 +104,7 @@ def promises(records: Sequence[RunRecord]) -> Figure | None:
         f"their score gains, the drop that was promised. Up: the drop of the loss on "
         f"the decision examples until the next check, which includes the training in "
         f"between; {kept} are on or above the line of equality."
+        f"{correlation(summary.get('promises') or {})}"
     )
     title = "Promised and realised drop of the loss"
     caption = Caption(name="promises", title=title, text=description)
@@ -123,20 +129,6 @@ def _draw_promises(
     panel.set_xlabel("promised drop (nats)")
     panel.set_ylabel("realised drop (nats)")
     panel.legend(loc="upper left")
-
-
-def _promises(record: RunRecord) -> list[Row]:
-    """Sum what the proposals of one check have promised: they share its outcome."""
-    rows: list[Row] = []
-    accepted = [e for e in record.expansions if e.kind in GROWN]
-    for step, group in groupby(accepted, key=lambda e: e.step):
-        added = list(group)
-        gains = [e.score_gain for e in added if e.score_gain is not None]
-        before, after = added[0].loss_before, added[-1].loss_after
-        if len(gains) == len(added) and before is not None and after is not None:
-            drop = before - after
-            rows.append((record.run_id, step, len(added), sum(gains) / 2, drop))
-    return rows
 
 
 def _draw_width(panel: Axes, record: RunRecord) -> None:

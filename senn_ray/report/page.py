@@ -87,6 +87,7 @@ def _draw(
         compare_figures,
         growth_figures,
         scan_figure,
+        target_figures,
         waiting_figures,
     )
 
@@ -97,9 +98,10 @@ def _draw(
         if is_scan
         else compare_figures.size_against_loss(records, summary),
         compare_figures.best_so_far(summary) if "curves" in summary else None,
+        target_figures.over_targets(summary),
         waiting_figures.waiting(summary) if "arms" in summary else None,
         waiting_figures.beaten(summary) if "beaten" in summary else None,
-        growth_figures.promises(grown),
+        growth_figures.promises([r for r in grown if r.arm == "senn"], summary),
     ]
     traced = _one_per_size(grown) if is_scan else by_weight(grown)
     return traces(traced), [figure for figure in candidates if figure]

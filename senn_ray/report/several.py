@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from senn_ray.report import page, view
-from senn_ray.report.view import Shown, Table
+from senn_ray.report.table import Table
+from senn_ray.report.view import Shown
 from senn_ray.report.words import UNKNOWN, interval, number, widths
 
 CURRENCIES = {"runs": "runs", "device_s": "device seconds"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from senn_ray.report.drawing import Figure
 
 MOST_INLINE = 12
-MOST_BYTES = 500_000
+MOST_BYTES = 400_000
 """Of all traces in a page: those of long runs are heavy, so fewer of them fit."""
 
 
@@ -49,7 +49,8 @@ def by_weight(records: Sequence[RunRecord]) -> list[RunRecord]:
     Args:
         records: Runs.
     """
-    arms = dict.fromkeys(record.arm for record in records)
+    named = {record.arm for record in records}
+    arms = sorted(named, key=lambda arm: (arm != "senn", arm))
     ranked = [list(_ranked([r for r in records if r.arm == arm])) for arm in arms]
     firsts = chain.from_iterable(zip_longest(*(own[:3] for own in ranked)))
     first = [record for record in firsts if record is not None]

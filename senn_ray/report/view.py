@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from senn_ray.records import FAULTY, RunRecord
+from senn_ray.report.table import Table
+from senn_ray.report.target_tables import retrained_table, target_tables
 from senn_ray.report.words import (
     UNKNOWN,
     duration,
@@ -18,12 +20,6 @@ from senn_ray.report.words import (
 )
 
 Summary = Mapping[str, Any]
-TARGETS = {
-    "quality": "Quality: validation loss at most {val_loss}",
-    "quality_at_size": "Quality at size: validation loss at most {val_loss}, "
-    "parameters at most {max_params}",
-}
-TARGET_NAMES = {"quality": "Quality", "quality_at_size": "Quality at size"}
 REGRESSION = (
     " Losses are halves of squared errors in variances of the targets: a half for each "
     "target is no better than their mean."
@@ -34,17 +30,6 @@ SIZES = {
     "best_fixed": "best fixed",
     "smallest_sufficient": "smallest sufficient",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """A table of texts; the first column names the row."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-    """How to read it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,10 +66,11 @@ def verdict_tables(summary: Summary) -> list[Table]:
     """
     if summary["verb"] == "scan":
         return [_scan_table(summary)] if summary["by_size"] else []
-    arms = summary.get("arms") or {}
-    tables = [_target_table(summary, name) for name in arms if arms[name]]
+    tables = target_tables(summary)
     sizes = {k: v for k, v in (summary.get("size") or {}).items() if v}
-    return [*tables, _size_table(sizes)] if sizes else tables
+    again = retrained_table(summary.get("retrained") or [])
+    tables += [_size_table(sizes)] if sizes else []
+    return [*tables, again] if again.rows else tables
 
 
 def runs_table(records: Sequence[RunRecord]) -> Table:
@@ -211,42 +197,6 @@ def _scan_table(summary: Summary) -> Table:
 
 def _listed(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _target_table(summary: Summary, name: str) -> Table:
-    target = summary["targets"][name]
-    rates, saved = summary["exchange_rate"][name], summary["restarts_saved"][name]
-    rows = []
-    for arm, row in summary["arms"][name].items():
-        rate = rates.get(arm) or {}
-        rows.append((
-            arm,
-            f"{row['hits']} of {row['searches']}",
-            interval(row["cost_to_hit"].get("runs")),
-            interval(saved.get(arm)),
-            interval(rate.get("steps")),
-            interval(rate.get("sample_visits")),
-            interval(rate.get("device_s")),
-            number(row["best_val_loss"]),
-            widths(row["best_hidden"]),
-        ))
-    return Table(
-        title=TARGETS[name].format(
-            val_loss=number(target["val_loss"]), max_params=target["max_params"]
-        ),
-        columns=(
-            "arm",
-            "hits",
-            "runs to a hit",
-            "restarts saved",
-            "steps ×",
-            "sample visits ×",
-            "device seconds ×",
-            "best loss",
-            "width",
-        ),
-        rows=tuple(rows),
-    )
 
 
 def _size_table(sizes: Summary) -> Table:

@@ -17,7 +17,7 @@ from senn_ray.report.drawing import (
     figure,
     legend_below,
 )
-from senn_ray.report.view import TARGET_NAMES
+from senn_ray.report.target_tables import TARGET_NAMES
 
 Summary = Mapping[str, Any]
 Points = Sequence[Mapping[str, Any]]

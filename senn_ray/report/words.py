@@ -70,6 +70,23 @@ def interval(values: Mapping[str, Any] | None) -> str:
     return f"{_short(estimate)} [{_short(low)}, {top}]"
 
 
+def precise(values: Mapping[str, Any] | None, *, share: bool = False) -> str:
+    """Write a measured value with its 95 % interval, with four digits or in per cent.
+
+    Args:
+        values: ``estimate``, ``low`` and ``high``, the ends perhaps unknown.
+        share: Whether it is a share.
+    """
+    if not values or values["estimate"] is None:
+        return UNKNOWN
+    ends = [values[key] for key in ("estimate", "low", "high")]
+    estimate, low, high = (
+        UNKNOWN if end is None else f"{end:.2%}" if share else number(end)
+        for end in ends
+    )
+    return estimate if low == UNKNOWN else f"{estimate} [{low}, {high}]"
+
+
 def trend(fit: Mapping[str, Any]) -> str:
     """Say in one sentence how hidden units follow from examples.
 
@@ -124,6 +141,26 @@ def spent(ledger: Mapping[str, Any]) -> str | None:
         f"Spent: {total['runs']:g} runs, {count(total['steps'])} steps, "
         f"{count(total['sample_visits'])} sample visits, {count(total['flops'])} FLOPs, "
         f"{duration(total['device_s'])} of device time{lost}."
+    )
+
+
+def correlation(found: Mapping[str, Any]) -> str:
+    """Say how well promises rank outcomes; nothing if that is not known.
+
+    Args:
+        found: ``promises`` of the summary of any job.
+    """
+    if found.get("spearman") is None:
+        return ""
+    many = found["runs"] > 1
+    over = f" of {found['runs']} runs" if many else ""
+    within = found["spearman_within"]
+    typical = (
+        f"; within a run, {within:.2f} (median)" if many and within is not None else ""
+    )
+    return (
+        f" Rank correlation (Spearman) {found['spearman']:.2f} over {found['checks']} "
+        f"checks{over}{typical}."
     )
 
 

@@ -10,13 +10,14 @@ Contract (design, section 5); values that are not known are null.
     growth_s growth_share checks stop_reason expansions[...]
     runs[{the same per run, with run_state and error}]   caveats[]
     ledger{arm: {...}}   (see ``senn_ray/search/ledger.py``; in every verb)
+    promises{...}        (see ``senn_ray/search/promises.py``; in every verb)
 
 With several seeds the values at the top are medians (low medians for widths and
 counts), ``stop_reason`` is "mixed" unless all agree, ``run_id`` is null and
 ``expansions`` is empty.
 
-``compare``: see ``senn_ray/search/comparison.py``; ``scan``: see
-``senn_ray/search/scan.py``.
+``compare``: see ``senn_ray/search/comparison.py``, and for ``retrained`` and
+``over_targets`` the modules of these names; ``scan``: see ``senn_ray/search/scan.py``.
 """
 
 import dataclasses
@@ -33,6 +34,9 @@ from senn_ray.search.circumstances import validation
 from senn_ray.search.comparison import compare_summary
 from senn_ray.search.job import Job, gather
 from senn_ray.search.ledger import ledger
+from senn_ray.search.over_targets import over_targets
+from senn_ray.search.promises import promise_summary
+from senn_ray.search.retrained import retrained
 from senn_ray.search.scan import scan_summary
 
 SHARED = ("dataset", "per_class", "workers", "hidden_start", "stop_reason")
@@ -64,7 +68,8 @@ def summarise(events: Sequence[Event]) -> dict[str, Any]:
     """
     job = gather(events)
     makers = {"compare": compare_summary, "scan": scan_summary}
-    found = finite(makers.get(job.started.verb, grow_summary)(job))
+    made = makers.get(job.started.verb, grow_summary)(job)
+    found = finite({**made, **_of_runs(job)})
     said = deviations(events)
     budget = exhausted(events)
     if budget is not None:
@@ -75,6 +80,14 @@ def summarise(events: Sequence[Event]) -> dict[str, Any]:
     caveats = [*job.overlap, *about, *said]
     caveats += [budget] if budget else []
     return {**found, "caveats": caveats, "deviations": said, "budget": budget}
+
+
+def _of_runs(job: Job) -> dict[str, Any]:
+    """Compute what is alike for all verbs, and what needs the runs of a comparison."""
+    shared = {"promises": promise_summary(job.senn)}
+    if job.started.verb != "compare":
+        return shared
+    return {**shared, "retrained": retrained(job), "over_targets": over_targets(job)}
 
 
 def grow_summary(job: Job) -> dict[str, Any]:

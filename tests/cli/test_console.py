@@ -179,7 +179,11 @@ COMPARED = {
     },
     "exchange_rate": {
         "quality": {
-            "max_once": {"steps": {"estimate": None, "low": 2.2, "bound": True}}
+            "max_once": {
+                "runs": {"estimate": 0.9, "low": 0.7, "high": 1.2},
+                "steps": {"estimate": None, "low": 2.2, "bound": True},
+                "sample_visits": {"estimate": 4, "low": 2, "high": 8},
+            }
         }
     },
     "restarts_saved": {
@@ -199,14 +203,33 @@ COMPARED = {
 def test_the_verdict_table_shows_bounds_sizes_and_caveats():
     text = render(COMPARED)
     assert "validation loss at most 0.0712" in text
-    row = next(line for line in text.splitlines() if line.startswith("max_once"))
-    assert row.split() == [
-        "max_once", "0/83", "10", "[5.5,", "24]", "8.4", "[3.1,", "22]", "≥",
-        "2.2", "–", "–", "–",
-    ]  # fmt: skip
+    rows = [line for line in text.splitlines() if line.startswith("max_once")]
+    assert [row.split() for row in rows] == [
+        ["max_once", "0/83", "10", "[5.5,", "24]", "8.4", "[3.1,", "22]", "–", "–"],
+        ["max_once", "0.9", "[0.7,", "1.2]", "≥", "2.2", "4", "[2,", "8]", "–", "–"],
+    ]
     assert "self-found 43 [39, 49] units; best fixed 91; smallest sufficient –" in text
     assert "Verdict: Growing saves restarts." in text
     assert "Caveat: The ladder" in text
+
+
+def test_winners_trained_again_are_shown_with_test_values():
+    value = {"estimate": 0.0812, "low": 0.08, "high": 0.0824}
+    row = {
+        "arm": "random",
+        "target": "quality_at_size",
+        "hidden": [64],
+        "seeds": 5,
+        "test_loss": value,
+        "test_accuracy": {"estimate": 0.97, "low": None, "high": None},
+    }
+    text = render(COMPARED | {"retrained": [row]})
+    assert "winners trained again" in text
+    (line,) = [line for line in text.splitlines() if "0.0812" in line]
+    assert " ".join(line.split()) == (
+        "random quality at size 64 5 0.0812 [0.0800, 0.0824] 97.00%"
+    )
+    assert "trained again" not in render(COMPARED)
 
 
 def test_an_interrupted_comparison_says_why_there_is_no_verdict():

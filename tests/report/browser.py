@@ -2,15 +2,19 @@
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FOUND = next(filter(None, map(shutil.which, NAMES)), None)
+NEEDED = "SENN_RAY_NEED_BROWSER"
+HELP = "no Chromium here; apt-get install chromium"
 # The page lies in a frame, whose width is that of a phone; the window cannot be so small.
 HARNESS = """<!DOCTYPE html><meta charset="utf-8"><title>harness</title>
 <style>body {{ margin: 0 }} iframe {{ border: 0; width: {width}px; height: 800px }}</style>
@@ -55,6 +59,15 @@ class Seen:
     found: dict[str, Any]
 
 
+def may_skip(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether a missing browser is no failure: where nobody asked for one.
+
+    Args:
+        environ: The environment; ``SENN_RAY_NEED_BROWSER=1`` asks for a browser.
+    """
+    return environ.get(NEEDED, "") in {"", "0"}
+
+
 def look(page: Path, folder: Path, *, width: int, dark: bool = False) -> Seen:
     """Open a page.
 
@@ -64,7 +77,7 @@ def look(page: Path, folder: Path, *, width: int, dark: bool = False) -> Seen:
         width: Of the view, in CSS pixels.
         dark: Whether the reader prefers dark pages.
     """
-    assert FOUND is not None
+    assert FOUND is not None, f"{HELP} ({NEEDED} is set)"
     harness = folder / "harness.html"
     harness.write_text(
         HARNESS.format(width=width, page=html.escape(page.read_text(), quote=True))

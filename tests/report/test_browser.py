@@ -9,14 +9,12 @@ import pytest
 from senn_ray.report import page, several
 from senn_ray.report.view import Shown
 from senn_ray.search.summary import summarise
-from tests.report.browser import FOUND, Seen, look
+from tests.report.browser import FOUND, HELP, Seen, look, may_skip
 from tests.report.test_page import _folder, _grown
 from tests.report.test_scan_figure import EVENTS as SCAN
 from tests.search.test_summary import job_events
 
-pytestmark = pytest.mark.skipif(
-    FOUND is None, reason="no Chromium here; apt-get install chromium"
-)
+pytestmark = pytest.mark.skipif(FOUND is None and may_skip(), reason=HELP)
 MOST_BYTES = 1_500_000
 LEAST_CONTRAST = 4.5
 PHONE, DESK = 360, 1200
@@ -77,6 +75,7 @@ FIGURES = {
     "compare": {
         "sizes",
         "best-so-far",
+        "over-targets",
         "waiting",
         "beaten",
         "promises",

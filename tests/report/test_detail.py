@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from senn_ray.report import detail, view, waiting_figures, words
-from senn_ray.report.view import Table
+from senn_ray.report.table import Table
 from senn_ray.search.summary import summarise
 from tests.report.test_scan_figure import SUMMARY as SCANNED
 from tests.search.fakes import make_config

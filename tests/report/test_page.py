@@ -129,7 +129,7 @@ def test_the_page_is_whole_and_needs_no_network(compared) -> None:
 def test_figures_are_valid_named_and_follow_the_colours_of_the_page(compared) -> None:
     _, text = compared
     figures = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
-    assert len(figures) == 5 + 5
+    assert len(figures) == 6 + 5
     for figure in figures:
         root = ElementTree.fromstring(figure)
         assert root.attrib["role"] == "img"
@@ -146,6 +146,7 @@ def test_the_verdict_and_every_caveat_are_told(compared) -> None:
     for arm in ("senn", "random", "tpe_pareto", "ladder_bisect", "max_once"):
         # Two targets, two tables of times, the ledger; and who is as good as one run.
         rows = 5 if arm == "senn" else 6
+        rows += sum(row["arm"] == arm for row in summary["retrained"])
         assert text.count(f'<th scope="row">{arm}</th>') == rows
 
 
@@ -234,7 +235,7 @@ def test_the_line_of_equality_bends_where_one_axis_is_logarithmic() -> None:
     ]
     record = next(e.record for e in job_events("grow") if isinstance(e, RunFinished))
     record = dataclasses.replace(record, expansions=tuple(marks))
-    figure = growth_figures.promises([record])
+    figure = growth_figures.promises([record], {})
     assert figure is not None
     root = ElementTree.fromstring(figure.svg)
     paths = [path.get("d") or "" for path in root.iter() if path.tag.endswith("path")]

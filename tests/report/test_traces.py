@@ -107,7 +107,7 @@ def _records(losses: dict[str, list[float | None]]) -> list[RunRecord]:
 
 
 def test_median_best_and_worst_of_each_arm_come_first_and_none_is_lost() -> None:
-    records = _records({"senn": [0.4, 0.1, None, 0.9, 0.3, 0.2], "gradmax": [0.7, 0.6]})
+    records = _records({"gradmax": [0.7, 0.6], "senn": [0.4, 0.1, None, 0.9, 0.3, 0.2]})
     names = [record.run_id for record in traces.by_weight(records)]
     assert names[:5] == ["senn-4", "gradmax-1", "senn-1", "gradmax-0", "senn-3"]
     assert sorted(names) == sorted(record.run_id for record in records)

@@ -1,0 +1,135 @@
+"""Tables of the targets: who hits, at what price, and what winners are worth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from senn_ray.report.table import Table
+from senn_ray.report.words import UNKNOWN, interval, number, precise, widths
+
+Summary = Mapping[str, Any]
+TARGETS = {
+    "quality": "Quality: validation loss at most {val_loss}",
+    "quality_at_size": "Quality at size: validation loss at most {val_loss}, "
+    "parameters at most {max_params}",
+}
+TARGET_NAMES = {"quality": "Quality", "quality_at_size": "Quality at size"}
+CURRENCIES = {
+    "runs": "runs ×",
+    "steps": "steps ×",
+    "sample_visits": "sample visits ×",
+    "flops": "FLOPs ×",
+    "device_s": "device seconds ×",
+}
+PLAIN = {"plain_at_senn_size": "plain, same width"}
+HITS = (
+    "A hit is a search that reaches the target. Runs to a hit is the expected number. "
+    "Restarts saved are runs of the arm for one self-expanding run that reaches the "
+    "target, less what self-expanding runs need themselves. Columns with × say how many "
+    "times the cost of self-expanding runs the arm needs: above 1, growing is cheaper. "
+    "In brackets: 95 % intervals; ≥ is a bound, because the arm never got there."
+)
+RETRAINED = (
+    "Each arm's best network, trained again with fresh seeds: a winner of many runs "
+    "looks better than it is. Means over seeds with 95 % intervals. Test data played no "
+    "part in any choice."
+)
+REACHED = (
+    "The best loss that arms reach which never hit the target, among the networks that "
+    "count for it, and the runs that this takes. An arm hits its own best at least "
+    "once, which flatters it."
+)
+
+
+def target_tables(summary: Summary) -> list[Table]:
+    """Lay out who reached which target, and at what price.
+
+    Args:
+        summary: Contents of ``summary.json`` of a comparison.
+    """
+    arms = summary.get("arms") or {}
+    tables = [_target_table(summary, name) for name in arms if arms[name]]
+    return [*tables[:-1], *(replace(table, note=HITS) for table in tables[-1:])]
+
+
+def _target_table(summary: Summary, name: str) -> Table:
+    target = summary["targets"][name]
+    title = TARGETS[name].format(
+        val_loss=number(target["val_loss"]), max_params=target["max_params"]
+    )
+    columns = (
+        "arm", "hits", "runs to a hit", "restarts saved", *CURRENCIES.values(),
+        "best loss", "width",
+    )  # fmt: skip
+    arms = summary["arms"][name].items()
+    rows = tuple((arm, *_price(summary, name, arm, row)) for arm, row in arms)
+    return Table(title=title, columns=columns, rows=rows)
+
+
+def _price(summary: Summary, name: str, arm: str, row: Summary) -> tuple[str, ...]:
+    rate = summary["exchange_rate"][name].get(arm) or {}
+    return (
+        f"{row['hits']} of {row['searches']}",
+        interval(row["cost_to_hit"].get("runs")),
+        interval(summary["restarts_saved"][name].get(arm)),
+        *(interval(rate.get(currency)) for currency in CURRENCIES),
+        number(row["best_val_loss"]),
+        widths(row["best_hidden"]),
+    )
+
+
+def retrained_table(rows: Sequence[Summary]) -> Table:
+    """Lay out what winners reach when trained again.
+
+    Args:
+        rows: ``retrained`` of the summary of a comparison.
+    """
+    columns = (
+        "arm", "best for", "hidden units", "parameters", "runs", "test loss",
+        "test accuracy",
+    )  # fmt: skip
+    return Table(
+        title="Winners trained again, on test data",
+        columns=columns,
+        rows=tuple(
+            (
+                str(PLAIN.get(row["arm"], row["arm"])),
+                TARGET_NAMES.get(row["target"], UNKNOWN).lower(),
+                widths(row["hidden"]),
+                str(row["params"]),
+                str(row["seeds"]),
+                precise(row["test_loss"]),
+                precise(row["test_accuracy"], share=True),
+            )
+            for row in rows
+        ),
+        note=RETRAINED,
+    )
+
+
+def reached_table(targets: Summary) -> Table:
+    """Lay out what arms reach that never hit a headline target.
+
+    Args:
+        targets: ``over_targets`` of the summary of a comparison.
+    """
+    columns = (
+        "target", "arm", "best loss", "hits", "runs to it", "of self-expanding runs",
+    )  # fmt: skip
+    return Table(
+        title="What arms reach that never hit",
+        columns=columns,
+        rows=tuple(
+            (
+                TARGET_NAMES[name],
+                arm,
+                number(row["val_loss"]),
+                f"{row['hits']} of {row['searches']}",
+                interval(row["runs"]),
+                interval(row["senn"]),
+            )
+            for name, known in targets.items()
+            for arm, row in known["reached"].items()
+        ),
+        note=REACHED,
+    )
