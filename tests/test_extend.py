@@ -14,7 +14,7 @@ from senn_ray.errors import BudgetError
 from senn_ray.events import JobResumed, RunFinished, RunSubmitted, StopRequested
 from senn_ray.records import RunRecord, RunSpec
 from senn_ray.search import journal
-from senn_ray.search.executor import LocalExecutor, failed_record
+from senn_ray.search.executor import LocalExecutor, OnProgress, failed_record
 from senn_ray.training.data import RawData
 from tests.test_app import settings
 from tests.test_resume import results
@@ -132,22 +132,17 @@ def test_a_budget_ends_a_job_with_what_is_finished_and_can_be_raised(
         app.resume(tmp_path / "b")
 
 
-class Flaky(LocalExecutor):
-    """The first run fails, as on a machine that was lost."""
-
-    def submit(self, spec: RunSpec) -> None:
-        if spec.trial == 0:
-            self._in_flight += 1
-            record = failed_record(spec, "the machine was lost", wall_s=2.0)
-            self._reports.put(RunFinished(record=record))
-        else:
-            super().submit(spec)
-
-
 def flaky(raw: RawData, cluster: ClusterConfig) -> LocalExecutor:
+    """Carry out runs here; the first one fails, as on a machine that was lost."""
     executor = app.in_process(raw, cluster)
     assert isinstance(executor, LocalExecutor)
-    return Flaky(executor._run)
+
+    def carry_out(spec: RunSpec, report: OnProgress) -> RunRecord:
+        if spec.trial == 0:
+            return failed_record(spec, "the machine was lost", wall_s=2.0)
+        return executor._run(spec, report)
+
+    return LocalExecutor(carry_out)
 
 
 def records(folder: Path) -> list[RunRecord]:

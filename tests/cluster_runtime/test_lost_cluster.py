@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,8 @@ SETTINGS = (
 )
 
 
-def _kill_child(parent: int, name: str) -> None:
-    """Kill the process of a name that a process has started."""
+def _children(parent: int) -> list[tuple[int, str]]:
+    """Return the processes that a process has started: their ids and names."""
     listing = subprocess.run(
         ["ps", "-o", "pid=,comm=", "--ppid", str(parent)],
         capture_output=True,
@@ -28,8 +30,28 @@ def _kill_child(parent: int, name: str) -> None:
         check=True,
     )
     pairs = [line.split(maxsplit=1) for line in listing.stdout.splitlines()]
-    (pid,) = (int(pid) for pid, found in pairs if found == name)
-    os.kill(pid, signal.SIGKILL)
+    return [(int(pid), name) for pid, name in pairs]
+
+
+def _child(parent: int, name: str) -> int:
+    (pid,) = (pid for pid, found in _children(parent) if found == name)
+    return pid
+
+
+@contextmanager
+def _frozen_workers(job: int) -> Iterator[None]:
+    """Keep the workers of a job from finishing, however fast they are."""
+    agent = _child(job, "raylet")
+    workers = [pid for pid, name in _children(agent) if name.startswith("ray::")]
+    assert workers
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in workers:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +74,9 @@ def test_a_job_whose_ray_dies_says_how_it_goes_on_and_does(
     ) as job:
         assert job.stdout is not None
         assert any("senn #0" in line for line in job.stdout)
-        _kill_child(job.pid, victim)
-        told, error = job.communicate(timeout=120)
+        with _frozen_workers(job.pid):
+            os.kill(_child(job.pid, victim), signal.SIGKILL)
+            told, error = job.communicate(timeout=120)
     assert job.returncode == 3, error
     assert "Termination" not in told
     line = error.strip().splitlines()[-1]
