@@ -5,7 +5,12 @@ import torch
 
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
 from senn_ray.records import RunSpec
+from senn_ray.tasks import prepare
 from senn_ray.training.data import RawData
+from senn_ray.training.growth import Check
+from senn_ray.training.loop import train_step
+from senn_ray.training.reducer import SingleReducer
+from senn_ray.training.replica import Replica
 
 
 def rings(n: int = 600, *, classes: int = 3, seed: int = 0) -> RawData:
@@ -82,3 +87,21 @@ def spec(**changes: object) -> RunSpec:
 def tensors_equal(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
     """Compare bit for bit."""
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def trained(run_spec: RunSpec, raw: RawData, steps: int = 40) -> Replica:
+    """Train a replica for some steps, without a check."""
+    replica = prepare(run_spec, raw, reducer=SingleReducer(), device="cpu")
+    for step in range(steps):
+        train_step(replica, step, 0.01)
+    return replica
+
+
+def what(check: Check) -> list[tuple[str, int, tuple[int, ...]]]:
+    """Name what a check did: kind, site and widths."""
+    return [(e.kind, e.site, e.hidden_after) for e in check.events]
+
+
+def gains(check: Check) -> list[float]:
+    """List the held-out gains of a check."""
+    return [e.heldout_gain for e in check.events if e.heldout_gain is not None]

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import math
 from statistics import NormalDist
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
@@ -18,75 +18,19 @@ from senn_ray.maths.losses import loss
 from senn_ray.maths.score import score_gain
 from senn_ray.nets.layers import insert_layer
 from senn_ray.nets.mlp import dense
-from senn_ray.records import Expansion, RunSpec
+from senn_ray.records import Expansion
 from senn_ray.tasks import prepare
-from senn_ray.training.data import RawData
-from senn_ray.training.growth import DIVISIONS, Check, Grower, Judged, corrected
+from senn_ray.training.growth import DIVISIONS, Grower, Judged, corrected
 from senn_ray.training.layer_pools import LayerPool
 from senn_ray.training.loop import run, train_step
-from senn_ray.training.measure import Draw, draw
+from senn_ray.training.measure import draw
 from senn_ray.training.pools import NeuronProposal, Proposal
 from senn_ray.training.pruning import prune_cheapest
 from senn_ray.training.reducer import SingleReducer
 from senn_ray.training.replica import Replica
 from senn_ray.training.schedule import make_schedule
 from senn_ray.training.searcher import Searcher
-from tests.training.problems import rings, spec, waves
-
-
-def trained(run_spec: RunSpec, raw: RawData, steps: int = 40) -> Replica:
-    replica = prepare(run_spec, raw, reducer=SingleReducer(), device="cpu")
-    for step in range(steps):
-        train_step(replica, step, 0.01)
-    return replica
-
-
-def what(check: Check) -> list[tuple[str, int, tuple[int, ...]]]:
-    return [(e.kind, e.site, e.hidden_after) for e in check.events]
-
-
-def gains(check: Check) -> list[float]:
-    return [e.heldout_gain for e in check.events if e.heldout_gain is not None]
-
-
-def scaled(raw: RawData, factor: float) -> RawData:
-    return dataclasses.replace(
-        raw,
-        train_y=(factor * raw.train_y).astype(np.float32),
-        test_y=(factor * raw.test_y).astype(np.float32),
-    )
-
-
-@pytest.mark.parametrize("factor", [1e-3, 1e3])
-def test_the_unit_of_the_loss_changes_no_decision(factor: float) -> None:
-    """Targets and outputs times c are a loss times c²: so are gains and thresholds."""
-    run = spec(model__hidden=(3,), growth__damping=1e-6, train__precision="float64")
-    plain = trained(run, waves())
-    other = prepare(run, scaled(waves(), factor), reducer=SingleReducer(), device="cpu")
-    tensors = plain.net.tensors()
-    other.net.become([tensors[0], factor * tensors[1]], plain.net.layout)
-    first, second = Grower(plain).check(40), Grower(other).check(40)
-    assert first.additions > 0
-    assert what(first) == what(second)
-    assert gains(second) == pytest.approx(
-        [factor**2 * gain for gain in gains(first)], rel=1e-2
-    )
-
-
-def test_the_order_of_neurons_changes_no_decision() -> None:
-    run = spec(model__hidden=(5,))
-    plain = trained(run, rings())
-    other = trained(run, rings())
-    order = torch.tensor([3, 0, 4, 1, 2])
-    W, V = plain.net.tensors()
-    columns = torch.cat([V[:, :-1][:, order], V[:, -1:]], 1)
-    other.net.become([W[order], columns], plain.net.layout)
-    first, second = Grower(plain).check(40), Grower(other).check(40)
-    assert first.additions > 0
-    assert what(first) == what(second)
-    assert gains(second) == pytest.approx(gains(first), rel=1e-2)
-    new = [dense(r.net).weights[0][5:] for r in (plain, other)]
-    torch.testing.assert_close(new[0], new[1], rtol=1e-2, atol=1e-3)
+from tests.training.problems import rings, spec, trained
 
 
 @pytest.mark.parametrize("candidates", [1, 100])
@@ -215,12 +159,6 @@ def test_many_places_ask_for_more_significance() -> None:
     assert not judged.passes(GrowthConfig(), tries=40)
 
 
-def test_decisions_look_at_other_examples_each_time() -> None:
-    replica = trained(spec(), rings())
-    first, second = (draw(replica, "decision", step) for step in (1, 2))
-    assert not torch.equal(first.examples, second.examples)
-
-
 def test_every_division_holds_out_what_it_does_not_search_on() -> None:
     replica = trained(spec(), rings())
     drawn = draw(replica, "decision", 1, divisions=DIVISIONS)
@@ -229,33 +167,6 @@ def test_every_division_holds_out_what_it_does_not_search_on() -> None:
         assert torch.equal(torch.cat([search, heldout]).sort().values, everyone)
         assert len(search) == drawn.search_count
     assert not torch.equal(drawn.divisions[1][0], drawn.divisions[2][0])
-
-
-def test_the_order_of_examples_changes_no_decision(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def shuffled(*args: Any, **options: Any) -> Draw:
-        drawn = draw(*args, **options)
-        order = torch.randperm(len(drawn.examples))
-        place = order.argsort()
-        return dataclasses.replace(
-            drawn,
-            examples=drawn.examples[order],
-            divisions=[(place[a], place[b]) for a, b in drawn.divisions],
-        )
-
-    run = spec(train__precision="float64", growth__curvature="exact")
-    replica = trained(run, rings())
-    torch.manual_seed(0)
-    plain = Grower(replica).check(40)
-    replica = trained(run, rings())
-    # Measured once, from the first examples of the first decision.
-    Searcher(replica).search(40)
-    monkeypatch.setattr("senn_ray.training.searcher.draw", shuffled)
-    other = Grower(replica).check(40)
-    assert plain.additions > 0
-    assert what(plain) == what(other)
-    assert gains(other) == pytest.approx(gains(plain), rel=1e-6)
 
 
 def test_a_finished_network_neither_grows_nor_shrinks() -> None:
