@@ -13,10 +13,17 @@ from pathlib import Path
 
 import pydantic
 from cyclopts import App, CycloptsError
-from cyclopts.exceptions import UnusedCliTokensError
+from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
 from senn_ray.cli import ahead, begin, folders, studies, verbs
-from senn_ray.cli.settings import Layer, Settings, expand_flags, explain, read_layers
+from senn_ray.cli.settings import (
+    Layer,
+    Settings,
+    expand_flags,
+    explain,
+    read_layers,
+    why_absent,
+)
 from senn_ray.errors import SennRayError
 
 USAGE = 2
@@ -146,6 +153,10 @@ def _usage_message(error: CycloptsError, settings: Settings) -> str:
     if isinstance(error, UnusedCliTokensError):
         words = " ".join(error.unused_tokens or ())
         return f"unexpected {words!r}; a list is one word with commas, such as 4,8"
+    if isinstance(error, UnknownOptionError):
+        option = (error.token.keyword or "").removeprefix("--")
+        if why := why_absent(option):
+            return f"{option} is not a setting: {why}"
     return str(error)
 
 

@@ -20,6 +20,13 @@ from senn_ray.errors import ConfigError
 
 ENV_PREFIX = "SENN_RAY_"
 HELP = "senn-ray config schema lists all keys"
+ABSENT = {
+    "norm": "there is no normalisation over a batch: an addition would change the "
+    "function; features are standardised",
+    "pool": "pooling is not a choice: 2x2 means between the stages of model.channels, "
+    "the mean over positions at the end",
+}
+"""What people may look for in ``model``, by a part of its name, and why it is not there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,9 +142,18 @@ def unknown_key(key: str) -> str:
     known = known_keys()
     if _is_section(key, known):
         return f"{key} is a section; it needs keys below it ({HELP})"
+    if why := why_absent(key):
+        return f"{key} is not a setting: {why}"
     close = difflib.get_close_matches(key, known, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     return f"{key} is not a setting.{hint} ({HELP})"
+
+
+def why_absent(key: str) -> str | None:
+    """Say why the model has no such setting, if that is known."""
+    section, _, name = key.partition(".")
+    found = (why for part, why in ABSENT.items() if part in name)
+    return next(found, None) if section == "model" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,19 @@ BEFORE_WORK = {
     "E16 a folder that cannot be written": (
         ["grow", "--out", "file/run"], 2, ["cannot write", "give another --out"],
     ),
+    "layers that could not be the identity": (
+        ["grow", "--model.max-depth", "3"],
+        2, ["model.activation silu can never be the identity", "use rational or prelu"],
+    ),
+    "no factors for what the nonlinearity learns": (
+        ["grow", "--train.optimizer", "natural", "--model.activation", "rational"],
+        2, ["natural has no factors", "rational", "use train.optimizer adamw"],
+    ),
+    "normalisation": (
+        ["grow", "--model.batch-norm", "true"],
+        2, ["model.batch-norm is not a setting", "an addition would change"],
+    ),
+    "pooling": (["grow", "--model.pool=max"], 2, ["pooling is not a choice"]),
     "no seeds": (["grow", "--seeds", "0"], 2, ["--seeds must be at least 1"]),
     "no cluster to submit to": (["submit", "--address", "x"], 2, ["needs a verb"]),
 }  # fmt: skip
@@ -115,6 +128,9 @@ def test_what_is_wrong_before_any_work_leaves_no_folder(
 def test_e01_a_file_is_named_with_its_key(capsys: Printed) -> None:
     Path("senn.yaml").write_text("data: {per_clas: 3}")
     says = ["senn.yaml: data.per_clas is not a setting. Did you mean data.per_class?"]
+    fails(["grow", "-c", "senn.yaml"], 2, says, capsys)
+    Path("senn.yaml").write_text("model: {norm: layer}")
+    says = ["senn.yaml: model.norm is not a setting: there is no normalisation"]
     fails(["grow", "-c", "senn.yaml"], 2, says, capsys)
 
 
