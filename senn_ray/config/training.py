@@ -100,7 +100,7 @@ class GrowthConfig(Section):
         default=None,
         ge=4,
         description="most training examples for one decision: a third to search on, "
-        "the rest held out, of fewer examples half (default: 24576; 4096 for model.kind "
+        "the rest held out, of fewer examples half (default: 16384; 4096 for model.kind "
         "conv, which looks at many positions of each)",
     )
     share: Literal["auto", "examples", "candidates"] = Field(

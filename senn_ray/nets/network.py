@@ -62,7 +62,7 @@ class Network(nn.Module, ABC):
     batch_size = 4096
     """Examples at a time where no gradients are kept; larger pieces cost more, because
     their memory goes back to the system every time."""
-    decision_examples: int = 24576
+    decision_examples: int = 16384
     """Most examples for one decision, unless the settings say otherwise."""
     exact_below: int = 4096
     """Fewer examples than these get exact curvature, unless the settings say so."""
