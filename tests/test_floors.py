@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "senn_ray"
-WORDS = {"errors", "config", "records", "events", "seeds"}
+WORDS = {"errors", "config", "records", "events", "seeds", "source"}
 NUMERICS = WORDS | {"maths", "nets", "training"}
 EVERYTHING = NUMERICS | {"tasks", "search", "cluster_runtime", "report"}
 

@@ -10,7 +10,8 @@ from senn_ray import folder
 from senn_ray.config import Config
 from senn_ray.errors import ConfigError
 from senn_ray.search.plan import Plan
-from senn_ray.search.protocol import code_hash, freeze, versions
+from senn_ray.search.protocol import freeze, versions
+from senn_ray.source import code_hash
 
 PLAN = Plan(verb="compare", config=Config())
 

@@ -8,14 +8,20 @@ import importlib.metadata
 from collections.abc import Mapping
 
 from senn_ray.errors import ResourceError
+from senn_ray.source import code_hash
 
 PACKAGES = ("senn-ray", "torch", "numpy")
 """What the numbers of a run depend on, beyond Python and Ray."""
+CODE = "code"
 
 
 def installed() -> dict[str, str]:
-    """Return the versions of the packages that are installed here."""
-    return {name: text for name in PACKAGES if (text := _version(name))}
+    """Return the versions of the packages that are installed here.
+
+    ``code`` is a hash of this one's: two checkouts may call themselves the same version.
+    """
+    found = {name: text for name in PACKAGES if (text := _version(name))}
+    return found | {CODE: code_hash()}
 
 
 def require_same(driver: Mapping[str, str], node: str) -> None:
@@ -40,6 +46,8 @@ def require_same(driver: Mapping[str, str], node: str) -> None:
 
 
 def _version(name: str) -> str | None:
+    if name == CODE:
+        return code_hash()
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -1,19 +1,15 @@
 """The protocol: what a job will do and how it will judge, frozen before the first run."""
 
-import functools
 import hashlib
 import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from senn_ray.search.ledger import CURRENCIES
 from senn_ray.search.plan import Plan, seed_of, senn_keys
-
-PACKAGE = Path(__file__).parents[1]
-SHOWN_DIGITS = 16
+from senn_ray.source import code_hash
 
 SCHEMA_VERSION = 1
 PACKAGES = ("senn-ray", "numpy", "optuna", "pyarrow", "ray", "scipy", "torch")
@@ -58,23 +54,7 @@ def versions() -> dict[str, str]:
     ``code`` tells engines apart that call themselves the same version.
     """
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **found, "code": code_hash(PACKAGE)}
-
-
-@functools.cache
-def code_hash(package: Path) -> str:
-    """Return the first digits of a SHA-256 over Python files, names and contents.
-
-    What has been loaded stays loaded, so the first answer of a process holds.
-
-    Args:
-        package: The folder they lie in, at any depth.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py"), key=lambda path: path.as_posix()):
-        name, text = path.relative_to(package).as_posix(), path.read_bytes()
-        digest.update(f"{name}\0{len(text)}\0".encode() + text)
-    return digest.hexdigest()[:SHOWN_DIGITS]
+    return {"python": platform.python_version(), **found, "code": code_hash()}
 
 
 def freeze(

@@ -8,7 +8,7 @@ from senn_ray.errors import ResourceError
 
 def test_a_worker_takes_the_versions_of_the_driver_along() -> None:
     train = TrainRun(ClusterConfig())
-    assert set(train.versions) == {"senn-ray", "torch", "numpy"}
+    assert set(train.versions) == {"senn-ray", "torch", "numpy", "code"}
     require_same(train.versions, "here")
 
 
@@ -25,3 +25,9 @@ def test_what_differs_is_named_on_both_sides_and_the_rest_is_not() -> None:
 def test_a_package_that_a_worker_lacks_is_missing() -> None:
     with pytest.raises(ResourceError, match="has no-such-package missing"):
         require_same({"no-such-package": "1"}, "n7")
+
+
+def test_another_checkout_of_the_same_version_is_refused() -> None:
+    here = installed()["code"]
+    with pytest.raises(ResourceError, match=f"n7 has code {here}, the driver code 0ld"):
+        require_same(installed() | {"code": "0ld"}, "n7")
