@@ -135,21 +135,31 @@ def _largest_once(row: Known | None) -> list[str]:
 
 
 def _beaten(rates: Known) -> list[str]:
-    """Say where an opponent is cheaper, with the same weight as a win."""
-    said = []
-    for name, by_arm in rates.items():
-        for arm, rate in by_arm.items():
-            lost = [c for c in CURRENCIES if (rate[c]["estimate"] or 1) < 1]
-            clear = [c for c in lost if (rate[c]["high"] or 1) < 1]
-            unclear = [c for c in lost if c not in clear]
-            if clear:
-                said.append(f"{arm} reaches {NAMES[name]} with fewer {_words(clear)}")
-            if unclear:
-                said.append(
-                    f"{arm} may reach {NAMES[name]} with fewer {_words(unclear)} "
-                    "(the interval includes 1)"
-                )
-    return said
+    """Say where opponents are cheaper, with the same weight as a win."""
+    return [said for name, by_arm in rates.items() for said in _cheaper(name, by_arm)]
+
+
+def _cheaper(name: str, rates: Known) -> list[str]:
+    lost = {
+        arm: [c for c in CURRENCIES if (rate[c]["estimate"] or 1) < 1]
+        for arm, rate in rates.items()
+    }
+    clear = {
+        arm: [c for c in found if (rates[arm][c]["high"] or 1) < 1]
+        for arm, found in lost.items()
+    }
+    perhaps = {
+        arm: [c for c in found if c not in clear[arm]] for arm, found in lost.items()
+    }
+    kinds = {
+        "cheaper than growing": clear,
+        "perhaps cheaper than growing (the interval includes 1)": perhaps,
+    }
+    return [
+        f"for {NAMES[name]} {how}: " + "; ".join(said)
+        for how, arms in kinds.items()
+        if (said := [f"{arm} ({_words(c)})" for arm, c in arms.items() if c])
+    ]
 
 
 def _few_searches(arms: Known) -> list[str]:
@@ -165,21 +175,21 @@ def _few_searches(arms: Known) -> list[str]:
 
 
 def _bounds(known: Known) -> list[str]:
+    """Name who never hit, and how far the best run that is small enough stayed behind."""
     return [
-        f"{arm} never reached {NAMES[name]} in {row['runs']} runs: bounds only"
-        f"{_gap(row, known['targets'][name])}"
+        f"never reached {NAMES[name]}, so bounds only (the target is "
+        f"{known['targets'][name]['val_loss']:.4g}): {'; '.join(arms)}"
         for name, rows in known["arms"].items()
-        for arm, row in rows.items()
-        if row["hits"] == 0
+        if (
+            arms := [_hitless(*found) for found in rows.items() if not found[1]["hits"]]
+        )
     ]
 
 
-def _gap(row: Known, target: Known) -> str:
-    """Say how far the best run that is small enough stayed behind."""
-    best, loss = row["best_val_loss"], target["val_loss"]
-    if best is None:
-        return "; no run was small enough"
-    return f"; its best there is {best:.4g}, the target {loss:.4g}"
+def _hitless(arm: str, row: Known) -> str:
+    best = row["best_val_loss"]
+    got = "none small enough" if best is None else f"best {best:.4g}"
+    return f"{arm} ({got} of {row['runs']} runs)"
 
 
 def _side_by_side(arms: Known) -> list[str]:
