@@ -2,8 +2,8 @@ import dataclasses
 import itertools
 import json
 import math
-import re
 import random
+import re
 from typing import Any
 
 import numpy as np
