@@ -1,6 +1,5 @@
 """Plans of removals."""
 
-import copy
 import dataclasses
 
 import numpy as np
@@ -15,7 +14,7 @@ from senn_ray.training.pruning import plan_removals, prune_cheapest, would_prune
 from senn_ray.training.reducer import SingleReducer
 from senn_ray.training.removal_costs import neuron_costs, reader
 from senn_ray.training.replica import Replica
-from tests.training.problems import rings, spec, tensors_equal
+from tests.training.problems import rings, spec
 
 FIRST = 0
 
@@ -88,31 +87,6 @@ def test_the_best_network_loses_the_same_neurons() -> None:
     kept = replica.best.tensors()[0]
     assert replica.best.architecture() == replica.net.architecture()
     assert all((first == row).all(1).any() for row in kept)
-
-
-def test_what_the_best_network_needs_stays() -> None:
-    """Though the present network hardly needs it: it has memorised its examples."""
-    replica = trained(12, threshold=0.01)
-    drawn = draw(replica, "pruning", 80, share=0.5)
-    measured = measured_now(replica, drawn)
-    cheapest = plan_removals(replica, measured, born_before=1)[0].index
-    replica.best = copy.deepcopy(replica.net)
-    assert would_prune(replica, 80, born_before=1)
-    # The same function, with its dearest neuron at the place of the cheapest.
-    (view,) = measured.views
-    dearest = neuron_costs(
-        replica, reader(replica, replica.net, view, measured)
-    ).argmax()
-    order = torch.arange(13)
-    order[cheapest], order[dearest] = int(dearest), cheapest
-    W, V = replica.best.tensors()
-    replica.best.become([W[order[:-1]], V[:, order]], replica.best.layout)
-    networks = replica.net, replica.best
-    before = [[t.clone() for t in net.tensors()] for net in networks]
-    assert not would_prune(replica, 80, born_before=1)
-    assert not prune_cheapest(replica, 80, born_before=1)
-    after = [net.tensors() for net in networks]
-    assert all(map(tensors_equal, before, after))
 
 
 def test_whether_another_pruning_would_remove_anything_is_told_by_trying() -> None:
