@@ -44,9 +44,8 @@ def prune_cheapest(replica: Replica, step: int, *, born_before: int) -> list[Exp
     """Remove neurons and layers, cheapest first, while each is below the threshold.
 
     The costs are predicted to second order, and what each removal does to the loss is
-    then measured, of the present network and of the best one so far: a removal that
-    raises one of them on the decision examples by more than twice the threshold is taken
-    back. Ends when a prediction says that nothing is left to
+    then measured: one that raises the loss on the decision examples by more than twice
+    the threshold is taken back. Ends when a prediction says that nothing is left to
     remove, or is wrong at its first removal.
 
     Args:
@@ -83,12 +82,11 @@ def would_prune(replica: Replica, step: int, *, born_before: int) -> bool:
     plan = plan_removals(replica, measured, born_before)
     if not plan:
         return False
-    hands = _hands(replica, drawn, measured)
-    if _try(hands, plan[0], drawn, most=_most(replica)) is None:
-        return False
-    for hand in hands:
-        hand.take_back()
-    return True
+    tensors, layout = replica.net.tensors(), replica.net.layout
+    _Hand(replica, replica.net, measured).remove(plan[0])
+    after = mean_loss(replica, replica.net, drawn)
+    replica.net.become(tensors, layout)
+    return after - measured.loss <= _most(replica)
 
 
 def _most(replica: Replica) -> float:
@@ -100,46 +98,26 @@ def _carry_out(
     replica: Replica, plan: list[Removal], drawn: Draw, measured: Measured, step: int
 ) -> list[Expansion]:
     """Remove, measuring the loss after each, until one costs too much."""
-    hands = _hands(replica, drawn, measured)
-    events: list[Expansion] = []
-    for removal in plan:
-        loss, before = hands[0].loss, replica.hidden
-        number = site(replica.net, removal.place)
-        change = _try(hands, removal, drawn, most=_most(replica))
-        if change is None:
-            break
-        replica.follow(change, step)
-        hidden = before, replica.hidden
-        losses = loss, hands[0].loss
-        events.append(_event(removal, (step, number), hidden, losses=losses))
-    return events
-
-
-def _hands(replica: Replica, drawn: Draw, measured: Measured) -> list["_Hand"]:
-    """Return hands for the present network and for that of the best evaluation.
-
-    The run will return the latter. Where the present one has memorised its examples and
-    hardly needs a neuron, that one may.
-    """
     hands = [_Hand(replica, replica.net, measured)]
     if replica.best is not None:
         best = _measure(replica, replica.best, drawn)
         hands.append(_Hand(replica, replica.best, best))
-    return hands
-
-
-def _try(
-    hands: list["_Hand"], removal: Removal, drawn: Draw, *, most: float
-) -> Surgery | None:
-    """Remove from all networks alike, or from none if that costs one of them too much."""
-    change = None
-    for number, hand in enumerate(hands):
-        change = hand.remove(removal)
-        if hand.rise(drawn) > most:
-            for done in hands[: number + 1]:
-                done.take_back()
-            return None
-    return change
+    loss, events = measured.loss, []
+    for removal in plan:
+        tensors, layout = replica.net.tensors(), replica.net.layout
+        before, number = replica.hidden, site(replica.net, removal.place)
+        change = hands[0].remove(removal)
+        after = mean_loss(replica, replica.net, drawn)
+        if after - loss > _most(replica):
+            replica.net.become(tensors, layout)
+            break
+        for hand in hands[1:]:
+            hand.remove(removal)
+        replica.follow(change, step)
+        hidden = before, replica.hidden
+        events.append(_event(removal, (step, number), hidden, losses=(loss, after)))
+        loss = after
+    return events
 
 
 class _Hand:
@@ -147,22 +125,10 @@ class _Hand:
 
     def __init__(self, replica: Replica, net: Network, measured: Measured) -> None:
         self.replica, self.net, self.measured = replica, net, measured
-        self.loss = measured.loss
-        self._before = net.tensors(), net.layout
         self._moments: dict[Place, Tensor] = {}
-
-    def rise(self, drawn: Draw) -> float:
-        """Measure by how much the last removal has raised the loss."""
-        before, self.loss = self.loss, mean_loss(self.replica, self.net, drawn)
-        return self.loss - before
-
-    def take_back(self) -> None:
-        """Undo the last removal; nothing more can be removed by this hand."""
-        self.net.become(*self._before)
 
     def remove(self, removal: Removal) -> Surgery:
         """Remove a neuron or a layer, with the network's own compensation."""
-        self._before = self.net.tensors(), self.net.layout
         place, index, measured = removal.place, removal.index, self.measured
         (view,) = (v for v in measured.views if v.place == place and not v.is_new)
         if index is None:
