@@ -111,7 +111,7 @@ def _grow(summary: Summary) -> list[RenderableType]:
 def _compare(summary: Summary) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for name in summary.get("targets") or {}:
-        parts += [_target_table(summary, name), ""]
+        parts += [_target_line(summary, name), _target_table(summary, name), ""]
         if summary["exchange_rate"][name]:
             parts += [_rate_table(summary, name), ""]
     if again := summary.get("retrained"):
@@ -147,14 +147,18 @@ def _scan(summary: Summary) -> list[RenderableType]:
     return parts
 
 
-def _target_table(summary: Summary, name: str) -> Table:
+def _target_line(summary: Summary, name: str) -> Text:
+    # A line of its own: as the title of a table it would be no wider than that.
     target = summary["targets"][name]
-    table = _table(
-        "arm", "hits", "runs to a hit", "runs saved", "best val", "width",
-        title=TARGETS[name].format(
-            val_loss=number(target["val_loss"]), max_params=target["max_params"]
-        ),
-    )  # fmt: skip
+    values = {
+        "val_loss": number(target["val_loss"]),
+        "max_params": target["max_params"],
+    }
+    return Text(TARGETS[name].format(**values), style="bold")
+
+
+def _target_table(summary: Summary, name: str) -> Table:
+    table = _table("arm", "hits", "runs to a hit", "runs saved", "best val", "width")
     for arm, row in summary["arms"][name].items():
         table.add_row(
             arm,

@@ -22,7 +22,8 @@ from senn_ray.search.job import Job
 from senn_ray.search.plan import CONFIRM, SENN
 from senn_ray.search.statistics import mean_interval
 
-VALUES = ("val_loss", "test_loss", "test_accuracy")
+VALUES = {"val_loss": math.inf, "test_loss": math.inf, "test_accuracy": 1.0}
+"""What is told, and the most that it can be."""
 PLAIN = "plain_at_senn_size"
 
 
@@ -67,13 +68,21 @@ def _row(
         "hidden": [*typical.hidden],
         "params": typical.params,
         "seeds": len(records),
-        **{name: _mean([getattr(r, name) for r in records]) for name in VALUES},
+        **{
+            name: _mean([getattr(r, name) for r in records], most=most)
+            for name, most in VALUES.items()
+        },
     }
 
 
-def _mean(values: Sequence[float | None]) -> dict[str, float | None] | None:
+def _mean(
+    values: Sequence[float | None], *, most: float
+) -> dict[str, float | None] | None:
     known = [v for v in values if v is not None and math.isfinite(v)]
     if not known or len(known) < len(values):
         return None
-    low, high = mean_interval(known) if len(known) > 1 else (None, None)
+    low, high = None, None
+    if len(known) > 1:
+        # Student's t knows of no ends; none of these values is negative.
+        low, high = (min(max(end, 0.0), most) for end in mean_interval(known))
     return {"estimate": statistics.fmean(known), "low": low, "high": high}

@@ -1,9 +1,12 @@
 """Winners trained again: means over fresh seeds, with intervals."""
 
+import dataclasses
+import itertools
 import statistics
 
 import pytest
 
+from senn_ray.events import RunFinished
 from senn_ray.search.statistics import mean_interval
 from senn_ray.search.summary import summarise
 from tests.search.test_over_targets import RECORDS
@@ -37,3 +40,17 @@ def test_growing_runs_and_plain_ones_of_their_width_stand_first() -> None:
 
 def test_before_the_targets_are_locked_nothing_was_trained_again() -> None:
     assert summarise(EVENTS[:3])["retrained"] == []
+
+
+def test_no_interval_promises_more_than_every_example() -> None:
+    unlike = itertools.cycle((0.8, 1.0))
+    events = [
+        RunFinished(record=dataclasses.replace(e.record, test_accuracy=next(unlike)))
+        if isinstance(e, RunFinished) and e.record.arm == "confirm"
+        else e
+        for e in EVENTS
+    ]
+    rows = summarise(events)["retrained"]
+    found = [r["test_accuracy"] for r in rows if r["test_accuracy"]]
+    assert any(value["high"] == 1.0 for value in found)
+    assert all(0 <= value["low"] <= value["high"] <= 1 for value in found)
