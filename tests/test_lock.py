@@ -86,6 +86,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path, end: int) ->
         (1, "another-host", 59.0, True),
         (1, "another-host", 61.0, False),
     ],
+    ids=["own, fresh", "own, silent", "dead", "far, fresh", "far, silent"],
 )
 def test_locks_are_stale_without_process_or_heartbeat(
     tmp_path: Path, pid: int, host: str, age: float, alive: bool
