@@ -127,3 +127,27 @@ def test_a_comparison_says_what_its_intervals_are_over_and_that_no_run_ends_earl
     assert not any(
         "do not end early" in c for c in summarise(job_events("grow"))["caveats"]
     )
+
+
+def test_cheaper_means_that_the_whole_interval_is_below_one() -> None:
+    summary = summarise(job_events("compare", senn={"params": 9000, "val_loss": 0.2}))
+    names = {"device_s": "device seconds", "sample_visits": "sample visits"}
+    clear, perhaps = set(), set()
+    for arm, rate in summary["exchange_rate"]["quality"].items():
+        for currency, value in rate.items():
+            if value["estimate"] is not None and value["estimate"] < 1:
+                below = value["high"] is not None and value["high"] < 1
+                found = clear if below else perhaps
+                found.add((arm, names.get(currency, currency)))
+    assert clear
+    assert perhaps
+    start = "for quality cheaper than growing: "
+    unsure = "for quality perhaps cheaper than growing (the interval includes 1): "
+    assert told(summary["caveats"], start) == clear
+    assert told(summary["caveats"], unsure) == perhaps
+
+
+def told(caveats: list[str], start: str) -> set[tuple[str, str]]:
+    (line,) = (text for text in caveats if text.startswith(start))
+    arms = re.findall(r"(\w+) \(([^)]*)\)", line.removeprefix(start))
+    return {(arm, currency) for arm, said in arms for currency in said.split(", ")}
