@@ -59,6 +59,8 @@ class Evaluation:
     hidden: tuple[int, ...]
     params: int
     current_score: float | None = None
+    weight_decay: float | None = None
+    """Of the steps before it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

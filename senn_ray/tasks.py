@@ -204,7 +204,7 @@ def prepare(
     optimizer = (
         Natural(net, spec.train, raw.task, reducer)
         if spec.train.optimizer == "natural"
-        else AdamW(net, spec.train.weight_decay)
+        else AdamW(net)
     )
     return Replica(
         spec=spec,
@@ -217,6 +217,7 @@ def prepare(
         reducer=reducer,
         ledger=Ledger(reducer.size),
         births=[[0] * width for width in net.architecture().hidden],
+        decay=spec.train.weight_decay,
         loss_unit=1.0 if raw.task == "classification" else _variance(train.y),
     )
 

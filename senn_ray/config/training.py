@@ -14,7 +14,15 @@ class TrainConfig(Section):
         default="adamw", description="adamw, or natural (K-FAC)"
     )
     lr: float = Field(default=3e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(default=1.0, ge=0, description="decoupled weight decay")
+    weight_decay: float = Field(
+        default=1.0, ge=0, description="decoupled weight decay, at least"
+    )
+    decay_range: float = Field(
+        default=50.0,
+        ge=1,
+        description="by how much weight decay may rise while the validation loss says "
+        "that all weights are too large (1: it never does)",
+    )
     momentum: float = Field(
         default=0.9, ge=0, lt=1, description="momentum of natural steps"
     )

@@ -77,6 +77,7 @@ STEPS = {
     "hidden": (WIDTHS, "units"),
     "params": (WHOLE, "parameters"),
     "current_score": (REAL, "twice the loss, nats"),
+    "weight_decay": (REAL, ""),
 }
 EXPANSIONS = {
     "run_id": (TEXT, ""),

@@ -20,7 +20,7 @@ from senn_ray.records import RunSpec, to_json
 from senn_ray.training.replica import Replica
 from senn_ray.training.state import State, digests, snapshot
 
-FORMAT = "senn-ray run under way, 2"
+FORMAT = "senn-ray run under way, 3"
 KEPT = 2
 _PATTERN = "state-*.pt"
 _ALIVE_S = 5.0

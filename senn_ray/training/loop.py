@@ -13,6 +13,7 @@ from senn_ray.maths.losses import loss
 from senn_ray.nets.mlp import dense
 from senn_ray.records import Evaluation, Expansion, Progress, StopReason
 from senn_ray.training import agreement
+from senn_ray.training.decay import next_decay
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.growth import Grower
 from senn_ray.training.ledger import TRAINING, moment_flops
@@ -122,7 +123,8 @@ def train_step(replica: Replica, step: int, lr: float) -> float:
     *sums, total = replica.reduce([*gradients, total.detach()[None]])
     mean_loss = total.item() / size
     check_finite(replica, step, mean_loss)
-    replica.optimizer.step(replica.net, [s / size for s in sums], lr)
+    means = [s / size for s in sums]
+    replica.optimizer.step(replica.net, means, lr, replica.decay)
     replica.ledger.visit(size, replica.multiply_adds, TRAINING)
     replica.ledger.steps += 1
     return mean_loss
@@ -217,12 +219,15 @@ def _evaluate(replica: Replica, schedule: Schedule) -> None:
         hidden=replica.hidden,
         params=replica.num_params,
         current_score=trace.current_score,
+        weight_decay=replica.decay,
     )
     trace.evaluations.append(evaluation)
     trace.losses = []
     if trace.best is None or quality.loss < trace.best.loss:
         trace.best = quality
         replica.best = copy.deepcopy(replica.net)
+    if step < schedule.steps:
+        replica.decay = next_decay(replica, quality.loss)
 
 
 def is_pruned(

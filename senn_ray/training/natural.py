@@ -97,7 +97,9 @@ class Natural:
         return damped_cholesky(A, root * split), damped_cholesky(G, root / split)
 
     @torch.no_grad()
-    def step(self, net: Network, gradients: list[Tensor], lr: float) -> None:
+    def step(
+        self, net: Network, gradients: list[Tensor], lr: float, decay: float
+    ) -> None:
         """Take one step."""
         steps = [
             natural_gradient(g, chol_A, chol_G)
@@ -108,7 +110,7 @@ class Natural:
         scale = min(1.0, (self.config.kl_clip / length) ** 0.5)
         for W, velocity, n in zip(net.tensors(), self.velocity, steps, strict=True):
             velocity.mul_(self.config.momentum).add_(n, alpha=scale)
-            W[:, :-1] *= 1 - lr * self.config.weight_decay
+            W[:, :-1] *= 1 - lr * decay
             W.add_(velocity, alpha=-lr)
         self.steps += 1
 

@@ -4,6 +4,7 @@ They are ours, and not torch's, because their state must be reshaped by surgery 
 because importing torch.optim costs seconds in every worker.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -28,13 +29,16 @@ class Parameters(Protocol):
 class Optimizer(Protocol):
     """Turn gradients into steps."""
 
-    def step(self, net: Network, gradients: list[Tensor], lr: float) -> None:
+    def step(
+        self, net: Network, gradients: list[Tensor], lr: float, decay: float
+    ) -> None:
         """Change the network's parameters in place.
 
         Args:
             net: The network.
             gradients: Of the mean loss, shaped like the parameters.
             lr: Learning rate of this step.
+            decay: Decoupled weight decay of this step, in units of the rate.
         """
         ...
 
@@ -68,15 +72,28 @@ class AdamW:
     BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
     _NAMES = ("first", "second", "first_weight", "second_weight")
 
-    def __init__(self, net: Parameters, weight_decay: float) -> None:
-        self.weight_decay = weight_decay
+    def __init__(self, net: Parameters) -> None:
         self.first, self.second, self.first_weight, self.second_weight = (
             [torch.zeros_like(w.detach()) for w in net.tensors()] for _ in self._NAMES
         )
 
     @torch.no_grad()
-    def step(self, net: Parameters, gradients: list[Tensor], lr: float) -> None:
-        """Take one step."""
+    def step(
+        self,
+        net: Parameters,
+        gradients: list[Tensor],
+        lr: float,
+        decay: float | Sequence[float],
+    ) -> None:
+        """Take one step.
+
+        Args:
+            net: What is changed.
+            gradients: Of the mean loss, shaped like the parameters.
+            lr: Learning rate of this step.
+            decay: Decoupled weight decay, or one for each of several side by side.
+        """
+        keep = _keep(lr, decay, gradients[0])
         state = zip(
             self.first, self.second, self.first_weight, self.second_weight, strict=True
         )
@@ -90,7 +107,7 @@ class AdamW:
             second_weight.mul_(self.BETA2).add_(1 - self.BETA2)
             scale = (second / second_weight).sqrt_().add_(self.EPSILON)
             if decays:
-                W[..., :-1] *= 1 - lr * self.weight_decay
+                W[..., :-1] *= keep
             W.addcdiv_(first / first_weight, scale, value=-lr)
 
     def reshape(self, change: Surgery) -> None:
@@ -106,3 +123,10 @@ class AdamW:
         """Go on from what ``state`` gave."""
         for name in self._NAMES:
             setattr(self, name, state[name])
+
+
+def _keep(lr: float, decay: float | Sequence[float], like: Tensor) -> float | Tensor:
+    """Return the share of the weights that a step keeps, [S, 1, 1] of several."""
+    if isinstance(decay, Sequence):
+        return like.new_tensor([1 - lr * one for one in decay])[:, None, None]
+    return 1 - lr * decay

@@ -76,9 +76,8 @@ class _Flock:
 
     def __init__(self, members: list[_Member]) -> None:
         self.members = members
-        first = members[0].replica
         self._gather()
-        self._optimizer = AdamW(self._stack, first.spec.train.weight_decay)
+        self._optimizer = AdamW(self._stack)
 
     def step(self, rate: float) -> None:
         """Take one step of every run on its own batch."""
@@ -93,7 +92,9 @@ class _Flock:
         gradients = torch.autograd.grad(
             torch.stack(totals).sum(), self._stack.tensors()
         )
-        self._optimizer.step(self._stack, [g / size for g in gradients], rate)
+        decays = [replica.decay for replica in replicas]
+        means = [g / size for g in gradients]
+        self._optimizer.step(self._stack, means, rate, decays)
         for member, total in zip(self.members, totals, strict=True):
             _note(member, step, total.item() / size, size)
 

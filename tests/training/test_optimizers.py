@@ -58,8 +58,8 @@ def test_old_parameters_do_not_notice_an_addition() -> None:
     plain, larger = started("adamw", 7), added("adamw", 7)
     gradients = [torch.ones_like(t) for t in plain.net.tensors()]
     others = [torch.ones_like(t) for t in larger.net.tensors()]
-    plain.optimizer.step(plain.net, gradients, 0.01)
-    larger.optimizer.step(larger.net, others, 0.01)
+    plain.optimizer.step(plain.net, gradients, 0.01, 0.1)
+    larger.optimizer.step(larger.net, others, 0.01, 0.1)
     W, V = plain.net.tensors()
     W_new, V_new = larger.net.tensors()
     assert torch.equal(W_new[:4], W)
@@ -73,10 +73,11 @@ def test_old_parameters_do_not_notice_an_addition() -> None:
     torch.testing.assert_close(V_new[:, 4], torch.full((3,), -0.01))
 
 
-def test_adamw_takes_the_steps_of_torch() -> None:
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_adamw_takes_the_steps_of_torch(decay: float) -> None:
     net = started("adamw", 0).net
     copied = copy.deepcopy(net).double()
-    ours, tensors = AdamW(net.double(), weight_decay=0.0), copied.tensors()
+    ours, tensors = AdamW(net.double()), copied.tensors()
     theirs = torch.optim.AdamW(tensors, lr=0.01, weight_decay=0.0)
     stream = torch.Generator().manual_seed(0)
     for _ in range(50):
@@ -85,8 +86,10 @@ def test_adamw_takes_the_steps_of_torch() -> None:
         ]
         for tensor, gradient in zip(tensors, gradients, strict=True):
             tensor.grad = gradient.clone()
+            # Theirs would let biases decay, too.
+            tensor.detach()[:, :-1].mul_(1 - 0.01 * decay)
         theirs.step()
-        ours.step(net, gradients, 0.01)
+        ours.step(net, gradients, 0.01, decay)
     for own, other in zip(net.tensors(), tensors, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-12, atol=1e-12)
 

@@ -1,0 +1,68 @@
+"""Weight decay that follows the validation loss, the same for growing and fixed runs.
+
+A network that memorises its examples becomes too sure of itself, and then its
+validation loss would fall if all its weights shrank. So at every evaluation they are
+shrunk a little on trial; while that helps decay rises, and while it harms decay falls,
+never below the one of the settings. Following the gradient of the validation loss with
+respect to a regulariser is Luketina et al.'s (2016) idea; here it is a finite
+difference, as one number for the whole network.
+"""
+
+import copy
+
+import torch
+
+from senn_ray.config import TrainConfig
+from senn_ray.nets.network import Network
+from senn_ray.training.evaluate import evaluate
+from senn_ray.training.replica import Replica
+
+TRIAL = 0.01
+"""The share of all weights that is taken away on trial."""
+FULL = 0.1
+"""d log(loss) / d log(scale of the weights) from which decay changes at full speed."""
+
+
+def next_decay(replica: Replica, val_loss: float) -> float:
+    """Choose the weight decay of the steps until the next evaluation.
+
+    Args:
+        replica: A network that has just been evaluated; it is not changed.
+        val_loss: Its validation loss.
+
+    Returns:
+        The decay. Where it may not rise, nothing is tried.
+    """
+    config = replica.spec.train
+    if config.decay_range == 1 or not config.weight_decay or not val_loss:
+        return replica.decay
+    smaller = evaluate(replica, shrunk(replica.net), replica.val).loss
+    slope = (val_loss - smaller) / (TRIAL * val_loss)
+    return followed(replica.decay, slope, config)
+
+
+def followed(decay: float, slope: float, config: TrainConfig) -> float:
+    """Move a decay by the slope of the validation loss.
+
+    Args:
+        decay: The present one.
+        slope: d log(loss) / d log(scale of the weights).
+        config: The least decay, and by how much it may rise over a run.
+    """
+    speed = max(-1.0, min(1.0, slope / FULL))
+    moved = decay * config.decay_range ** (speed / config.evaluations)
+    return max(config.weight_decay, moved)
+
+
+@torch.no_grad()
+def shrunk(net: Network) -> Network:
+    """Copy a network with every weight that decays a little smaller.
+
+    Args:
+        net: It is not changed.
+    """
+    smaller = copy.deepcopy(net)
+    for W, decays in zip(smaller.tensors(), smaller.decayed(), strict=True):
+        if decays:
+            W[..., :-1] *= 1 - TRIAL
+    return smaller
