@@ -217,7 +217,7 @@ def prepare(
         reducer=reducer,
         ledger=Ledger(reducer.size),
         births=[[0] * width for width in net.architecture().hidden],
-        decay=spec.train.weight_decay,
+        weight_decay=spec.train.weight_decay,
         loss_unit=1.0 if raw.task == "classification" else _variance(train.y),
     )
 

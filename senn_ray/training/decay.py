@@ -35,10 +35,10 @@ def next_decay(replica: Replica, val_loss: float) -> float:
     """
     config = replica.spec.train
     if config.decay_range == 1 or not config.weight_decay or not val_loss:
-        return replica.decay
+        return replica.weight_decay
     smaller = evaluate(replica, shrunk(replica.net), replica.val).loss
     slope = (val_loss - smaller) / (TRIAL * val_loss)
-    return followed(replica.decay, slope, config)
+    return followed(replica.weight_decay, slope, config)
 
 
 def followed(decay: float, slope: float, config: TrainConfig) -> float:

@@ -124,7 +124,7 @@ def train_step(replica: Replica, step: int, lr: float) -> float:
     mean_loss = total.item() / size
     check_finite(replica, step, mean_loss)
     means = [s / size for s in sums]
-    replica.optimizer.step(replica.net, means, lr, replica.decay)
+    replica.optimizer.step(replica.net, means, lr, replica.weight_decay)
     replica.ledger.visit(size, replica.multiply_adds, TRAINING)
     replica.ledger.steps += 1
     return mean_loss
@@ -219,7 +219,7 @@ def _evaluate(replica: Replica, schedule: Schedule) -> None:
         hidden=replica.hidden,
         params=replica.num_params,
         current_score=trace.current_score,
-        weight_decay=replica.decay,
+        weight_decay=replica.weight_decay,
     )
     trace.evaluations.append(evaluation)
     trace.losses = []
@@ -227,7 +227,7 @@ def _evaluate(replica: Replica, schedule: Schedule) -> None:
         trace.best = quality
         replica.best = copy.deepcopy(replica.net)
     if step < schedule.steps:
-        replica.decay = next_decay(replica, quality.loss)
+        replica.weight_decay = next_decay(replica, quality.loss)
 
 
 def is_pruned(

@@ -37,7 +37,7 @@ class Replica:
     ledger: Ledger
     births: list[list[int]]
     """Per hidden layer, the step at which each neuron was added; 0 at the start."""
-    decay: float
+    weight_decay: float
     """Weight decay of the steps from now on."""
     loss_unit: float = 1.0
     """What thresholds on the loss are multiples of: a nat, or for a regression the

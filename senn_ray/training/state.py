@@ -45,7 +45,7 @@ def live_state(replica: Replica) -> State:
         "best": None if best is None else pack(best),
         "optimizer": replica.optimizer.state(),
         "births": [list(layer) for layer in replica.births],
-        "decay": replica.decay,
+        "weight_decay": replica.weight_decay,
         "whitening": None if whitening is None else vars(whitening),
         "trace": replica.trace.state(),
         "ledger": replica.ledger.state(),
@@ -65,7 +65,7 @@ def restore(replica: Replica, state: State) -> None:
     replica.best = None if own["best"] is None else unpack(own["best"])
     replica.optimizer.restore(own["optimizer"])
     replica.births = own["births"]
-    replica.decay = own["decay"]
+    replica.weight_decay = own["weight_decay"]
     replica.whitening = own["whitening"] and Whitening(**own["whitening"])
     replica.trace = trace.from_state(own["trace"])
     replica.ledger.restore(own["ledger"])
@@ -104,7 +104,7 @@ PARTS: dict[str, Callable[[State], Any]] = {
     "parameters": lambda state: [state["net"]["weights"], state["best"]],
     "optimiser state": lambda state: state["optimizer"],
     "decisions": lambda state: [
-        state[name] for name in ("step", "births", "decay", "whitening")
+        state[name] for name in ("step", "births", "weight_decay", "whitening")
     ] + [state["trace"][name] for name in ("expansions", "checks", "best")],
 }  # fmt: skip
 """What the members of a gang must agree on. Seconds are each one's own."""

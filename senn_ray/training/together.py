@@ -92,7 +92,7 @@ class _Flock:
         gradients = torch.autograd.grad(
             torch.stack(totals).sum(), self._stack.tensors()
         )
-        decays = [replica.decay for replica in replicas]
+        decays = [replica.weight_decay for replica in replicas]
         means = [g / size for g in gradients]
         self._optimizer.step(self._stack, means, rate, decays)
         for member, total in zip(self.members, totals, strict=True):

@@ -65,7 +65,7 @@ def test_decay_rises_only_if_smaller_weights_would_be_better(
 ) -> None:
     replica = trained()
     scale_weights(replica, scale)
-    replica.decay = 0.5
+    replica.weight_decay = 0.5
     moved = next_decay(replica, evaluate(replica, replica.net, replica.val).loss)
     assert (moved > 0.5) == rises
     assert moved != 0.5
