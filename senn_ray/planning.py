@@ -109,6 +109,7 @@ def _capacity(config: Config, ready: "Executor") -> int:
 
 def _length_of(raw: "RawData") -> Callable[[RunSpec], prices.Length]:
     """Make what tells how long a run is: its schedule, on its share of the data."""
+    from senn_ray.training.decay import looks
     from senn_ray.training.schedule import make_schedule
     from senn_ray.training.splits import split
 
@@ -121,7 +122,7 @@ def _length_of(raw: "RawData") -> Callable[[RunSpec], prices.Length]:
             sizes[place] = (len(parts.train), len(parts.val))
         train, val = sizes[place]
         schedule = make_schedule(spec.train, spec.growth, train)
-        test = len(raw.test_y) / val if spec.evaluate_test else 0.0
+        test = len(raw.test_y) / val / looks(spec.train) if spec.evaluate_test else 0.0
         return prices.Length(
             steps=schedule.steps,
             evaluations=sum(map(schedule.evaluates, range(schedule.steps + 1))) + test,

@@ -30,7 +30,7 @@ class Length:
 
     steps: int
     evaluations: float
-    """In validation parts: the test part, if it is read, counts by its size."""
+    """Of the validation part: the test part, if it is read, counts by its size."""
     checks: int
     together: int = 1
     """Runs of its unit, which share a worker; it is one of them."""

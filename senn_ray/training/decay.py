@@ -34,11 +34,20 @@ def next_decay(replica: Replica, val_loss: float) -> float:
         The decay. Where it may not rise, nothing is tried.
     """
     config = replica.spec.train
-    if config.decay_range == 1 or not config.weight_decay or not val_loss:
+    if looks(config) == 1 or not val_loss:
         return replica.weight_decay
     smaller = evaluate(replica, shrunk(replica.net), replica.val).loss
     slope = (val_loss - smaller) / (TRIAL * val_loss)
     return followed(replica.weight_decay, slope, config)
+
+
+def looks(config: TrainConfig) -> int:
+    """Return how often an evaluation looks at the validation part: with a trial, twice.
+
+    Args:
+        config: Whether decay may rise.
+    """
+    return 2 if config.weight_decay and config.decay_range > 1 else 1
 
 
 def followed(decay: float, slope: float, config: TrainConfig) -> float:

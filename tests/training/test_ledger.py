@@ -15,7 +15,8 @@ def test_a_fixed_run_costs_its_steps_and_evaluations() -> None:
     )
     n_train, n_val = record.n_train, 90
     steps = 100 * 256
-    looks = 10 * n_val + n_train  # The evaluations, and the training loss at the end.
+    # The evaluations, with a trial after all but the last; the training loss at the end.
+    looks = (10 + 9) * n_val + n_train
     assert record.cost.sample_visits == steps + looks
     work = TRAINING * steps + FORWARD * looks
     assert record.cost.flops == record.params * work
