@@ -94,6 +94,21 @@ def test_adamw_takes_the_steps_of_torch(decay: float) -> None:
         torch.testing.assert_close(own, other, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "natural"])
+def test_a_step_takes_its_own_share_of_the_weights_and_none_of_the_biases(
+    optimizer: str,
+) -> None:
+    plain, smaller = started(optimizer, 7), started(optimizer, 7)
+    before = [t.detach().clone() for t in plain.net.tensors()]
+    gradients = [torch.ones_like(t) for t in before]
+    plain.optimizer.step(plain.net, gradients, 0.01, 0.0)
+    smaller.optimizer.step(smaller.net, gradients, 0.01, 5.0)
+    tensors = zip(plain.net.tensors(), smaller.net.tensors(), before, strict=True)
+    for full, less, old in tensors:
+        assert torch.equal(full[:, -1], less[:, -1])
+        torch.testing.assert_close((full - less)[:, :-1], 0.05 * old[:, :-1])
+
+
 def test_running_factors_are_carried_over_an_addition() -> None:
     """The old block is what it was; of the new neuron nothing is known yet."""
     plain, larger = started("natural", 12), added("natural", 12)

@@ -75,6 +75,15 @@ def test_a_run_interrupted_at_any_step_ends_bitwise_the_same(optimizer: str) -> 
         assert without_seconds(again) == without_seconds(undisturbed)
 
 
+def test_weight_decay_goes_with_the_run() -> None:
+    first, second = fresh(SingleReducer()), fresh(SingleReducer())
+    first.weight_decay = 0.37
+    assert digests(live_state(first)) != digests(live_state(second))
+    restore(second, from_bytes(to_bytes(snapshot(first))))
+    assert second.weight_decay == 0.37
+    assert digests(live_state(first)) == digests(live_state(second))
+
+
 def without_seconds(state: State) -> list[dict[str, object]]:
     return [{**e, "device_s": None} for e in state["trace"]["evaluations"]]
 
