@@ -60,7 +60,9 @@ def followed(decay: float, slope: float, config: TrainConfig) -> float:
     """
     speed = max(-1.0, min(1.0, slope / FULL))
     moved = decay * config.decay_range ** (speed / config.evaluations)
-    return max(config.weight_decay, moved)
+    # A short schedule may have more evaluations than it was asked for.
+    most = config.weight_decay * config.decay_range
+    return min(max(config.weight_decay, moved), most)
 
 
 @torch.no_grad()

@@ -77,6 +77,7 @@ def test_decay_stays_within_its_bounds_and_moves_evenly() -> None:
     for _ in range(10):
         decay = followed(decay, 100.0, config)
     assert decay == pytest.approx(0.2 * 8)
+    assert followed(decay, 100.0, config) == pytest.approx(0.2 * 8)
     for _ in range(10):
         decay = followed(decay, -100.0, config)
     assert decay == pytest.approx(0.2)
