@@ -71,20 +71,21 @@ class GrowthConfig(Section):
         default=0.005, ge=0, description="least held-out gain over the current score"
     )
     absolute_threshold: float = Field(
-        default=0.001,
+        default=0.0015,
         gt=0,
         description="least promised drop of the loss, in nats (of a regression: in "
         "variances of the targets)",
     )
     exploration: float = Field(
-        default=0.5,
+        default=0.33,
         gt=0,
         le=1,
         description="share of absolute_threshold that is enough before the cool-down: "
-        "training makes a neuron worth more than it promises",
+        "training makes a neuron worth more than it promises; below 1, a check that has "
+        "added a neuron asks no more than this of others",
     )
     removal_threshold: float = Field(
-        default=0.0009, ge=0, description="neurons that cost less, in nats, are pruned"
+        default=0.00135, ge=0, description="neurons that cost less, in nats, are pruned"
     )
     significance: float = Field(
         default=1.7, ge=0, description="least held-out gain, in standard errors"
@@ -116,8 +117,11 @@ class GrowthConfig(Section):
         description="how a gang divides the search: by examples (many small messages) "
         "or by candidates (one large one); auto takes what costs less on 10 Gbit/s",
     )
-    check_every: int = Field(
-        default=50, ge=1, description="steps between the first growth checks"
+    check_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="steps between the first growth checks (default: half a pass over "
+        "the training data, at least 25)",
     )
     check_spacing: float = Field(
         default=0.25, ge=0, description="between later ones, over the steps so far"

@@ -59,15 +59,20 @@ class Judged:
     current_score: float
     """Of the site before anything is done to it."""
 
-    def passes(self, growth: GrowthConfig, *, tries: int = 1) -> bool:
+    def passes(
+        self, growth: GrowthConfig, *, tries: int = 1, on_trial: bool = False
+    ) -> bool:
         """Decide: significant, above the absolute and above the relative threshold.
 
         Args:
             growth: The other thresholds.
             tries: How many proposals are judged; the best of them is to be accepted by
                 luck no more often than a single one (Bonferroni).
+            on_trial: Whether the absolute threshold is enough for a neuron.
         """
         gain = self.heldout.gain
+        if on_trial and self.proposal.kind == "widen":
+            return gain > self.least
         return (
             self.heldout.z >= corrected(growth.significance, tries)
             and gain > self.least
@@ -148,8 +153,9 @@ class Grower:
                 # The others do not know what this one installs.
                 divisions = [divisions[of]]
                 if not events:
-                    bound = sum(self._bound(pool, judged) for pool in divisions[0])
+                    bound = sum(self._bound(pool, judge) for pool in divisions[0])
                 judged.proposal.install(step)
+                judge.admit()
             at = (step, loss)
             events.append(_event(judged, at, before, self.replica, accepted=accepted))
             if not accepted or isinstance(judged.proposal, LayerProposal):
@@ -193,7 +199,7 @@ class Grower:
         width = self.replica.hidden[site(self.replica.net, pool.place)]
         return width < self.replica.spec.model.max_hidden
 
-    def _bound(self, pool: AnyPool, judged: Judged) -> float:
+    def _bound(self, pool: AnyPool, judge: "_Judge") -> float:
         """Bound the additions at one place; a layer ends its check."""
         if isinstance(pool, LayerPool):
             return 1
@@ -205,8 +211,8 @@ class Grower:
         ])
         return most_additions(
             power.item() / where.weight,
-            relative_threshold=self.replica.spec.growth.relative_threshold,
-            absolute_threshold=judged.least,
+            relative_threshold=judge.relative,
+            absolute_threshold=judge.least,
         )
 
 
@@ -215,13 +221,22 @@ class _Judge:
 
     Gains of the search are no guide: there the best of many candidates fits the noise,
     and the more so the noisier the gradients of a place are.
+
+    While the network explores, one sure proposal in a check lets neurons in on trial
+    after it: there is something to learn, and what they are worth shows when they have
+    been trained and their removal is priced. Where there is nothing, none is let in.
     """
 
     def __init__(self, replica: Replica, *, exploring: bool = False) -> None:
         self.replica = replica
         growth = replica.spec.growth
         share = growth.exploration if exploring else 1.0
-        self._least = 2 * share * growth.absolute_threshold * replica.loss_unit
+        self.least = 2 * share * growth.absolute_threshold * replica.loss_unit
+        """The absolute threshold now, in units of the gain."""
+        self._explores = share < 1
+        self.relative = 0.0 if self._explores else growth.relative_threshold
+        """The relative threshold that every addition of a check keeps."""
+        self._on_trial = False
         self._known: dict[int, tuple[Site, Judged]] = {}
 
     def choose(
@@ -243,15 +258,23 @@ class _Judge:
             numbers = torch.randint(2**31, (2,), generator=generator).tolist()
             pool = divisions[0][numbers[0] % tries]
             judged = self._judge(pool.pick(numbers[1]))
-            return judged, 0, judged.passes(growth)
+            return judged, 0, self._accepts(judged, tries=1)
         best, of = max(
             map(self._agreed, zip(*divisions, strict=True)),
             key=lambda found: (
-                found[0].passes(growth, tries=tries),
+                self._accepts(found[0], tries=tries),
                 found[0].heldout.gain,
             ),
         )
-        return best, of, best.passes(growth, tries=tries)
+        return best, of, self._accepts(best, tries=tries)
+
+    def admit(self) -> None:
+        """Note that a proposal was accepted in this check."""
+        self._on_trial = self._explores
+
+    def _accepts(self, judged: Judged, *, tries: int) -> bool:
+        growth = self.replica.spec.growth
+        return judged.passes(growth, tries=tries, on_trial=self._on_trial)
 
     def expects(self, divisions: list[list[AnyPool]]) -> bool:
         """Tell whether at any place the mean gain of all divisions passes.
@@ -290,7 +313,7 @@ class _Judge:
         return Judged(
             proposal=proposal,
             heldout=proposal.judge(),
-            least=self._least,
+            least=self.least,
             current_score=proposal.current_score,
         )
 

@@ -10,6 +10,8 @@ COOLDOWN_SLICES = 15
 GRACE_SLICES = 3
 """Slices of the cool-down that a neuron gets to earn its keep: until the first pruning
 for all, and later for those that are added then."""
+LEAST_STEPS = 25
+"""Between checks, if nothing is said: so few examples are memorised soon after."""
 FINAL_RATE = 0.02
 """The last learning rate, as a share of the first."""
 
@@ -71,11 +73,17 @@ def make_schedule(train: TrainConfig, growth: GrowthConfig, n_train: int) -> Sch
     steps = min(steps, train.max_steps or steps)
     cooldown_start = round(steps * (1 - train.cooldown))
     slice_steps = max(1, (steps - cooldown_start) // COOLDOWN_SLICES)
+    half_pass = n_train // (2 * train.batch_size)
+    every = growth.check_every or max(LEAST_STEPS, half_pass)
     return Schedule(
         steps=steps,
         cooldown_start=cooldown_start,
         lr=train.lr,
-        checks=frozenset(_check_steps(growth, cooldown_start, slice_steps, steps)),
+        checks=frozenset(
+            _check_steps(
+                every, growth.check_spacing, cooldown_start, slice_steps, steps
+            )
+        ),
         evaluate_every=max(1, steps // train.evaluations),
         slice=slice_steps,
         first_pruning=cooldown_start + GRACE_SLICES * slice_steps,
@@ -83,14 +91,14 @@ def make_schedule(train: TrainConfig, growth: GrowthConfig, n_train: int) -> Sch
 
 
 def _check_steps(
-    growth: GrowthConfig, cooldown_start: int, slice_steps: int, steps: int
+    every: int, spacing: float, cooldown_start: int, slice_steps: int, steps: int
 ) -> Iterator[int]:
     # Early steps change much and are cheap to wait for; later checks are a constant
     # factor apart, so their number grows with the logarithm of the steps. In the
     # cool-down every slice asks, as long as there is time to train what it adds.
-    step = growth.check_every
+    step = every
     while step < cooldown_start:
         yield step
-        step += max(growth.check_every, round(growth.check_spacing * step))
+        step += max(every, round(spacing * step))
     last = steps - GRACE_SLICES * slice_steps
     yield from range(cooldown_start + slice_steps, last + 1, slice_steps)

@@ -284,7 +284,7 @@ def test_layers_are_inserted_and_removed_within_one_run_of_the_best_network() ->
 def test_less_is_promised_where_there_is_time_to_learn_more(
     monkeypatch: pytest.MonkeyPatch, *, exploring: bool, accepted: int
 ) -> None:
-    """The thresholds are twice 0.001 nats, and half of that while exploring."""
+    """The thresholds are twice 0.0015 nats, and a third of that while exploring."""
     gains = iter([0.0015] * DIVISIONS + [0.0] * 100)
     monkeypatch.setattr(
         "senn_ray.training.pools.heldout_gain",
@@ -294,6 +294,34 @@ def test_less_is_promised_where_there_is_time_to_learn_more(
     assert Grower(trained(run, rings())).check(40, exploring=exploring).additions == (
         accepted
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "exploration", "exploring", "accepted"),
+    [
+        (9.0, 0.25, True, 2),
+        (9.0, 0.25, False, 1),
+        (9.0, 1.0, True, 1),
+        (0.5, 0.25, True, 0),
+    ],
+)
+def test_neurons_come_on_trial_only_after_a_sure_one_and_while_exploring(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    first: float,
+    exploration: float,
+    exploring: bool,
+    accepted: int,
+) -> None:
+    """The second one gains enough, but nobody is sure of it."""
+    verdicts = [Heldout(gain=1.0, z=first)] * DIVISIONS + [Heldout(gain=0.01, z=0.5)]
+    judged = iter(verdicts + [Heldout(gain=0.0, z=-1.0)] * 100)
+    monkeypatch.setattr(
+        "senn_ray.training.pools.heldout_gain", lambda *_, **__: next(judged)
+    )
+    replica = trained(spec(growth__exploration=exploration), rings())
+    check = Grower(replica).check(40, exploring=exploring)
+    assert check.additions == accepted
 
 
 @pytest.mark.parametrize(("others", "settled"), [(0.0, True), (0.0021, False)])
