@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import math
 from statistics import NormalDist
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -322,6 +323,17 @@ def test_neurons_come_on_trial_only_after_a_sure_one_and_while_exploring(
     replica = trained(spec(growth__exploration=exploration), rings())
     check = Grower(replica).check(40, exploring=exploring)
     assert check.additions == accepted
+
+
+@pytest.mark.parametrize(
+    ("kind", "accepted"), [("widen", True), ("insert_layer", False)]
+)
+def test_layers_never_come_on_trial(kind: str, *, accepted: bool) -> None:
+    proposal = cast("Proposal", SimpleNamespace(kind=kind))
+    unsure = Heldout(gain=0.01, z=0.5)
+    judged = Judged(proposal, unsure, least=0.001, current_score=1e-3)
+    assert judged.passes(GrowthConfig(), on_trial=True) == accepted
+    assert not judged.passes(GrowthConfig())
 
 
 @pytest.mark.parametrize(("others", "settled"), [(0.0, True), (0.0021, False)])
