@@ -81,7 +81,7 @@ class Grower:
         chooses = self.replica.spec.growth.score != "random"
         return DIVISIONS if sees_all and chooses else 1
 
-    def _round(self, judge: "Judge", step: int, number: int, additions: int) -> Check:
+    def _round(self, judge: Judge, step: int, number: int, additions: int) -> Check:
         """Add one if the divisions agree, and more on the one that knew the best.
 
         Args:
@@ -167,7 +167,7 @@ class Grower:
         width = self.replica.hidden[site(self.replica.net, pool.place)]
         return width < self.replica.spec.model.max_hidden
 
-    def _bound(self, pool: AnyPool, judge: "Judge") -> float:
+    def _bound(self, pool: AnyPool, judge: Judge) -> float:
         """Bound the additions at one place; a layer ends its check."""
         if isinstance(pool, LayerPool):
             return 1
