@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from senn_ray.cluster_runtime.executor import RayExecutor
-from senn_ray.cluster_runtime.replica import TrainRun
+from senn_ray.cluster_runtime.worker import TrainRun
 from senn_ray.config import (
     ClusterConfig,
     DataConfig,
@@ -16,8 +16,8 @@ from senn_ray.config import (
     ModelConfig,
     TrainConfig,
 )
-from senn_ray.events import RunFinished
-from senn_ray.records import Progress, RunRecord, RunSpec
+from senn_ray.core.events import RunFinished
+from senn_ray.core.records import Progress, RunRecord, RunSpec
 
 SPEC = RunSpec(
     run_id="run",

@@ -11,7 +11,7 @@ from gang_bench.common import SPEC, finish, pids, timeless, traced
 from senn_ray.cluster_runtime.executor import RayExecutor
 from senn_ray.cluster_runtime.session import open_session
 from senn_ray.config import ClusterConfig
-from senn_ray.training import datasets
+from senn_ray.data import datasets
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -9,9 +9,9 @@ from gang_bench.common import SPEC
 from senn_ray.cluster_runtime.executor import RayExecutor
 from senn_ray.cluster_runtime.session import open_session
 from senn_ray.config import ClusterConfig
-from senn_ray.events import RunFinished
-from senn_ray.records import RunRecord
-from senn_ray.training import datasets
+from senn_ray.core.events import RunFinished
+from senn_ray.core.records import RunRecord
+from senn_ray.data import datasets
 
 SMALL = dataclasses.replace(
     SPEC,

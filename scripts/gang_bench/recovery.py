@@ -12,11 +12,11 @@ from typing import Any
 
 from gang_bench.common import SPEC, finish, pids
 from senn_ray.cluster_runtime.executor import RayExecutor
-from senn_ray.cluster_runtime.replica import TrainRun
+from senn_ray.cluster_runtime.worker import TrainRun
 from senn_ray.cluster_runtime.session import Session, open_session
 from senn_ray.config import ClusterConfig
-from senn_ray.records import RunRecord, RunSpec
-from senn_ray.training import datasets
+from senn_ray.core.records import RunRecord, RunSpec
+from senn_ray.data import datasets
 
 KILLS = 3
 
@@ -30,7 +30,7 @@ class Stamped:
 
     def __call__(self, spec: RunSpec, *args: Any, **others: Any) -> RunRecord:
         """Carry out a run."""
-        from senn_ray.training import loop
+        from senn_ray.runs import loop
 
         path = self.folder / str(os.getpid())
         step = getattr(loop, "unstamped", loop.train_step)

@@ -7,8 +7,8 @@ from gang_bench.common import SPEC, finish
 from senn_ray.cluster_runtime.executor import RayExecutor
 from senn_ray.cluster_runtime.session import Session, open_session
 from senn_ray.config import ClusterConfig
-from senn_ray.records import RunRecord
-from senn_ray.training import datasets
+from senn_ray.core.records import RunRecord
+from senn_ray.data import datasets
 
 REPEATS = 3
 

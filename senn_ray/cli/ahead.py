@@ -8,8 +8,8 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from senn_ray.cli.common import DEFAULTS, NO_FLAGS, AllSettings, Common, people
-from senn_ray.errors import ConfigError
-from senn_ray.report.words import UNKNOWN, duration, number
+from senn_ray.core.errors import ConfigError
+from senn_ray.report.formatting import UNKNOWN, duration, number
 
 COLUMNS = ("runs", "steps", "sample_visits", "flops")
 LEAST_HITS = 1
@@ -41,9 +41,9 @@ def plan(
             f"--seeds {seeds}: it is the number of runs of grow, at least 1; "
             f"{verb} has compare.seeds or scan.subset_seeds"
         )
-    from senn_ray import app
+    from senn_ray.service import verbs
 
-    found = app.plan(verb, settings, seeds=seeds)
+    found = verbs.plan(verb, settings, seeds=seeds)
     if common.json:
         print(json.dumps(found))
     else:
@@ -56,7 +56,7 @@ def shown(found: Mapping[str, Any]) -> list[RenderableType]:
     """Show an outlook: what every arm costs, what the budget buys, and how to go on.
 
     Args:
-        found: What ``app.plan`` gave.
+        found: What ``verbs.plan`` gave.
     """
     measured = ", ".join(str(row["hidden"]) for row in found["calibration"])
     together = (

@@ -9,7 +9,7 @@ import yaml
 
 from senn_ray.cli.common import NO_FLAGS, Common, people
 from senn_ray.config import Config, Section
-from senn_ray.errors import ConfigError, DataError
+from senn_ray.core.errors import ConfigError, DataError
 
 FILE_NAME = "senn.yaml"
 Preset = Literal["digits", "mnist", "mnist-scan", "parquet"]

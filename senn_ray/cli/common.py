@@ -14,8 +14,8 @@ from rich.console import Console
 from senn_ray.config import Config
 
 if TYPE_CHECKING:
-    from senn_ray.app import Place
     from senn_ray.cli.console import Observe
+    from senn_ray.service.verbs import Place
 
 BUDGET = 5
 SOME_RUNS_FAILED = 6

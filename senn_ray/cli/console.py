@@ -18,7 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from senn_ray.events import (
+from senn_ray.core.events import (
     Event,
     JobResumed,
     JobStarted,
@@ -29,8 +29,8 @@ from senn_ray.events import (
     TargetLocked,
     TestOpened,
 )
-from senn_ray.records import FAULTY, RunRecord
-from senn_ray.report.words import duration, number, widths
+from senn_ray.core.records import FAULTY, RunRecord
+from senn_ray.report.formatting import duration, number, widths
 
 Observe = Callable[[Event], None]
 WAIT_S = 60.0

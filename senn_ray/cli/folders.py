@@ -18,7 +18,7 @@ from senn_ray.cli.common import (
     shown,
 )
 from senn_ray.config import Config
-from senn_ray.errors import ConfigError
+from senn_ray.core.errors import ConfigError
 
 
 def resume(
@@ -41,10 +41,12 @@ def resume(
             (cluster.address, cluster.max_parallel_runs, data.root) may change.
         common: Flags of every verb.
     """
-    from senn_ray import app
+    from senn_ray.service import verbs
 
-    def go_on(given: Config, *, out: app.Place, observe: app.Observer) -> app.JobResult:
-        result = app.resume(
+    def go_on(
+        given: Config, *, out: verbs.Place, observe: verbs.Observer
+    ) -> verbs.JobResult:
+        result = verbs.resume(
             out,
             settings=given,
             extend=extend,
@@ -55,7 +57,7 @@ def resume(
             people(common).print("this job was over already: nothing was run")
         return result
 
-    return run_job(go_on, settings, app.locate(run), common)
+    return run_job(go_on, settings, verbs.locate(run), common)
 
 
 def status(run: str, /, *, common: Common = NO_FLAGS) -> int:
@@ -65,10 +67,10 @@ def status(run: str, /, *, common: Common = NO_FLAGS) -> int:
         run: Run folder: a path or a URI.
         common: Flags of every verb.
     """
-    from senn_ray import app
     from senn_ray.cli.overview import overview
+    from senn_ray.service import verbs
 
-    found = app.status(run)
+    found = verbs.status(run)
     if common.json:
         print(json.dumps(found))
     else:
@@ -84,10 +86,10 @@ def watch(run: str, /, *, common: Common = NO_FLAGS) -> int:
         run: Run folder: a path or a URI.
         common: Flags of every verb.
     """
-    from senn_ray import app
     from senn_ray.cli.screen import follow
+    from senn_ray.service import verbs
 
-    found = follow(app.watch(run), people(common), quiet=common.quiet)
+    found = follow(verbs.watch(run), people(common), quiet=common.quiet)
     if common.json:
         print(json.dumps(found))
     return INTERRUPTED if found["exit_code"] is None else found["exit_code"]
@@ -101,10 +103,10 @@ def stop(run: str, /, *, now: bool = False, common: Common = NO_FLAGS) -> int:
         now: End runs in flight too, instead of waiting until they have finished.
         common: Flags of every verb.
     """
-    from senn_ray import app
     from senn_ray.cli.overview import stopping
+    from senn_ray.service import verbs
 
-    found = app.stop(run, now=now)
+    found = verbs.stop(run, now=now)
     if common.json:
         print(json.dumps(found))
     else:
@@ -128,12 +130,12 @@ def rerun(
         settings: Settings are those of the job; where it runs may change.
         common: Flags of every verb.
     """
-    from senn_ray import app
     from senn_ray.cli.overview import repeated
+    from senn_ray.service import verbs
 
-    folder, run_id = app.find_run(run, settings.output.root)
+    folder, run_id = verbs.find_run(run, settings.output.root)
     with shown(common) as observe:
-        found = app.rerun(
+        found = verbs.rerun(
             folder, run_id, tolerance=tolerance, settings=settings, observe=observe
         )
     if common.json:
@@ -160,18 +162,18 @@ def report(
     Raises:
         ConfigError: if a folder is given for the page of one run, which has its own.
     """
-    from senn_ray import app
+    from senn_ray.service import verbs
 
     if more:
-        page = app.report_several([run, *more], out=out)
+        page = verbs.report_several([run, *more], out=out)
         if common.json:
             print(json.dumps({"report": str(page)}))
         people(common).print(f"report {page}", soft_wrap=True)
         return 0
     if out is not None:
         raise ConfigError("--out is for the page of several runs; give more than one")
-    page = app.report(run)
-    show_result(app.summary(run), page, common)
+    page = verbs.report(run)
+    show_result(verbs.summary(run), page, common)
     return 0
 
 
@@ -184,9 +186,9 @@ def export(run: str, /, *, pick: str | None = None, common: Common = NO_FLAGS) -
             on the most examples).
         common: Flags of every verb.
     """
-    from senn_ray import app
+    from senn_ray.service import verbs
 
-    model = app.export(run, pick=pick)
+    model = verbs.export(run, pick=pick)
     if common.json:
         print(json.dumps({"model": str(model)}))
     else:

@@ -24,7 +24,7 @@ from senn_ray.cli.settings import (
     read_layers,
     why_absent,
 )
-from senn_ray.errors import SennRayError
+from senn_ray.core.errors import SennRayError
 
 USAGE = 2
 INTERNAL = 1

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from senn_ray.report.words import UNKNOWN, duration, number, widths
+from senn_ray.report.formatting import UNKNOWN, duration, number, widths
 
 Status = Mapping[str, Any]
 MOST_NAMED = 3

@@ -8,7 +8,7 @@ from rich.live import Live
 
 from senn_ray.cli.console import describe
 from senn_ray.cli.overview import overview
-from senn_ray.events import Event
+from senn_ray.core.events import Event
 
 Look = tuple[Mapping[str, Any], list[Event]]
 

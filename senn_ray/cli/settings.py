@@ -16,7 +16,7 @@ import yaml
 from cyclopts import App, ArgumentCollection, Token
 
 from senn_ray.config import Config, Section
-from senn_ray.errors import ConfigError
+from senn_ray.core.errors import ConfigError
 
 ENV_PREFIX = "SENN_RAY_"
 HELP = "senn-ray config schema lists all keys"

@@ -12,8 +12,8 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from senn_ray.cli.common import NO_FLAGS, Common, people
-from senn_ray.errors import ConfigError
-from senn_ray.report.words import UNKNOWN, duration, interval, number
+from senn_ray.core.errors import ConfigError
+from senn_ray.report.formatting import UNKNOWN, duration, interval, number
 
 SHOWN = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -57,9 +57,9 @@ def match(
     """
     if reading.objective < 0:
         raise ConfigError(f"--objective {reading.objective}: they are counted from 0")
-    from senn_ray import app
+    from senn_ray.service import verbs
 
-    found = app.match(study, target, **dataclasses.asdict(reading), out=out)
+    found = verbs.match(study, target, **dataclasses.asdict(reading), out=out)
     if common.json:
         print(json.dumps(found))
     else:
@@ -74,7 +74,7 @@ def shown(found: Mapping[str, Any]) -> list[RenderableType]:
     """Show studies, runs to the target, and the best of k.
 
     Args:
-        found: What ``app.match`` gave.
+        found: What ``verbs.match`` gave.
     """
     return [
         _studies(found["studies"]),

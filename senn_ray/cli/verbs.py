@@ -1,4 +1,4 @@
-"""The verbs that start something: each binds the command line to one function of ``senn_ray.app``."""
+"""The verbs that start something: each binds the command line to one function of ``senn_ray.service.verbs``."""
 
 import functools
 import json
@@ -8,7 +8,7 @@ import yaml
 
 from senn_ray.cli.common import DEFAULTS, NO_FLAGS, AllSettings, Common, people, run_job
 from senn_ray.config import Config
-from senn_ray.errors import ConfigError
+from senn_ray.core.errors import ConfigError
 
 RESOURCES = 3
 EXIT_OF_CHECK = {"output": 2, "data": 4}
@@ -36,10 +36,10 @@ def grow(
     """
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
-    from senn_ray import app
+    from senn_ray.service import verbs
 
-    folder = app.run_folder.choose(out, settings, "grow")
-    return run_job(functools.partial(app.grow, seeds=seeds), settings, folder, common)
+    folder = verbs.run_folder.choose(out, settings, "grow")
+    return run_job(functools.partial(verbs.grow, seeds=seeds), settings, folder, common)
 
 
 def compare(
@@ -56,10 +56,10 @@ def compare(
             output.root).
         common: Flags of every verb.
     """
-    from senn_ray import app
+    from senn_ray.service import verbs
 
-    folder = app.run_folder.choose(out, settings, "compare")
-    return run_job(app.compare, settings, folder, common)
+    folder = verbs.run_folder.choose(out, settings, "compare")
+    return run_job(verbs.compare, settings, folder, common)
 
 
 def scan(
@@ -76,10 +76,10 @@ def scan(
             output.root).
         common: Flags of every verb.
     """
-    from senn_ray import app
+    from senn_ray.service import verbs
 
-    folder = app.run_folder.choose(out, settings, "scan")
-    return run_job(app.scan, settings, folder, common)
+    folder = verbs.run_folder.choose(out, settings, "scan")
+    return run_job(verbs.scan, settings, folder, common)
 
 
 def submit(
@@ -104,9 +104,9 @@ def submit(
         raise ConfigError(
             "submit needs a verb: senn-ray submit --address URL -- compare ..."
         )
-    from senn_ray import app
+    from senn_ray.service import verbs
 
-    return app.submit(address, list(verb), working_dir=working_dir)
+    return verbs.submit(address, list(verb), working_dir=working_dir)
 
 
 def doctor(*, settings: AllSettings = DEFAULTS, common: Common = NO_FLAGS) -> int:
@@ -116,10 +116,10 @@ def doctor(*, settings: AllSettings = DEFAULTS, common: Common = NO_FLAGS) -> in
         settings: All settings.
         common: Flags of every verb.
     """
-    from senn_ray import app
     from senn_ray.cli.verdict import checks_table
+    from senn_ray.service import verbs
 
-    checks = app.doctor(settings)
+    checks = verbs.doctor(settings)
     if common.json:
         names = ("check", "ok", "detail")
         print(json.dumps([dict(zip(names, check, strict=True)) for check in checks]))

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from senn_ray.report.words import (
+from senn_ray.report.formatting import (
     UNKNOWN,
     duration,
     form,

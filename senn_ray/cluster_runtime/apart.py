@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from senn_ray.records import RunRecord, RunSpec
+from senn_ray.core.records import RunRecord, RunSpec
 
 
 class Apart:

@@ -10,7 +10,7 @@ from pathlib import Path
 from senn_ray.cluster_runtime.resources import runs_that_fit
 from senn_ray.cluster_runtime.session import open_session
 from senn_ray.config import ClusterConfig
-from senn_ray.errors import ResourceError
+from senn_ray.core.errors import ResourceError
 
 Check = tuple[str, bool, str]
 _SHARED = Path("/dev/shm")  # where Ray keeps shared objects on Linux

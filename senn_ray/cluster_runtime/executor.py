@@ -13,25 +13,20 @@ import ray
 import ray.util
 
 from senn_ray.cluster_runtime.apart import Apart
-from senn_ray.cluster_runtime.flight import Flight
 from senn_ray.cluster_runtime.gang import Gang, Stream
+from senn_ray.cluster_runtime.gang_run import Flight
+from senn_ray.cluster_runtime.messages import StoreAddress
 from senn_ray.cluster_runtime.pulse import LOOK_S
-from senn_ray.cluster_runtime.replica import (
-    Train,
-    TrainRun,
-    TrainSeeds,
-    TrainTogether,
-)
 from senn_ray.cluster_runtime.resources import runs_that_fit, runs_together
 from senn_ray.cluster_runtime.session import Session, open_session
-from senn_ray.cluster_runtime.words import StoreAddress
+from senn_ray.cluster_runtime.worker import Train, TrainRun, TrainSeeds, TrainTogether
 from senn_ray.config import ClusterConfig
-from senn_ray.events import RunFinished, RunProgressed
-from senn_ray.records import RunRecord, RunSpec
+from senn_ray.core.events import RunFinished, RunProgressed
+from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.executor import Report
 
 if TYPE_CHECKING:
-    from senn_ray.training.data import RawData
+    from senn_ray.data.examples import RawData
 
 
 class RayExecutor:

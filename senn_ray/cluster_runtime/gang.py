@@ -12,10 +12,10 @@ import ray.exceptions
 import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from senn_ray.cluster_runtime.replica import Replica, Train, TrainTogether
-from senn_ray.cluster_runtime.words import Seat, StoreAddress
+from senn_ray.cluster_runtime.messages import Seat, StoreAddress
+from senn_ray.cluster_runtime.worker import Replica, Train, TrainTogether
 from senn_ray.config import ClusterConfig
-from senn_ray.records import RunSpec
+from senn_ray.core.records import RunSpec
 
 Stream = Any
 """What ``ray.wait`` waits for: the messages of one replica."""

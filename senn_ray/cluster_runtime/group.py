@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch._C import _distributed_c10d as c10d
 
-from senn_ray.cluster_runtime.words import Seat, StoreAddress
+from senn_ray.cluster_runtime.messages import Seat, StoreAddress
 from senn_ray.training.reducer import PeerLostError
 
 # Below the minute that Ray needs to notice that a node is frozen.

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import torch
 
 from senn_ray.cluster_runtime import group, nccl
-from senn_ray.cluster_runtime.words import Ready, Seat
+from senn_ray.cluster_runtime.messages import Ready, Seat
 from senn_ray.training.reducer import PeerLostError, SingleReducer
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from torch._C import _distributed_c10d as c10d
 
 from senn_ray.cluster_runtime import group
 from senn_ray.cluster_runtime.group import GlooGroup
-from senn_ray.cluster_runtime.words import Seat
+from senn_ray.cluster_runtime.messages import Seat
 from senn_ray.training.reducer import PeerLostError
 
 _LOOK_S = 2e-5

@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from senn_ray.errors import ClusterLostError
+from senn_ray.core.errors import ClusterLostError
 
 LOOK_S = 1.0
 """Seconds between two looks at the head, and the longest wait for its answer."""

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from senn_ray.errors import ResourceError
+from senn_ray.core.errors import ResourceError
 
 WAIT_S = 10.0
 _HELP = "Is it running? Try: ray status --address {address}. "

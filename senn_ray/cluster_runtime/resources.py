@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from senn_ray.config import ClusterConfig
-from senn_ray.errors import ResourceError
+from senn_ray.core.errors import ResourceError
 
 # Ray counts resources in ten-thousandths.
 _GRAIN = 1e-4

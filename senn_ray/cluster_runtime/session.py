@@ -18,7 +18,7 @@ from senn_ray.cluster_runtime import reach
 from senn_ray.cluster_runtime.pulse import PRIVATE_PATIENCE_S, Pulse, head_patience_s
 from senn_ray.cluster_runtime.resources import Node, describe, runs_that_fit
 from senn_ray.config import ClusterConfig
-from senn_ray.errors import ResourceError
+from senn_ray.core.errors import ResourceError
 
 # Read by Ray when it is first imported. What the user has set wins.
 _ENVIRONMENT = {

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from senn_ray.cluster_runtime.reach import WAIT_S, explain
-from senn_ray.errors import ConfigError, ResourceError
+from senn_ray.core.errors import ConfigError, ResourceError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient

@@ -29,11 +29,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from senn_ray.maths.kronecker import (
-    damped_cholesky,
-    expansion_score,
-    natural_gradient,
-)
+from senn_ray.maths.kronecker import damped_cholesky, expansion_score, natural_gradient
 from senn_ray.maths.steps import square_of_sums, step_curvature
 
 Reduce = Callable[[list[Tensor]], list[Tensor]]

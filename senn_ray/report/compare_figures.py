@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
-from senn_ray.records import RunRecord
+from senn_ray.core.records import RunRecord
 from senn_ray.report.drawing import (
     ARMS,
     BAND,
@@ -22,7 +22,7 @@ from senn_ray.report.drawing import (
     legend_below,
     log_scale,
 )
-from senn_ray.report.words import number
+from senn_ray.report.formatting import number
 
 Summary = Mapping[str, Any]
 Row = tuple[Any, ...]

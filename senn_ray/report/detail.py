@@ -6,16 +6,9 @@ Plain rows of text, from the contents of ``summary.json`` alone.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from senn_ray.report.formatting import UNKNOWN, count, duration, interval, number, share
 from senn_ray.report.table import Table
 from senn_ray.report.target_tables import TARGET_NAMES, reached_table
-from senn_ray.report.words import (
-    UNKNOWN,
-    count,
-    duration,
-    interval,
-    number,
-    share,
-)
 
 Summary = Mapping[str, Any]
 NOT_COMPLETE = ("pruned", "diverged", "failed")

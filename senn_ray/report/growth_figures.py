@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
-from senn_ray.records import RunRecord, promises_of
+from senn_ray.core.records import RunRecord, promises_of
 from senn_ray.report.drawing import (
     ARMS,
     INK,
@@ -20,7 +20,7 @@ from senn_ray.report.drawing import (
     figure,
     log_scale,
 )
-from senn_ray.report.words import correlation
+from senn_ray.report.formatting import correlation
 
 SENN = ARMS["senn"][0]
 # kind: (what a reader calls it, marker, colour)

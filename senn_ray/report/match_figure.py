@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from senn_ray.report.drawing import LIGHT, Figure, canvas, log_scale, to_png, to_svg
-from senn_ray.report.words import number
+from senn_ray.report.formatting import number
 
 COLOUR = LIGHT.senn
 COLUMNS = (

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from senn_ray.errors import DataError
-from senn_ray.events import Event, JobStarted, outcomes
-from senn_ray.records import RunRecord
+from senn_ray.core.errors import DataError
+from senn_ray.core.events import Event, JobStarted, outcomes
+from senn_ray.core.records import RunRecord
 from senn_ray.report import detail, view
 from senn_ray.report.traces import Traces, by_weight, traces
-from senn_ray.search import journal
+from senn_ray.store import journal
 
 if TYPE_CHECKING:
     from senn_ray.report.drawing import Figure

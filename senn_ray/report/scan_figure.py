@@ -17,7 +17,7 @@ from senn_ray.report.drawing import (
     to_png,
     to_svg,
 )
-from senn_ray.report.words import trend
+from senn_ray.report.formatting import trend
 
 NAME, TITLE = "scan", "Hidden units against training examples per class"
 MARKS = {

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from senn_ray.report import page, view
+from senn_ray.report.formatting import UNKNOWN, interval, number, widths
 from senn_ray.report.table import Table
 from senn_ray.report.view import Shown
-from senn_ray.report.words import UNKNOWN, interval, number, widths
 
 CURRENCIES = {"runs": "runs", "device_s": "device seconds"}
 TARGETS = {"quality_at_size": "Quality at size", "quality": "Quality"}

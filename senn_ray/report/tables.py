@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from senn_ray.errors import DataError
-from senn_ray.events import Event, outcomes
-from senn_ray.records import RunRecord
+from senn_ray.core.errors import DataError
+from senn_ray.core.events import Event, outcomes
+from senn_ray.core.records import RunRecord
 
 SCHEMA_VERSION = "1"
 FOLDER = "tables"

@@ -18,8 +18,8 @@ from senn_ray.report.drawing import (
     legend_below,
     log_scale,
 )
+from senn_ray.report.formatting import number
 from senn_ray.report.target_tables import TARGET_NAMES
-from senn_ray.report.words import number
 
 Summary = Mapping[str, Any]
 Points = Sequence[Mapping[str, Any]]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from senn_ray.report.formatting import UNKNOWN, interval, number, precise, widths
 from senn_ray.report.table import Table
-from senn_ray.report.words import UNKNOWN, interval, number, precise, widths
 
 Summary = Mapping[str, Any]
 TARGETS = {

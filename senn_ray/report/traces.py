@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
-from senn_ray.records import FAULTY, RunRecord
+from senn_ray.core.records import FAULTY, RunRecord
 
 if TYPE_CHECKING:
     from senn_ray.report.drawing import Figure

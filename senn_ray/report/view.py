@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from senn_ray.records import FAULTY, RunRecord
-from senn_ray.report.table import Table
-from senn_ray.report.target_tables import retrained_table, target_tables
-from senn_ray.report.words import (
+from senn_ray.core.records import FAULTY, RunRecord
+from senn_ray.report.formatting import (
     UNKNOWN,
     duration,
     form,
@@ -18,6 +16,8 @@ from senn_ray.report.words import (
     trend,
     widths,
 )
+from senn_ray.report.table import Table
+from senn_ray.report.target_tables import retrained_table, target_tables
 
 Summary = Mapping[str, Any]
 REGRESSION = (

@@ -2,8 +2,8 @@
 
 import re
 
-from senn_ray.errors import DataError, ResourceError
-from senn_ray.events import Event, RunFinished
+from senn_ray.core.errors import DataError, ResourceError
+from senn_ray.core.events import Event, RunFinished
 from senn_ray.search.plan import Plan
 
 _KINDS = {kind.__name__: kind for kind in (DataError, ResourceError)}

@@ -9,8 +9,15 @@ the column ``wasted_device_s`` of the ledger.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from senn_ray.events import Event, JobResumed, RunFinished, RunSubmitted
-from senn_ray.records import RunRecord, RunSpec
+from senn_ray.core.events import (
+    Event,
+    JobEnded,
+    JobResumed,
+    JobStarted,
+    RunFinished,
+    RunSubmitted,
+)
+from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.plan import Key, key_of
 
 Timed = Sequence[tuple[float, Event]]
@@ -92,3 +99,21 @@ def _repeat(found: Attempts, event: JobResumed) -> None:
         found.lost[key] = found.lost.get(key, 0.0) + seconds
         if record := found.finished.pop(key, None):
             found.superseded.append(record)
+
+
+def elapsed_s(timed: Sequence[tuple[float, Event]], *, now: float | None) -> float:
+    """Add up the time that drivers have worked on a job, without the pauses.
+
+    Args:
+        timed: What ``journal.read_timed`` gave.
+        now: Until when, if the job runs; or nothing, and the last event counts.
+    """
+    total, begun, last = 0.0, None, 0.0
+    for utc_s, event in timed:
+        if isinstance(event, JobStarted | JobResumed):
+            total += 0.0 if begun is None else last - begun
+            begun = utc_s
+        last = utc_s
+    over = not timed or isinstance(timed[-1][1], JobEnded)
+    end = last if now is None or over else now
+    return max(total + end - (end if begun is None else begun), 0.0)

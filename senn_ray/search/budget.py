@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from senn_ray.config import BudgetConfig
-from senn_ray.events import (
+from senn_ray.core.events import (
     Event,
     JobEnded,
     JobResumed,
@@ -12,9 +12,8 @@ from senn_ray.events import (
     RunSubmitted,
     StopRequested,
 )
-from senn_ray.records import RunRecord
-from senn_ray.search.attempts import seconds_lost
-from senn_ray.search.status import elapsed_s
+from senn_ray.core.records import RunRecord
+from senn_ray.search.attempts import elapsed_s, seconds_lost
 
 HOUR_S = 3600.0
 

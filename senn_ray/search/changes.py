@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from senn_ray.config import Config
-from senn_ray.errors import ConfigError
-from senn_ray.events import Event, JobResumed, JobStarted, RunFinished
+from senn_ray.core.errors import ConfigError
+from senn_ray.core.events import Event, JobResumed, JobStarted, RunFinished
 
 FREE = frozenset({
     "cluster.address",

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from senn_ray.errors import SennRayError
-from senn_ray.events import Event, JobEnded, JobResumed, JobStarted, RunSubmitted
-from senn_ray.records import RunRecord
+from senn_ray.core.errors import SennRayError
+from senn_ray.core.events import Event, JobEnded, JobResumed, JobStarted, RunSubmitted
+from senn_ray.core.records import RunRecord
 from senn_ray.search.executor import Executor
 from senn_ray.search.machine import Ask, Note, Proposed, Start, State, Tell, step
 from senn_ray.search.plan import Choice, Key

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self
 
-from senn_ray.events import RunFinished, RunProgressed, StopRequested
-from senn_ray.records import Cost, Progress, RunRecord, RunSpec
+from senn_ray.core.events import RunFinished, RunProgressed, StopRequested
+from senn_ray.core.records import Cost, Progress, RunRecord, RunSpec
 
 _SHORT_OF_MEMORY = re.compile(
     "out of memory|OutOfMemory|low on memory|allocate memory|MemoryError|Unable to alloc"

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from senn_ray.events import (
+from senn_ray.core.events import (
     Event,
     JobEnded,
     JobResumed,
@@ -18,7 +18,7 @@ from senn_ray.events import (
     TargetLocked,
     TestOpened,
 )
-from senn_ray.records import FAULTY, RunRecord, RunSpec
+from senn_ray.core.records import FAULTY, RunRecord, RunSpec
 from senn_ray.search.arms.cutoffs import cutoffs
 from senn_ray.search.arms.studies import ASKING
 from senn_ray.search.plan import (
@@ -33,9 +33,9 @@ from senn_ray.search.plan import (
     grow_spec,
     key_of,
 )
+from senn_ray.search.run_requests import all_wanted
 from senn_ray.search.targets import lock
 from senn_ray.search.units import cell, form
-from senn_ray.search.wants import all_wanted
 
 PRUNED_ARM = "tpe_pruner"
 # How a job ends that was told to stop: its state, and the exit code.

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from senn_ray.config import Config, DataConfig
-from senn_ray.errors import ConfigError
-from senn_ray.records import Kind, RunRecord, RunSpec
-from senn_ray.seeds import derive
+from senn_ray.core.errors import ConfigError
+from senn_ray.core.records import Kind, RunRecord, RunSpec
+from senn_ray.core.seeds import derive
 
 SENN = "senn"
 CONFIRM = "confirm"

@@ -1,18 +1,15 @@
 """The protocol: what a job will do and how it will judge, frozen before the first run."""
 
 import hashlib
-import importlib.metadata
 import json
-import platform
 from collections.abc import Mapping
 from typing import Any
 
-from senn_ray.search.ledger import CURRENCIES
+from senn_ray.core.versions import versions
 from senn_ray.search.plan import Plan, seed_of, senn_keys
-from senn_ray.source import code_hash
+from senn_ray.search.targets import CURRENCIES
 
 SCHEMA_VERSION = 1
-PACKAGES = ("senn-ray", "numpy", "optuna", "pyarrow", "ray", "scipy", "torch")
 RULES = {
     "score": "least validation loss among the evaluations at the final size",
     "quality": "score <= median score of the self-expanding runs",
@@ -46,15 +43,6 @@ RULES = {
     "self-expanding runs, gradmax, no_growth_at_final, grid, and winners that are trained "
     "again with fresh seeds; no decision depends on it",
 }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that results depend on.
-
-    ``code`` tells engines apart that call themselves the same version.
-    """
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **found, "code": code_hash()}
 
 
 def freeze(

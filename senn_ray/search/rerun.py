@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from senn_ray.errors import ConfigError
-from senn_ray.events import Event, RunFinished, RunSubmitted
-from senn_ray.records import RunRecord, RunSpec
+from senn_ray.core.errors import ConfigError
+from senn_ray.core.events import Event, RunFinished, RunSubmitted
+from senn_ray.core.records import RunRecord, RunSpec
 
 UNSTEADY = frozenset({
     "checkpoint",

@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from senn_ray.events import Event, JobEnded, JobResumed, TestOpened
-from senn_ray.records import RunSpec
+from senn_ray.core.events import Event, JobEnded, JobResumed, TestOpened
+from senn_ray.core.records import RunSpec
 from senn_ray.search.attempts import attempts
 from senn_ray.search.machine import State
 from senn_ray.search.plan import Plan

@@ -7,8 +7,8 @@ compute it anew in every draw, would be: one page, two targets.
 
 from collections.abc import Mapping, Sequence
 
-from senn_ray.events import Event, TargetLocked
-from senn_ray.records import RunRecord
+from senn_ray.core.events import Event, TargetLocked
+from senn_ray.core.records import RunRecord
 from senn_ray.search.attempts import attempts
 from senn_ray.search.changes import config_of
 from senn_ray.search.plan import SENN, Key

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from senn_ray.events import StopRequested
-from senn_ray.records import RunSpec
+from senn_ray.core.events import StopRequested
+from senn_ray.core.records import RunSpec
 from senn_ray.search.executor import Executor, Report
 
 Stop = Callable[[], StopRequested | None]

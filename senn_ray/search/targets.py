@@ -16,11 +16,13 @@ import statistics
 from collections.abc import Iterable
 from typing import Literal
 
-from senn_ray.events import TargetLocked
-from senn_ray.records import FAULTY, RunRecord
+from senn_ray.core.events import TargetLocked
+from senn_ray.core.records import FAULTY, RunRecord
 
 TargetName = Literal["quality", "quality_at_size"]
 TARGETS: tuple[TargetName, ...] = ("quality", "quality_at_size")
+CURRENCIES = ("runs", "steps", "sample_visits", "flops", "device_s")
+"""What a cost is counted in."""
 
 
 def score(record: RunRecord) -> float:

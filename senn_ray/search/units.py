@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from senn_ray.records import RunSpec
+from senn_ray.core.records import RunSpec
 
 T = TypeVar("T")
 

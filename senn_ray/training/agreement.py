@@ -4,9 +4,9 @@ from collections import Counter
 
 import torch
 
-from senn_ray.errors import DisagreementError
-from senn_ray.training.replica import Replica
-from senn_ray.training.state import State, digests, from_bytes, live_state, to_bytes
+from senn_ray.core.errors import DisagreementError
+from senn_ray.training.run_state import Replica
+from senn_ray.training.snapshots import State, digests, from_bytes, live_state, to_bytes
 
 _WORDS = 4
 """Numbers of 64 bits in a SHA-256."""

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
+from senn_ray.data.inputs import Inputs, from_dict, to_dict
 from senn_ray.nets.network import Network
-from senn_ray.training.inputs import Inputs, from_dict, to_dict
-from senn_ray.training.keeping import write
-from senn_ray.training.state import pack, unpack
+from senn_ray.training.checkpointer import write
+from senn_ray.training.snapshots import pack, unpack
 
 
 def save(net: Network, path: Path, inputs: Inputs | None = None) -> None:

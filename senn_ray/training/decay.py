@@ -15,7 +15,7 @@ import torch
 from senn_ray.config import TrainConfig
 from senn_ray.nets.network import Network
 from senn_ray.training.evaluate import evaluate
-from senn_ray.training.replica import Replica
+from senn_ray.training.run_state import Replica
 
 TRIAL = 0.01
 """The share of all weights that is taken away on trial."""

@@ -2,11 +2,11 @@
 
 import torch
 
+from senn_ray.data.examples import Examples
 from senn_ray.maths.losses import loss
 from senn_ray.nets.network import Network
-from senn_ray.training.data import Examples
-from senn_ray.training.ledger import FORWARD
-from senn_ray.training.replica import Replica
+from senn_ray.training.cost import FORWARD
+from senn_ray.training.run_state import Replica
 from senn_ray.training.trace import Quality
 
 

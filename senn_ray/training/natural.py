@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from senn_ray.config import TrainConfig
-from senn_ray.errors import ConfigError
+from senn_ray.core.errors import ConfigError
 from senn_ray.maths.kronecker import damped_cholesky, natural_gradient
 from senn_ray.maths.losses import Task
 from senn_ray.nets.capture import capture

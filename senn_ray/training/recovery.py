@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from senn_ray.training import agreement
 from senn_ray.training.reducer import PeerLostError
-from senn_ray.training.replica import Replica
-from senn_ray.training.state import State, restore, snapshot
+from senn_ray.training.run_state import Replica
+from senn_ray.training.snapshots import State, restore, snapshot
 
 T = TypeVar("T")
 

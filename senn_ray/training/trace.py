@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from senn_ray.records import Evaluation, Expansion
+from senn_ray.core.records import Evaluation, Expansion
 
 
 @dataclass(frozen=True)

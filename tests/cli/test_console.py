@@ -8,7 +8,7 @@ from rich.console import Console
 from senn_ray.cli.console import Patience, describe, run_name, watching
 from senn_ray.cli.verdict import result
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
-from senn_ray.events import (
+from senn_ray.core.events import (
     JobEnded,
     JobStarted,
     RunFinished,
@@ -17,8 +17,8 @@ from senn_ray.events import (
     TargetLocked,
     TestOpened,
 )
-from senn_ray.records import Cost, Progress, RunRecord, RunSpec
-from senn_ray.report.words import duration, interval, number, widths
+from senn_ray.core.records import Cost, Progress, RunRecord, RunSpec
+from senn_ray.report.formatting import duration, interval, number, widths
 from tests.search.executor_suite import make_record, make_spec
 
 SPEC = RunSpec(

@@ -14,16 +14,16 @@ import pytest
 import ray
 from ray._private.utils import check_version_info
 
-from senn_ray import app, jobs, lock
 from senn_ray.cli.main import run
 from senn_ray.cluster_runtime import reach
-from senn_ray.cluster_runtime.replica import TrainRun
+from senn_ray.cluster_runtime.worker import TrainRun
 from senn_ray.config import ClusterConfig
-from senn_ray.errors import DataError
-from senn_ray.records import RunRecord, RunSpec
-from senn_ray.search import journal
+from senn_ray.core.errors import DataError
+from senn_ray.core.records import RunRecord, RunSpec
+from senn_ray.data.examples import RawData
 from senn_ray.search.executor import LocalExecutor
-from senn_ray.training.data import RawData
+from senn_ray.service import jobs, verbs
+from senn_ray.store import journal, lock
 
 TINY = [
     "--data.per-class", "20", "--data.val-per-class", "10", "--train.max-steps", "12",
@@ -40,7 +40,7 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "on_ray", app.in_process)
+    monkeypatch.setattr(jobs, "on_ray", verbs.in_process)
 
 
 def fails(words: list[str], code: int, says: list[str], capsys: Printed) -> None:
@@ -117,7 +117,7 @@ def test_what_is_wrong_before_any_work_leaves_no_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if "CPU" not in says[0]:  # the cores are counted where Ray would start
-        monkeypatch.setattr(jobs, "on_ray", app.in_process)
+        monkeypatch.setattr(jobs, "on_ray", verbs.in_process)
     Path("file").write_text("")
     work = [] if words[0] == "submit" else ["--quiet"]
     fails([*words, *work], code, says, capsys)
@@ -316,7 +316,7 @@ def test_unfit_data_that_only_workers_see_ends_the_job_in_one_line(
 def test_e16_a_disk_that_is_full_ends_the_job_in_one_line(
     capsys: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "on_ray", app.in_process)
+    monkeypatch.setattr(jobs, "on_ray", verbs.in_process)
     kept = journal.Journal.append
 
     def append(self: journal.Journal, event: Any) -> None:

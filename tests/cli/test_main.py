@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from senn_ray import app
 from senn_ray.cli.main import main, run
-from senn_ray.errors import DataError, DivergedError, ResourceError
-from senn_ray.events import JobStarted
+from senn_ray.core.errors import DataError, DivergedError, ResourceError
+from senn_ray.core.events import JobStarted
+from senn_ray.service import verbs
 
 SUMMARY = {
     "verb": "grow",
@@ -31,7 +31,7 @@ SUMMARY = {
 
 @dataclass
 class Job:
-    """A double of a verb of ``senn_ray.app``."""
+    """A double of a verb of ``senn_ray.service.verbs``."""
 
     exit_code: int = 0
     error: BaseException | None = None
@@ -53,7 +53,7 @@ def job(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     double = Job()
     for verb in ("grow", "compare", "scan", "submit"):
-        monkeypatch.setattr(app, verb, double)
+        monkeypatch.setattr(verbs, verb, double)
     return double
 
 
@@ -142,7 +142,7 @@ def test_a_scan_gets_its_sizes(job, capsys):
 
 def test_submit_passes_the_verb_on_unread(job, monkeypatch):
     monkeypatch.setattr(
-        app, "submit", lambda *args, **kwargs: job(*args, **kwargs) and 6
+        verbs, "submit", lambda *args, **kwargs: job(*args, **kwargs) and 6
     )
     words = [
         "scan",
@@ -171,7 +171,7 @@ def test_submit_needs_a_verb(job, capsys):
 def test_doctor_names_what_is_ill(monkeypatch, capsys, failed, code):
     names = ("versions", "output", "data", "cluster")
     checks = [(name, name != failed, f"{name} [text]") for name in names]
-    monkeypatch.setattr(app, "doctor", lambda _config: checks)
+    monkeypatch.setattr(verbs, "doctor", lambda _config: checks)
     assert run(["doctor"]) == code
     shown = capsys.readouterr().out
     assert shown.count("✗") == (failed is not None)
@@ -189,7 +189,7 @@ def test_report_shows_the_rebuilt_summary(monkeypatch, capsys, tmp_path):
         (tmp_path / "summary.json").write_text(json.dumps(SUMMARY))
         return f"{run}/report/index.html"
 
-    monkeypatch.setattr(app, "report", rebuild)
+    monkeypatch.setattr(verbs, "report", rebuild)
     assert run(["report", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == SUMMARY
 

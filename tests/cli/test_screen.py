@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from senn_ray.analysis.status import status
 from senn_ray.cli.screen import Look, follow
-from senn_ray.events import Event
-from senn_ray.search.status import status
-from tests.search.test_scan import EVENTS
+from senn_ray.core.events import Event
+from tests.analysis.test_scan import EVENTS
 
 
 def looks() -> Iterator[Look]:

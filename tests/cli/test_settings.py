@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from senn_ray import app
 from senn_ray.cli.main import run
 from senn_ray.cli.settings import expand_flags, known_keys
 from senn_ray.config import Config
+from senn_ray.service import verbs
 
 FILE = """
 seed: 5
@@ -27,7 +27,7 @@ def no_job(monkeypatch):
     def started(*_args, **_kwargs):
         raise AssertionError("bad settings started a job")
 
-    monkeypatch.setattr(app, "grow", started)
+    monkeypatch.setattr(verbs, "grow", started)
 
 
 @pytest.fixture

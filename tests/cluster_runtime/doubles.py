@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from senn_ray.records import Progress, RunRecord, RunSpec
+from senn_ray.core.records import Progress, RunRecord, RunSpec
 from tests.search.executor_suite import make_record, run_well
 
 OnProgress = Callable[[Progress], None]

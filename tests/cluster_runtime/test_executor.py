@@ -7,10 +7,10 @@ import pytest
 from senn_ray.cluster_runtime.executor import RayExecutor
 from senn_ray.cluster_runtime.session import Session
 from senn_ray.config import ClusterConfig
-from senn_ray.errors import ResourceError
-from senn_ray.events import RunFinished, RunProgressed
+from senn_ray.core.errors import ResourceError
+from senn_ray.core.events import RunFinished, RunProgressed
+from senn_ray.data.examples import RawData
 from senn_ray.search.executor import RunFunction
-from senn_ray.training.data import RawData
 from tests.cluster_runtime import doubles
 from tests.search.executor_suite import ExecutorSuite, drain, make_record, make_spec
 

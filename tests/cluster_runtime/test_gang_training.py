@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from senn_ray.cluster_runtime.executor import RayExecutor
-from senn_ray.cluster_runtime.replica import TrainRun
+from senn_ray.cluster_runtime.worker import TrainRun
 from senn_ray.config import (
     ClusterConfig,
     DataConfig,
@@ -16,8 +16,8 @@ from senn_ray.config import (
     ModelConfig,
     TrainConfig,
 )
-from senn_ray.records import RunRecord, RunSpec
-from senn_ray.training import datasets
+from senn_ray.core.records import RunRecord, RunSpec
+from senn_ray.data import datasets
 from tests.search.executor_suite import drain
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

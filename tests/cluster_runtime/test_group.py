@@ -7,7 +7,7 @@ import torch
 
 from senn_ray.cluster_runtime import group
 from senn_ray.cluster_runtime.group import GlooGroup
-from senn_ray.cluster_runtime.words import Seat, StoreAddress
+from senn_ray.cluster_runtime.messages import Seat, StoreAddress
 from senn_ray.training.reducer import PeerLostError
 
 

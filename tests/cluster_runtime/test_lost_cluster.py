@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from senn_ray import app
-from senn_ray.events import RunSubmitted
-from senn_ray.search import journal
+from senn_ray.core.events import RunSubmitted
+from senn_ray.service import verbs
+from senn_ray.store import journal
 
 pytestmark = pytest.mark.ray
 SETTINGS = (
@@ -82,9 +82,9 @@ def test_a_job_whose_ray_dies_says_how_it_goes_on_and_does(
     line = error.strip().splitlines()[-1]
     assert line.startswith(f"senn-ray: the private Ray of this job went away: {who}")
     assert line.endswith(f"go on with: senn-ray resume {out}")
-    assert app.status(out)["state"] == "failed"
+    assert verbs.status(out)["state"] == "failed"
     before = journal.read(out)
-    assert app.resume(out, executor=app.in_process).exit_code == 0
+    assert verbs.resume(out, executor=verbs.in_process).exit_code == 0
     again = [
         e.spec.run_id
         for e in journal.read(out)[len(before) :]

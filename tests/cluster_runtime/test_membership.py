@@ -12,8 +12,8 @@ from senn_ray.cluster_runtime.membership import (
     Membership,
     StaleSeatError,
 )
-from senn_ray.cluster_runtime.replica import Message, Replica, TrainSeeds
-from senn_ray.cluster_runtime.words import Ready, Seat
+from senn_ray.cluster_runtime.messages import Ready, Seat
+from senn_ray.cluster_runtime.worker import Message, Replica, TrainSeeds
 from senn_ray.config import ClusterConfig
 from tests.search.executor_suite import make_record, make_spec
 

@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from senn_ray.cluster_runtime.pulse import Address, Pulse, head_patience_s
-from senn_ray.errors import ClusterLostError
+from senn_ray.core.errors import ClusterLostError
 
 
 class Clock:

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from senn_ray.cluster_runtime.reach import explain, find_head
-from senn_ray.errors import ResourceError
+from senn_ray.core.errors import ResourceError
 
 
 def _free_port() -> int:

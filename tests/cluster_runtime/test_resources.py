@@ -7,7 +7,7 @@ from senn_ray.cluster_runtime.resources import (
     runs_together,
 )
 from senn_ray.config import ClusterConfig
-from senn_ray.errors import ResourceError
+from senn_ray.core.errors import ResourceError
 
 LAPTOP = [Node(cpus=2, gpus=0)]
 CLUSTER = [Node(cpus=16, gpus=0), Node(cpus=8, gpus=2), Node(cpus=8, gpus=2)]

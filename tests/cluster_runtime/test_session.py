@@ -7,7 +7,7 @@ import ray
 
 from senn_ray.cluster_runtime import session
 from senn_ray.config import ClusterConfig
-from senn_ray.errors import ResourceError
+from senn_ray.core.errors import ResourceError
 
 
 @pytest.mark.ray

@@ -17,7 +17,7 @@ import pytest
 
 from senn_ray.cluster_runtime import submit
 from senn_ray.cluster_runtime.submit import submit_job
-from senn_ray.errors import ConfigError, ResourceError
+from senn_ray.core.errors import ConfigError, ResourceError
 
 JOB = "senn-ray-1"
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from senn_ray.config import REACHES_IDENTITY, Activation
+from senn_ray.growth.layer_pools import initial_mixes
 from senn_ray.maths.heldout import Heldout
 from senn_ray.maths.insertion import heldout_layer_gain, layer_gain
 from senn_ray.maths.kronecker import damped_cholesky
@@ -13,7 +14,6 @@ from senn_ray.nets.activations import FAMILIES
 from senn_ray.nets.layers import insert_layer, is_fan_in
 from senn_ray.nets.mlp import MLP, DenseArchitecture, build
 from senn_ray.nets.network import with_constant
-from senn_ray.training.layer_pools import initial_mixes
 
 N = 60
 

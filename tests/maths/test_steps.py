@@ -9,18 +9,8 @@ from senn_ray.maths.heldout import heldout_gain
 from senn_ray.maths.kronecker import damped_cholesky
 from senn_ray.maths.measured import climb_from, measured_gain
 from senn_ray.maths.removal import residual_inputs
-from senn_ray.maths.score import (
-    Site,
-    Terms,
-    extend_site,
-    measure_site,
-    score_gain,
-)
-from senn_ray.maths.steps import (
-    square_of_sums,
-    square_of_sums_slope,
-    step_curvature,
-)
+from senn_ray.maths.score import Site, Terms, extend_site, measure_site, score_gain
+from senn_ray.maths.steps import square_of_sums, square_of_sums_slope, step_curvature
 
 POSITIONS = 6
 

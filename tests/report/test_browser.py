@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from senn_ray.analysis.summary import summarise
 from senn_ray.report import page, several
 from senn_ray.report.view import Shown
-from senn_ray.search.summary import summarise
+from tests.analysis.test_summary import job_events
 from tests.report.browser import FOUND, HELP, Seen, look, may_skip
 from tests.report.test_page import _folder, _grown
 from tests.report.test_scan_figure import EVENTS as SCAN
-from tests.search.test_summary import job_events
 
 pytestmark = pytest.mark.skipif(FOUND is None and may_skip(), reason=HELP)
 MOST_BYTES = 1_500_000

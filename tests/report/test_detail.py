@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from senn_ray.report import detail, view, waiting_figures, words
+from senn_ray.analysis.summary import summarise
+from senn_ray.report import detail, formatting, view, waiting_figures
 from senn_ray.report.table import Table
-from senn_ray.search.summary import summarise
+from tests.analysis.test_summary import SUMMARY as COMPARED
+from tests.analysis.test_summary import job_events
 from tests.report.test_scan_figure import SUMMARY as SCANNED
 from tests.search.fakes import make_config
-from tests.search.test_summary import SUMMARY as COMPARED
-from tests.search.test_summary import job_events
 
 GROWN = summarise(job_events("grow"))
 PAIRED = summarise(
@@ -38,13 +38,13 @@ def test_what_lost_workers_used_is_told_apart() -> None:
     ledger["total"] |= {"wasted_device_s": 90.0, "failed": 3}
     row = table({**COMPARED, "ledger": ledger}, "What was spent")[-1]
     assert (row["wasted"], row["not complete"]) == ("1.5 min", "3")
-    assert "wasted 1.5 min" in (words.spent(ledger) or "")
-    assert "wasted" not in (words.spent(COMPARED["ledger"]) or "")
+    assert "wasted 1.5 min" in (formatting.spent(ledger) or "")
+    assert "wasted" not in (formatting.spent(COMPARED["ledger"]) or "")
 
 
 def test_times_to_a_hit_shrink_with_workers_and_are_unknown_without_a_hit() -> None:
     rows = {r["arm"]: r for r in table(COMPARED, "Quality at size: time to a hit")}
-    assert rows["max_once"]["1"] == rows["max_once"]["64"] == words.UNKNOWN
+    assert rows["max_once"]["1"] == rows["max_once"]["64"] == formatting.UNKNOWN
     lengths = [
         float(re.findall(r"\((.*)\)", rows["random"][width])[0])
         for width in ("1", "4", "16", "64")
@@ -103,10 +103,10 @@ def test_a_scan_shows_both_forms_and_what_the_ends_do() -> None:
 )
 def test_the_form_of_a_trend_is_one_sentence(chosen, weight, said) -> None:
     found = {"chosen": chosen, "weight": weight, "saturating": {"limit": 50.0}}
-    sentence = words.form({"forms": found})
+    sentence = formatting.form({"forms": found})
     assert sentence is not None
     assert said in sentence
-    assert words.form({"forms": None}) is None
+    assert formatting.form({"forms": None}) is None
 
 
 def test_what_is_not_known_has_no_table() -> None:
@@ -162,4 +162,4 @@ def test_a_regression_has_no_accuracy_and_says_what_its_loss_means() -> None:
     [(0, "0"), (999, "999"), (999.6, "1 k"), (12345, "12.3 k"), (2.5e13, "25 T")],
 )
 def test_large_numbers_have_units(value, text) -> None:
-    assert words.count(value) == text
+    assert formatting.count(value) == text

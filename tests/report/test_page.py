@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from senn_ray.errors import DataError
-from senn_ray.events import Event, JobStarted, RunFinished
-from senn_ray.records import Expansion, RunRecord
+from senn_ray.analysis.summary import summarise
+from senn_ray.core.errors import DataError
+from senn_ray.core.events import Event, JobStarted, RunFinished
+from senn_ray.core.records import Expansion, RunRecord
 from senn_ray.report import growth_figures, page
-from senn_ray.search import journal
-from senn_ray.search.summary import summarise
-from tests.search.test_summary import job_events
+from senn_ray.store import journal
+from tests.analysis.test_summary import job_events
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "br", "hr", "link", "img", "input"}

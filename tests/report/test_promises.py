@@ -1,8 +1,8 @@
 """What the page says of promises and outcomes."""
 
-from senn_ray.report import growth_figures, words
-from senn_ray.search.promises import promise_summary
-from tests.search.test_promises import _run
+from senn_ray.analysis.promises import promise_summary
+from senn_ray.report import formatting, growth_figures
+from tests.analysis.test_promises import _run
 
 
 def test_the_plot_of_promises_states_the_rank_correlation_and_its_checks() -> None:
@@ -12,4 +12,4 @@ def test_the_plot_of_promises_states_the_rank_correlation_and_its_checks() -> No
     assert figure is not None
     assert f"(Spearman) {known['spearman']:.2f} over 8" in figure.caption
     assert "over 8 checks of 2 runs; within a run, 0.90 (median)" in figure.caption
-    assert words.correlation({}) == ""
+    assert formatting.correlation({}) == ""

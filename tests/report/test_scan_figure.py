@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from senn_ray.events import Event, RunFinished
-from senn_ray.records import RunRecord, RunSpec
+from senn_ray.analysis.summary import summarise
+from senn_ray.core.events import Event, RunFinished
+from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.report import page, tables
 from senn_ray.report.drawing import COLOURS, LIGHT, STAND_IN, Paint
 from senn_ray.report.scan_figure import width_against_examples
-from senn_ray.search import journal
-from senn_ray.search.summary import summarise
+from senn_ray.store import journal
+from tests.analysis.test_oracle import EVENTS as ORACLE_EVENTS
+from tests.analysis.test_scan import CONFIG, cell_run, scan_events
 from tests.report.test_page import Structure
-from tests.search.test_oracle import EVENTS as ORACLE_EVENTS
-from tests.search.test_scan import CONFIG, cell_run, scan_events
 
 FILLED, HOLLOW = "converged run", "run that did not converge"
 

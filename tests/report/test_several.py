@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
+from senn_ray.analysis.summary import summarise
 from senn_ray.cli.main import run
-from senn_ray.events import Event
+from senn_ray.core.events import Event
 from senn_ray.report import several
 from senn_ray.report.view import Shown
-from senn_ray.search import journal
-from senn_ray.search.summary import summarise
+from senn_ray.store import journal
+from tests.analysis.test_summary import job_events
 from tests.report.test_page import EVIL, Structure
 from tests.report.test_scan_figure import EVENTS as SCAN
-from tests.search.test_summary import job_events
 
 COMPARE = job_events("compare")
 GROW = job_events("grow")

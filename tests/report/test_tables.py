@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from senn_ray.errors import DataError
-from senn_ray.events import RunFinished
+from senn_ray.core.errors import DataError
+from senn_ray.core.events import RunFinished
 from senn_ray.report import tables
-from tests.search.test_summary import EVENTS, SUMMARY, job_events
+from tests.analysis.test_summary import EVENTS, SUMMARY, job_events
 
 
 def test_every_run_and_evaluation_is_a_row() -> None:

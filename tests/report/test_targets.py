@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from senn_ray.report import compare_figures, detail, view, words
+from senn_ray.analysis.summary import summarise
+from senn_ray.report import compare_figures, detail, formatting, view
 from senn_ray.report.drawing import BAND, Figure
 from senn_ray.report.table import Table
 from senn_ray.report.target_figures import over_targets
-from senn_ray.search.ledger import CURRENCIES
-from senn_ray.search.summary import summarise
-from tests.search.test_summary import SUMMARY, job_events
+from senn_ray.search.targets import CURRENCIES
+from tests.analysis.test_summary import SUMMARY, job_events
 
 
 def _table(tables: list[Table], title: str) -> list[dict[str, str]]:
@@ -31,7 +31,7 @@ def test_the_table_of_a_target_has_every_currency_of_the_verdict(title, name) ->
     for row in _table(view.verdict_tables(SUMMARY), title):
         rates = SUMMARY["exchange_rate"][name].get(row["arm"]) or {}
         for column, currency in zip(columns, CURRENCIES, strict=True):
-            assert row[column] == words.interval(rates.get(currency))
+            assert row[column] == formatting.interval(rates.get(currency))
 
 
 def test_winners_trained_again_are_told_with_test_values_and_intervals() -> None:
@@ -44,17 +44,18 @@ def test_winners_trained_again_are_told_with_test_values_and_intervals() -> None
     once = next(row for row in rows if row["arm"] == "max_once")
     assert once["best for"] == "quality"
     known = SUMMARY["confirmed"]["max_once"]["quality"]
-    assert once["test loss"].startswith(f"{words.number(known['test_loss'])} [")
+    assert once["test loss"].startswith(f"{formatting.number(known['test_loss'])} [")
     assert once["test accuracy"] == "90.00% [90.00%, 90.00%]"
 
 
 def test_values_of_one_seed_have_no_interval() -> None:
     single = {"estimate": 0.1234, "low": None, "high": None}
-    assert words.precise(single) == "0.1234"
+    assert formatting.precise(single) == "0.1234"
     assert (
-        words.precise({**single, "low": 0.1, "high": 0.2}) == "0.1234 [0.1000, 0.2000]"
+        formatting.precise({**single, "low": 0.1, "high": 0.2})
+        == "0.1234 [0.1000, 0.2000]"
     )
-    assert words.precise(None) == words.UNKNOWN
+    assert formatting.precise(None) == formatting.UNKNOWN
 
 
 def test_the_best_so_far_has_its_interval_as_a_band_and_as_data() -> None:
@@ -91,6 +92,6 @@ def test_what_arms_reach_that_never_hit_is_a_table() -> None:
     told = {row["arm"]: row for row in rows if row["target"] == "Quality"}
     assert set(told) == set(known) > {"random"}
     for arm, row in known.items():
-        assert told[arm]["best loss"] == words.number(row["val_loss"])
-        assert told[arm]["runs to it"] == words.interval(row["runs"])
-        assert told[arm]["of self-expanding runs"] == words.interval(row["senn"])
+        assert told[arm]["best loss"] == formatting.number(row["val_loss"])
+        assert told[arm]["runs to it"] == formatting.interval(row["runs"])
+        assert told[arm]["of self-expanding runs"] == formatting.interval(row["senn"])

@@ -8,13 +8,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from senn_ray.events import Event, RunFinished
-from senn_ray.records import RunRecord
+from senn_ray.core.events import Event, RunFinished
+from senn_ray.core.records import RunRecord
 from senn_ray.report import growth_figures, traces
 from senn_ray.report.drawing import Figure
+from tests.analysis.test_summary import job_events
 from tests.report.test_page import GROWTH, Structure, _csv, _read
 from tests.search.fakes import make_config
-from tests.search.test_summary import job_events
 
 SEEDS = 40
 CHECKS = 60

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
-from senn_ray.events import RunFinished, RunProgressed
-from senn_ray.records import Cost, Progress, RunRecord, RunSpec
+from senn_ray.core.events import RunFinished, RunProgressed
+from senn_ray.core.records import Cost, Progress, RunRecord, RunSpec
 from senn_ray.search.executor import Executor, RunFunction
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import get_args
 
 from senn_ray.config import Arm, Config
-from senn_ray.events import Event, JobStarted, RunFinished
-from senn_ray.records import Cost, Evaluation, Progress, RunRecord, RunSpec
+from senn_ray.core.events import Event, JobStarted, RunFinished
+from senn_ray.core.records import Cost, Evaluation, Progress, RunRecord, RunSpec
 from senn_ray.search.executor import Report
 from senn_ray.search.plan import Choice, Key, plain
 from tests.search.executor_suite import make_record

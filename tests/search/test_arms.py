@@ -7,8 +7,8 @@ from types import ModuleType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from senn_ray.events import TargetLocked
-from senn_ray.records import RunRecord
+from senn_ray.core.events import TargetLocked
+from senn_ray.core.records import RunRecord
 from senn_ray.search.arms import confirm, grid, ladder, ladder_bisect, qmc, random
 from senn_ray.search.plan import SENN, Choice, Key, Plan, fixed_spec, grow_spec, plain
 from tests.search.fakes import fake_run, make_config

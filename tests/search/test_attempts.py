@@ -5,7 +5,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from senn_ray.events import (
+from senn_ray.analysis.job import gather
+from senn_ray.analysis.ledger import ledger
+from senn_ray.analysis.summary import summarise
+from senn_ray.core.events import (
     Event,
     JobEnded,
     JobResumed,
@@ -14,16 +17,13 @@ from senn_ray.events import (
     RunSubmitted,
     outcomes,
 )
-from senn_ray.records import Cost, RunRecord, RunSpec
+from senn_ray.core.records import Cost, RunRecord, RunSpec
 from senn_ray.search.attempts import seconds_lost
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.executor import failed_record
-from senn_ray.search.job import gather
-from senn_ray.search.ledger import ledger
 from senn_ray.search.machine import State
 from senn_ray.search.plan import Plan, key_of
 from senn_ray.search.resume import outcome, restore
-from senn_ray.search.summary import summarise
 from tests.search.executor_suite import make_spec
 from tests.search.fakes import (
     FakeStudies,

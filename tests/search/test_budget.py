@@ -3,7 +3,7 @@
 import dataclasses
 
 from senn_ray.config import BudgetConfig
-from senn_ray.events import (
+from senn_ray.core.events import (
     Event,
     JobEnded,
     JobResumed,
@@ -11,7 +11,7 @@ from senn_ray.events import (
     RunSubmitted,
     StopRequested,
 )
-from senn_ray.records import Cost
+from senn_ray.core.records import Cost
 from senn_ray.search.budget import Meter, exhausted
 from tests.search.executor_suite import make_record, make_spec
 from tests.search.fakes import make_config, started

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from senn_ray.config import Config
-from senn_ray.errors import ConfigError
+from senn_ray.core.errors import ConfigError
 from senn_ray.search.changes import continued
 
 BEGAN = Config.model_validate({

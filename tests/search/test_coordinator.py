@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from senn_ray import events
 from senn_ray.config import Config
-from senn_ray.errors import ResourceError
-from senn_ray.events import JobEnded, JobStarted, RunFinished, RunSubmitted
-from senn_ray.records import RunRecord, RunSpec
+from senn_ray.core import events
+from senn_ray.core.errors import ResourceError
+from senn_ray.core.events import JobEnded, JobStarted, RunFinished, RunSubmitted
+from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.executor import Report
 from senn_ray.search.machine import State

@@ -1,7 +1,7 @@
 import threading
 from collections.abc import Callable, Sequence
 
-from senn_ray.records import Progress, RunRecord, RunSpec
+from senn_ray.core.records import Progress, RunRecord, RunSpec
 from senn_ray.search.executor import LocalExecutor, RunFunction
 from tests.search.executor_suite import (
     ExecutorSuite,

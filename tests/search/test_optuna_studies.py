@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from senn_ray.records import RunRecord
+from senn_ray.core.records import RunRecord
 from senn_ray.search.arms.cutoffs import STARTUP_TRIALS, cutoffs
 from senn_ray.search.arms.optuna_studies import OptunaStudies
 from senn_ray.search.arms.studies import ASKING

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from senn_ray.errors import ConfigError
-from senn_ray.events import RunFinished, RunSubmitted
-from senn_ray.records import RunRecord
+from senn_ray.core.errors import ConfigError
+from senn_ray.core.events import RunFinished, RunSubmitted
+from senn_ray.core.records import RunRecord
 from senn_ray.search.rerun import UNSTEADY, differences, recorded
 from tests.search.executor_suite import make_record, make_spec
 from tests.search.fakes import fake_run

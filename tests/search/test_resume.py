@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from senn_ray.analysis.job import gather
+from senn_ray.analysis.summary import summarise
 from senn_ray.config import Config
-from senn_ray.events import (
+from senn_ray.core.events import (
     Event,
     JobEnded,
     JobResumed,
@@ -20,14 +22,12 @@ from senn_ray.events import (
     RunFinished,
     RunSubmitted,
 )
-from senn_ray.records import RunRecord, RunSpec
+from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.arms.optuna_studies import OptunaStudies
 from senn_ray.search.coordinator import Studies, run_job
-from senn_ray.search.job import gather
 from senn_ray.search.machine import State
 from senn_ray.search.plan import Choice, Key, Plan, Verb
 from senn_ray.search.resume import outcome, restore
-from senn_ray.search.summary import summarise
 from tests.search.fakes import (
     EVERY_ARM,
     MemoryJournal,

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from senn_ray.analysis.summary import summarise
 from senn_ray.config import Config
-from senn_ray.errors import ConfigError
-from senn_ray.records import RunRecord, RunSpec
+from senn_ray.core.errors import ConfigError
+from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.report.detail import closer_tables
 from senn_ray.search.plan import GRADMAX, NO_GROWTH, SENN, check_settings
-from senn_ray.search.summary import summarise
-from tests.search.test_scan import CONFIG, cell_run, scan_events
+from tests.analysis.test_scan import CONFIG, cell_run, scan_events
 
 ARMS = ("gradmax", "no_growth_at_final")
 HARM = {SENN: 0.0, GRADMAX: 0.25, NO_GROWTH: 0.125}

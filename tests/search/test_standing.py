@@ -7,25 +7,19 @@ from typing import Any
 
 import pytest
 
+from senn_ray.analysis.job import gather
+from senn_ray.analysis.summary import summarise
 from senn_ray.config import Config
-from senn_ray.events import Event, JobResumed, RunFinished, TargetLocked
-from senn_ray.records import RunRecord, RunSpec
+from senn_ray.core.events import Event, JobResumed, RunFinished, TargetLocked
+from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.changes import with_values
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.executor import failed_record
-from senn_ray.search.job import gather
 from senn_ray.search.plan import SENN, Plan, key_of
 from senn_ray.search.resume import outcome, restore
-from senn_ray.search.summary import summarise
 from senn_ray.search.targets import lock
 from tests.search.fakes import MemoryJournal, ShuffledExecutor, fake_run, make_config
-from tests.search.test_resume import (
-    Killed,
-    LastingStudies,
-    MortalJournal,
-    go_on,
-    whole,
-)
+from tests.search.test_resume import Killed, LastingStudies, MortalJournal, go_on, whole
 
 # No arm stops at hits: those of another target would be others.
 CONFIG = make_config(

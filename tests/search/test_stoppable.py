@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from senn_ray.events import (
+from senn_ray.core.events import (
     JobEnded,
     JobResumed,
     RunFinished,
@@ -16,12 +16,7 @@ from senn_ray.search.machine import State
 from senn_ray.search.plan import Plan
 from senn_ray.search.resume import restore
 from senn_ray.search.stoppable import Stoppable
-from tests.search.fakes import (
-    FakeStudies,
-    MemoryJournal,
-    ShuffledExecutor,
-    started,
-)
+from tests.search.fakes import FakeStudies, MemoryJournal, ShuffledExecutor, started
 from tests.search.test_coordinator import CONFIG, REFERENCE, in_order
 
 

@@ -1,7 +1,7 @@
 import dataclasses
 
-from senn_ray.events import TargetLocked
-from senn_ray.records import RunRecord
+from senn_ray.core.events import TargetLocked
+from senn_ray.core.records import RunRecord
 from senn_ray.search.targets import is_hit, lock
 from tests.search.executor_suite import make_record, make_spec
 

@@ -4,13 +4,13 @@ import numpy as np
 import torch
 
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
-from senn_ray.records import RunSpec
-from senn_ray.tasks import prepare
-from senn_ray.training.data import RawData
-from senn_ray.training.growth import Check
-from senn_ray.training.loop import train_step
+from senn_ray.core.records import RunSpec
+from senn_ray.data.examples import RawData
+from senn_ray.growth.checks import Check
+from senn_ray.runs.loop import train_step
+from senn_ray.runs.run import prepare
 from senn_ray.training.reducer import SingleReducer
-from senn_ray.training.replica import Replica
+from senn_ray.training.run_state import Replica
 
 
 def rings(n: int = 600, *, classes: int = 3, seed: int = 0) -> RawData:

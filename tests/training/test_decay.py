@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from senn_ray.config import TrainConfig
+from senn_ray.core.records import RunRecord
+from senn_ray.data.examples import RawData
 from senn_ray.maths.losses import loss
-from senn_ray.records import RunRecord
-from senn_ray.tasks import prepare, train_run
-from senn_ray.training.data import RawData
+from senn_ray.runs.loop import train_step
+from senn_ray.runs.run import prepare, train_run
 from senn_ray.training.decay import TRIAL, followed, next_decay, shrunk
 from senn_ray.training.evaluate import evaluate
-from senn_ray.training.loop import train_step
 from senn_ray.training.reducer import SingleReducer
-from senn_ray.training.replica import Replica
+from senn_ray.training.run_state import Replica
 from tests.training.problems import rings, spec, tensors_equal, waves
 
 RAW = rings()

@@ -7,12 +7,12 @@ import torch
 
 from senn_ray.nets.network import Place
 from senn_ray.nets.surgery import widen
-from senn_ray.tasks import prepare
-from senn_ray.training.loop import train_step
+from senn_ray.runs.loop import train_step
+from senn_ray.runs.run import prepare
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
 from senn_ray.training.reducer import SingleReducer
-from senn_ray.training.replica import Replica
+from senn_ray.training.run_state import Replica
 from tests.training.problems import rings, spec, tensors_equal
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from senn_ray.errors import DisagreementError
-from senn_ray.records import RunRecord
-from senn_ray.tasks import prepare, train_run
+from senn_ray.core.errors import DisagreementError
+from senn_ray.core.records import RunRecord
+from senn_ray.runs.run import prepare, train_run
 from senn_ray.training import agreement
 from senn_ray.training.reducer import Reducer, run_threaded
 from tests.training.mortals import run_mortal

@@ -12,8 +12,8 @@ decision of every arm, so no arm sees the self-found size.
 import statistics
 from collections.abc import Iterable, Mapping
 
-from senn_ray.events import TargetLocked
-from senn_ray.records import RunRecord
+from senn_ray.core.events import TargetLocked
+from senn_ray.core.records import RunRecord
 from senn_ray.search.plan import (
     CONFIRM,
     CONFIRM_FULL,

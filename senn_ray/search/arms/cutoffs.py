@@ -10,7 +10,7 @@ and resumed prunes the same runs at the same steps.
 import statistics
 from collections.abc import Iterable
 
-from senn_ray.records import RunRecord
+from senn_ray.core.records import RunRecord
 
 STARTUP_TRIALS = 4
 """Completed trials of a study before any is pruned."""

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable, Mapping
 
-from senn_ray.events import TargetLocked
-from senn_ray.records import RunRecord
+from senn_ray.core.events import TargetLocked
+from senn_ray.core.records import RunRecord
 from senn_ray.search.plan import Plan, Want, plain
 from senn_ray.search.targets import score
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from senn_ray.events import TargetLocked
-from senn_ray.records import RunRecord
+from senn_ray.core.events import TargetLocked
+from senn_ray.core.records import RunRecord
 from senn_ray.search.plan import Plan, Want, plain
 
 

@@ -8,7 +8,7 @@ trains better".
 
 from collections.abc import Mapping
 
-from senn_ray.records import RunRecord
+from senn_ray.core.records import RunRecord
 from senn_ray.search.plan import SENN, Choice, Key, Want
 
 

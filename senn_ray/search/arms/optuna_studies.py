@@ -22,12 +22,12 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from senn_ray.errors import ConfigError, DataError
-from senn_ray.records import RunRecord
-from senn_ray.search.match import Study, Trial
+from senn_ray.core.errors import ConfigError, DataError
+from senn_ray.core.records import RunRecord
+from senn_ray.core.seeds import derive
 from senn_ray.search.plan import Choice, Key, Plan, plain
+from senn_ray.search.studies import Study, Trial
 from senn_ray.search.targets import score
-from senn_ray.seeds import derive
 
 PARETO, PRUNER, FULL = "tpe_pareto", "tpe_pruner", "tpe_full"
 STARTUP_TRIALS = 4

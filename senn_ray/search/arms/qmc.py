@@ -7,11 +7,11 @@ its number alone, so the trials may run side by side and a resumed job goes on.
 
 from collections.abc import Mapping
 
-from senn_ray.events import TargetLocked
-from senn_ray.records import RunRecord
+from senn_ray.core.events import TargetLocked
+from senn_ray.core.records import RunRecord
+from senn_ray.core.seeds import derive
 from senn_ray.search.arms import random
 from senn_ray.search.plan import Plan, Want
-from senn_ray.seeds import derive
 
 SEED_BITS = 63
 

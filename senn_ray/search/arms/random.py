@@ -4,11 +4,11 @@ import math
 import random
 from collections.abc import Callable, Mapping
 
-from senn_ray.events import TargetLocked
-from senn_ray.records import RunRecord
+from senn_ray.core.events import TargetLocked
+from senn_ray.core.records import RunRecord
+from senn_ray.core.seeds import derive
 from senn_ray.search.plan import Plan, Want, plain
 from senn_ray.search.targets import is_hit
-from senn_ray.seeds import derive
 
 
 def wanted(

@@ -12,8 +12,8 @@ its end, also after a hit: its best-so-far curve needs it.
 
 from collections.abc import Mapping
 
-from senn_ray.events import TargetLocked
-from senn_ray.records import RunRecord
+from senn_ray.core.events import TargetLocked
+from senn_ray.core.records import RunRecord
 from senn_ray.search.plan import Plan, Want
 
 ASKING = frozenset({"tpe", "tpe_pareto", "tpe_pruner", "tpe_full"})

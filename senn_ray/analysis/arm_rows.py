@@ -1,0 +1,192 @@
+"""One row per arm and target: hits, what a hit costs, and how long it takes."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from senn_ray.analysis.distributions import clopper_pearson
+from senn_ray.analysis.exchange import Exchange
+from senn_ray.analysis.job import Job
+from senn_ray.analysis.ledger import cost_row, length_s, spent
+from senn_ray.analysis.statistics import (
+    Interval,
+    Reached,
+    Runs,
+    cost_to_hit,
+    reach,
+    rounds,
+)
+from senn_ray.analysis.survival import (
+    Waiting,
+    geometric_median,
+    independent,
+    median_of,
+    waiting,
+)
+from senn_ray.core.records import RunRecord
+from senn_ray.search.arms.studies import ASKING
+from senn_ray.search.plan import SENN
+from senn_ray.search.targets import CURRENCIES, score
+
+ADAPTIVE = ASKING | {"ladder", "ladder_bisect"}
+STOPPED_BY_HITS = frozenset({"random", "qmc"})
+WORKERS = (1, 4, 16, 64)
+
+
+def searches(job: Job, arm: str) -> list[Runs]:
+    """Return the independent searches of an arm.
+
+    Args:
+        job: The job.
+        arm: The arm.
+    """
+    records = job.of(arm)
+    if arm not in ADAPTIVE:
+        return [as_runs([record]) for record in records]
+    return [as_runs(list(g)) for _, g in groupby(records, key=lambda r: r.study)]
+
+
+def as_runs(records: Sequence[RunRecord]) -> Runs:
+    """Return records as arrays.
+
+    Args:
+        records: Runs in order.
+    """
+    return Runs(
+        losses=np.array([score(record) for record in records]),
+        params=np.array([record.params for record in records], dtype=float),
+        costs=np.array([cost_row(record) for record in records]),
+    )
+
+
+def arm_row(
+    job: Job, arm: str, loss: float, limit: float, *, seed: int
+) -> dict[str, Any]:
+    """Describe how an opponent did against one target.
+
+    Args:
+        job: The job.
+        arm: The opponent.
+        loss: Greatest validation loss that counts.
+        limit: Most parameters that count; may be infinite.
+        seed: Seed of the resampling.
+    """
+    reached = reach(searches(job, arm), loss, limit)
+    adaptive = arm in ADAPTIVE
+    costs = cost_to_hit(reached, adaptive=adaptive, seed=seed)
+    hits = int(reached.hits.sum())
+    q = hits / len(reached.hits)
+    length = float(reached.costs[:, 0].mean())
+    return {
+        **_row_head(job, arm, limit, reached),
+        "adaptive": adaptive,
+        "hit_probability": (chance := _probability(job, arm, reached)),
+        **_waiting(reached, chance, adaptive=adaptive),
+        "cost_to_hit": _by_currency(costs),
+        **_side_by_side(job, arm, q, length),
+    }
+
+
+def senn_row(
+    job: Job, loss: float, limit: float, exchanges: list[Exchange]
+) -> dict[str, Any]:
+    """Describe how self-expanding runs did against one of their own targets.
+
+    Args:
+        job: The job.
+        loss: Greatest validation loss that counts.
+        limit: Most parameters that count; may be infinite.
+        exchanges: What any opponent was compared with: their expected cost.
+    """
+    singles = [as_runs([record]) for record in job.senn]
+    reached = reach(singles, loss, limit)
+    cost = exchanges[0].senn_cost if exchanges else []
+    runs = cost[0].estimate if cost else None
+    q = 1 / runs if runs else None
+    return {
+        **_row_head(job, SENN, limit, reached),
+        "adaptive": False,
+        "hit_probability": {"estimate": q, "low": None, "high": None, "bound": False},
+        "median_runs": geometric_median(q) if q else None,
+        "median_runs_low": None,
+        "median_runs_high": None,
+        "waiting": [],
+        "cost_to_hit": _by_currency(cost),
+        **_side_by_side(job, SENN, q or 0.0, 1.0),
+    }
+
+
+def as_json(interval: Interval) -> dict[str, Any]:
+    """Return an interval as JSON values.
+
+    Args:
+        interval: The interval.
+    """
+    return dataclasses.asdict(interval)
+
+
+def _row_head(job: Job, arm: str, limit: float, reached: Reached) -> dict[str, Any]:
+    records = job.of(arm)
+    small = [r for r in records if r.params <= limit and math.isfinite(score(r))]
+    best = min(small, key=score, default=None)
+    return {
+        "runs": len(records),
+        "searches": len(reached.hits),
+        "hits": int(reached.hits.sum()),
+        "censored": int((~reached.hits).sum()),
+        "best_val_loss": score(best) if best else None,
+        "best_hidden": list(best.hidden) if best else None,
+        "best_params": best.params if best else None,
+        "cost": spent(records),
+    }
+
+
+def _waiting(
+    reached: Reached, chance: dict[str, Any], *, adaptive: bool
+) -> dict[str, Any]:
+    """Tell how many runs a hit takes: as a curve, and its median."""
+    curve: list[Waiting]
+    if adaptive:
+        used = [int(runs) for runs in reached.costs[:, 0]]
+        curve = waiting(used, [bool(hit) for hit in reached.hits])
+        middle = median_of(curve)
+        ends = (middle.estimate, middle.low, middle.high)
+    else:
+        found = (chance["estimate"], chance["low"], chance["high"])
+        curve = independent(found, len(reached.hits))
+        ends = tuple(geometric_median(q) for q in (found[0], found[2], found[1]))
+    return {
+        "median_runs": ends[0],
+        "median_runs_low": ends[1],
+        "median_runs_high": ends[2],
+        "waiting": [dataclasses.asdict(point) for point in curve],
+    }
+
+
+def _side_by_side(job: Job, arm: str, q: float, length: float) -> dict[str, Any]:
+    """Tell how long a hit takes if searches go side by side; runs inside one cannot."""
+    runs = {str(w): length * rounds(q, w) if q else None for w in WORKERS}
+    records = job.of(arm)
+    run_s = math.fsum(length_s(job, record) for record in records) / len(records)
+    seconds = {w: None if r is None else r * run_s for w, r in runs.items()}
+    return {"rounds": runs, "latency_s": seconds}
+
+
+def _probability(job: Job, arm: str, reached: Reached) -> dict[str, Any]:
+    trials, hits = len(reached.hits), int(reached.hits.sum())
+    low, high = clopper_pearson(hits, trials)
+    # "Until m hits" makes m / n too large on average; (m - 1) / (n - 1) is unbiased.
+    stopped = arm in STOPPED_BY_HITS and hits == job.config.baseline.until_hits
+    inverse = stopped and hits > 1 and trials < job.config.baseline.max_trials
+    estimate = (hits - 1) / (trials - 1) if inverse else hits / trials
+    return {"estimate": estimate, "low": low, "high": high, "bound": False}
+
+
+def _by_currency(intervals: Sequence[Interval]) -> dict[str, Any]:
+    return {
+        c: as_json(i) for c, i in zip(CURRENCIES, intervals, strict=bool(intervals))
+    }

@@ -1,0 +1,78 @@
+"""Best-so-far curves: what an arm is expected to have after so many runs."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from senn_ray.analysis.statistics import Runs, mean_interval
+from senn_ray.analysis.tuning_curves import best_of, median_best_of
+
+
+def curve(
+    searches: Sequence[Runs], currencies: Sequence[str], *, adaptive: bool
+) -> list[dict[str, Any]]:
+    """Compute the best loss and the mean cost after 1, 2, ... runs.
+
+    Args:
+        searches: Studies; or for independent trials, one that holds all of them.
+        currencies: Names of the columns of the costs.
+        adaptive: Whether the order of runs inside a search means something. If not,
+            the unbiased mean over all subsets is used; if so, the mean over studies,
+            each of which keeps its last best after its end.
+
+    Returns:
+        Points ``{runs, val_loss, median, low, high, cost}``: the expected and the median
+        best loss; ``low`` and ``high`` are the 95 % interval of the median for
+        independent trials (exact), of the mean over studies for adaptive ones
+        (Student's t); nothing where the data do not give one. An infinite loss means
+        that some of the subsets or studies had only failures by then.
+    """
+    points = _over_studies(searches) if adaptive else _over_subsets(searches)
+    return [
+        {
+            "runs": number,
+            **losses,
+            "cost": dict(zip(currencies, map(float, cost), strict=True)),
+        }
+        for number, (losses, cost) in enumerate(points, 1)
+    ]
+
+
+Point = tuple[dict[str, float | None], np.ndarray]
+
+
+def _over_subsets(searches: Sequence[Runs]) -> Iterator[Point]:
+    losses = [float(x) for search in searches for x in search.losses]
+    if not losses:
+        return
+    mean = np.concatenate([search.costs for search in searches]).mean(axis=0)
+    for k in range(1, len(losses) + 1):
+        middle = median_best_of(losses, k)
+        yield (
+            {
+                "val_loss": best_of(losses, k),
+                "median": middle.estimate,
+                "low": middle.low,
+                "high": middle.high,
+            },
+            k * mean,
+        )
+
+
+def _over_studies(searches: Sequence[Runs]) -> Iterator[Point]:
+    longest = max((len(search.losses) for search in searches), default=0)
+    for k in range(1, longest + 1):
+        best = [float(search.losses[:k].min()) for search in searches]
+        known = len(best) > 1 and bool(np.isfinite(best).all())
+        low, high = mean_interval(best) if known else (None, None)
+        costs = [search.costs[:k].sum(axis=0) for search in searches]
+        yield (
+            {
+                "val_loss": float(np.mean(best)),
+                "median": float(np.median(best)),
+                "low": low,
+                "high": high,
+            },
+            np.mean(costs, axis=0),
+        )

@@ -1,0 +1,115 @@
+"""Runs to a hit as a distribution: how likely it is that k runs do not suffice.
+
+Searches of adaptive arms may be censored: a study that ended without a hit after 8 runs
+tells that it takes more than 8. The estimate is that of Kaplan and Meier. Its interval
+at k is exact: of the searches that were followed for k runs (or hit before), the number
+that hit is binomial. Studies of one arm are equally long, so this loses nothing, and it
+holds for as few as there are, where Greenwood's formula does not.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from senn_ray.analysis.distributions import clopper_pearson
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """The chance that no hit has come after so many runs, with its 95 % interval."""
+
+    runs: int
+    chance: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MedianRuns:
+    """The median number of runs to a hit; nothing stands for more than was tried."""
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+
+
+def waiting(runs: Sequence[int], hits: Sequence[bool]) -> list[Waiting]:
+    """Estimate the distribution of the runs to a hit from searches.
+
+    Args:
+        runs: What each search used until it hit, or until its end.
+        hits: Whether it hit; if not, it is censored at its end.
+
+    Returns:
+        One entry for each number of runs, from 1 to the longest search.
+    """
+    return list(_waiting(runs, hits))
+
+
+def _waiting(runs: Sequence[int], hits: Sequence[bool]) -> Iterator[Waiting]:
+    ends = list(zip(runs, hits, strict=True))
+    chance = 1.0
+    for k in range(1, max(runs, default=0) + 1):
+        at_risk = sum(end >= k for end, _ in ends)
+        now = sum(hit and end == k for end, hit in ends)
+        chance *= 1 - now / at_risk
+        followed = sum(end >= k or hit for end, hit in ends)
+        so_far = sum(hit and end <= k for end, hit in ends)
+        low, high = clopper_pearson(so_far, followed)
+        yield Waiting(
+            runs=k,
+            chance=chance,
+            low=min(1 - high, chance),
+            high=max(1 - low, chance),
+        )
+
+
+def independent(probability: Sequence[float], most: int) -> list[Waiting]:
+    """Return the distribution for independent trials: geometric.
+
+    Args:
+        probability: The hit probability of one trial, and the ends of its interval.
+        most: Greatest number of runs.
+    """
+    p, low, high = probability
+    return [
+        Waiting(runs=k, chance=(1 - p) ** k, low=(1 - high) ** k, high=(1 - low) ** k)
+        for k in range(1, most + 1)
+    ]
+
+
+def median_of(curve: Sequence[Waiting]) -> MedianRuns:
+    """Return the runs after which half of the searches have hit.
+
+    The interval holds every number of runs at which the curve's interval leaves one
+    half open (Brookmeyer and Crowley).
+
+    Args:
+        curve: What ``waiting`` gave.
+    """
+
+    def first(values: Sequence[float]) -> float | None:
+        reached = (w.runs for w, v in zip(curve, values, strict=True) if v <= HALF)
+        return next((float(runs) for runs in reached), None)
+
+    return MedianRuns(
+        estimate=first([w.chance for w in curve]),
+        low=first([w.low for w in curve]),
+        high=first([w.high for w in curve]),
+    )
+
+
+def geometric_median(probability: float) -> float | None:
+    """Return the median number of independent trials to a hit.
+
+    Args:
+        probability: Of a hit in one trial.
+    """
+    if probability <= 0:
+        return None
+    if probability >= 1:
+        return 1.0
+    return float(max(1, math.ceil(math.log(0.5) / math.log1p(-probability) - 1e-9)))
+
+
+HALF = 0.5 + 1e-12

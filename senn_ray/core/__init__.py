@@ -1,0 +1,1 @@
+"""Words that cross rooms: errors, seeds, records, events, versions, files."""

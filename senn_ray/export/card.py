@@ -1,0 +1,166 @@
+"""The model card: what a network is, how good, and how to use it without senn-ray."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from senn_ray.config import REACHES_IDENTITY
+from senn_ray.core.records import RunRecord
+
+CARD = """# {dataset}: a network of {hidden} hidden units, grown from {start}
+
+| | |
+|---|---|
+| data | {dataset}, {per_class} training examples per class, {n_train} in all |
+| network | {num_inputs} inputs, {hidden} hidden ({activation}), {num_outputs} outputs |
+| parameters | {params} |
+| run | {run_id}, seed {seed}, stopped: {stop_reason} |
+| cost | {steps} steps, {device_s:.1f} device-seconds |
+| training loss | {train_loss} |
+| validation loss | {val_loss} (accuracy {val_accuracy}) |
+| test loss | {test_loss} (accuracy {test_accuracy}) |
+
+Losses are {unit}. The validation loss is the least one at the final size. The test
+values {checked}.
+
+**Input**: float32 `[batch, {num_inputs}]`, any batch size; **raw** features as the data
+set has them ({dtype}, shape {shape}, flattened): the standardisation is inside.
+**Output**: `[batch, {num_outputs}]`, {outputs}.
+
+## Use it
+
+```python
+import torch
+
+model = torch.export.load("model.pt2").module()
+x = torch.zeros(5, {num_inputs})  # raw features
+print(model(x){use})
+```
+
+{weights}## Limits
+
+It knows only examples like those of {dataset}. Nothing was done about fairness, drift
+or adversarial inputs. The size was chosen by growing, for this data and this budget.
+"""
+
+
+DENSE = """Without `torch.export`, from the weights:
+
+```python
+import json, torch
+
+spec = json.load(open("architecture.json"))
+state = torch.load("weights.pt", weights_only=True)
+activation = getattr(torch.nn.functional, spec["activation"])
+
+def model(x):
+    a = (x.float() - state["shift"]) / state["scale"]
+    for i in range(len(spec["hidden"]) + 1):
+        a = activation(a) if i else a
+        a = a @ state[f"layers.{i}.weight"].T + state[f"layers.{i}.bias"]
+    return a
+```
+
+"""
+
+CONV = """Without `torch.export`, from the weights:
+
+```python
+import json, torch
+import torch.nn.functional as F
+
+spec = json.load(open("architecture.json"))
+state = torch.load("weights.pt", weights_only=True)
+
+def conv(name, a):
+    W, bias = state[f"layers.{name}.weight"], state[f"layers.{name}.bias"]
+    return F.conv2d(a, W, bias, padding=W.shape[-1] // 2)
+
+def model(x):
+    a = ((x.float() - state["shift"]) / state["scale"]).view(-1, *spec["image"])
+    a = conv("stem", F.pixel_unshuffle(a, spec["patch"]))
+    for s, blocks in enumerate(spec["blocks"]):
+        a = conv(f"into{s}", F.avg_pool2d(a, 2)) if s else a
+        for b in range(len(blocks)):
+            hidden = getattr(F, spec["activation"])(conv(f"in{s}_{b}", a))
+            a = a + conv(f"out{s}_{b}", hidden)
+    return a.mean((2, 3)) @ state["layers.head.weight"].T + state["layers.head.bias"]
+```
+
+"""
+
+MEASURED = (
+    "were measured again on `model.pt2` when it was written, and agree with the run"
+)
+UNMEASURED = (
+    "are those of the run: the data set was out of reach when `model.pt2` was written, "
+    "so they were not measured again"
+)
+
+
+def model_card(
+    record: RunRecord,
+    facts: Mapping[str, Any],
+    measured: tuple[float, float | None] | None,
+) -> str:
+    """Write the card of an exported network.
+
+    Args:
+        record: The run.
+        facts: The contents of ``architecture.json``.
+        measured: Test loss and accuracy (of a classification) of the exported program;
+            or nothing, if the data set was out of reach.
+    """
+    test_loss, test_accuracy = measured or (record.test_loss, record.test_accuracy)
+    classes = facts["task"] == "classification"
+    return CARD.format(
+        dataset=record.dataset,
+        per_class=record.per_class,
+        n_train=record.n_train,
+        hidden=_widths(record.hidden),
+        start=_widths(record.hidden_start),
+        activation=facts["activation"],
+        num_inputs=facts["num_inputs"],
+        num_outputs=facts["num_outputs"],
+        dtype=facts["feature_dtype"],
+        shape=facts["feature_shape"],
+        params=record.params,
+        run_id=record.run_id,
+        seed=record.seed,
+        stop_reason=record.stop_reason,
+        steps=record.cost.steps,
+        device_s=record.cost.device_s,
+        train_loss=_number(record.train_loss),
+        val_loss=_number(record.val_loss),
+        val_accuracy=_share(record.val_accuracy),
+        test_loss=_number(test_loss),
+        test_accuracy=_share(test_accuracy),
+        checked=MEASURED if measured else UNMEASURED,
+        weights=_from_weights(facts),
+        unit="cross-entropies in nats"
+        if classes
+        else "halves of mean squared errors, in "
+        "variances of the targets (1/2: no better than their mean)",
+        outputs="logits; softmax gives probabilities"
+        if classes
+        else "the targets, in their own units",
+        use=".argmax(1)" if classes else "",
+    )
+
+
+def _from_weights(facts: Mapping[str, Any]) -> str:
+    """Show how to do without the program, where torch has the nonlinearity."""
+    if facts["activation"] in REACHES_IDENTITY:
+        return ""
+    return CONV if facts["kind"] == "conv" else DENSE
+
+
+def _widths(hidden: tuple[int, ...]) -> str:
+    return "-".join(map(str, hidden))
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.6g}"
+
+
+def _share(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.2%}"

@@ -1,0 +1,156 @@
+"""Export: a network as files that need torch and nothing of senn-ray.
+
+``model.pt2`` is a ``torch.export`` program from raw features (as the data set has them:
+pixels are not scaled) to outputs; the standardisation is inside. Any batch size.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from senn_ray.core.errors import DataError
+from senn_ray.core.records import RunRecord
+from senn_ray.data.examples import Examples, RawData
+from senn_ray.data.inputs import Inputs, inputs_of
+from senn_ray.data.splits import standardised, test_examples
+from senn_ray.export.card import model_card
+from senn_ray.export.portable import Portable, portable
+from senn_ray.maths.losses import loss
+from senn_ray.nets.make import describe
+from senn_ray.nets.network import Network, checksum
+from senn_ray.training import checkpoint
+
+CHUNK = 2048
+TOLERANCE = 1e-4
+"""On the test loss: layers are computed in one product, sums differ in the last bits."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """How good the exported program is on the test examples."""
+
+    loss: float
+    accuracy: float | None
+
+
+def export(
+    record: RunRecord, source: Path, raw: RawData | None, folder: Path
+) -> Measured | None:
+    """Write the files of a model, and check that they do what the record says.
+
+    Args:
+        record: The run.
+        source: Its checkpoint.
+        raw: The data set that it was trained on; or nothing, if it is out of reach.
+        folder: Where the files go; what is there is replaced.
+
+    Returns:
+        What the program, read back, measures on the test examples, if there are any.
+
+    Raises:
+        DataError: if the network is not the one of the record.
+    """
+    net = checkpoint.load(source)
+    if record.checksum is not None and checksum(net) != record.checksum:
+        raise DataError(
+            f"{source} is not the network that {record.run_id} ended with; restore it"
+        )
+    inputs = checkpoint.load_inputs(source) if raw is None else inputs_of(raw)
+    if inputs is None:
+        raise DataError(
+            f"{source} is older than its inputs are kept; it can be exported only with "
+            f"the data set {record.dataset} within reach"
+        )
+    fresh = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    _save_model(portable(net, inputs), math.prod(inputs.feature_shape), fresh)
+    facts = architecture(net, inputs)
+    text = json.dumps(facts, indent=2) + "\n"
+    (fresh / "architecture.json").write_text(text, encoding="utf-8")
+    measured = None if raw is None else _checked(record, fresh / "model.pt2", raw)
+    card = model_card(record, facts, measured and (measured.loss, measured.accuracy))
+    (fresh / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.replace(folder)
+    return measured
+
+
+def _save_model(model: Portable, num_inputs: int, folder: Path) -> None:
+    _save_program(model, num_inputs, folder / "model.pt2")
+    torch.save(model.state_dict(), folder / "weights.pt")
+
+
+def _checked(record: RunRecord, path: Path, raw: RawData) -> Measured:
+    program = torch.export.load(path).module()
+    measured = measure(program, test_examples(raw), raw)
+    _compare(record, measured)
+    return measured
+
+
+def architecture(net: Network, inputs: Inputs) -> dict[str, object]:
+    """Describe a network and its inputs, for readers without senn-ray.
+
+    Args:
+        net: The network.
+        inputs: What it takes in.
+    """
+    return {
+        **describe(net),
+        "hidden": list(net.architecture().hidden),
+        "task": inputs.task,
+        "num_inputs": math.prod(inputs.feature_shape),
+        "feature_shape": list(inputs.feature_shape),
+        "feature_dtype": inputs.feature_dtype,
+        "parameters": net.architecture().num_params(),
+        "standardisation": "inside: (x - shift) / scale",
+    }
+
+
+@torch.no_grad()
+def measure(
+    program: Callable[[Tensor], Tensor], part: Examples, raw: RawData
+) -> Measured:
+    """Measure a program on examples with raw features, in the units of the run.
+
+    Args:
+        program: From raw float32 features to outputs.
+        part: The examples.
+        raw: The data set, for its task and its units.
+    """
+    total, right = 0.0, 0
+    for x, y in zip(part.x.split(CHUNK), part.y.split(CHUNK), strict=True):
+        outputs = standardised(raw, program(x.float()))
+        total += loss(outputs, y, raw.task).item() * len(x)
+        if raw.task == "classification":
+            right += int((outputs.argmax(1) == y).sum())
+    known = raw.task == "classification"
+    return Measured(
+        loss=total / len(part), accuracy=right / len(part) if known else None
+    )
+
+
+def _save_program(model: Portable, num_inputs: int, path: Path) -> None:
+    program = torch.export.export(
+        model,
+        (torch.zeros(3, num_inputs),),
+        dynamic_shapes={"x": {0: torch.export.Dim("batch")}},
+    )
+    torch.export.save(program, path)
+
+
+def _compare(record: RunRecord, measured: Measured) -> None:
+    recorded = record.test_loss
+    if recorded is None:
+        return
+    if abs(measured.loss - recorded) > TOLERANCE * max(abs(recorded), 1.0):
+        raise DataError(
+            f"the exported program has a test loss of {measured.loss:.6g}, but "
+            f"{record.run_id} was recorded with {recorded:.6g}: the data set has changed"
+        )

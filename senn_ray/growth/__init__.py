@@ -1,0 +1,1 @@
+"""Growth checks: measurement, candidates, judging, surgery, pruning."""

@@ -1,0 +1,48 @@
+"""Freezing: the protocol of a job on its data, before the first run."""
+
+from typing import TYPE_CHECKING, Any
+
+from senn_ray.search import protocol
+from senn_ray.search.plan import Plan, data_of, senn_keys
+from senn_ray.store import folder as run_folder
+
+if TYPE_CHECKING:
+    from senn_ray.data.examples import RawData
+
+
+def freeze(plan: Plan, raw: "RawData") -> dict[str, Any]:
+    """Write down what a job will do, and on which examples.
+
+    Args:
+        plan: The plan of the job.
+        raw: The data set.
+
+    Returns:
+        What ``protocol.json`` holds.
+    """
+    return protocol.freeze(plan, data_sha256=hash_of(raw), split=_split(plan, raw))
+
+
+def hash_of(raw: "RawData") -> str:
+    """Return the SHA-256 of the arrays of a data set.
+
+    Args:
+        raw: The data set.
+    """
+    arrays = (raw.train_x, raw.train_y, raw.test_x, raw.test_y)
+    return run_folder.hash_arrays(*arrays)
+
+
+def _split(plan: Plan, raw: "RawData") -> dict[str, Any]:
+    """Tell which examples train and which validate: a hash, and how many there are."""
+    from senn_ray.data.splits import split
+
+    # The cells of a scan have subsets of their own; all other runs share one.
+    chosen = {repr(data): data for data in (data_of(plan, k) for k in senn_keys(plan))}
+    parts = [split(raw, data) for data in chosen.values()]
+    indices = [array for part in parts for array in (part.train, part.val)]
+    return {
+        "sha256": run_folder.hash_arrays(*indices),
+        "n_train": [len(part.train) for part in parts],
+        "n_val": len(parts[0].val),
+    }

@@ -1,0 +1,285 @@
+"""Jobs: bind data, search, an executor and a run folder, from start or resume to end."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from senn_ray.config import ClusterConfig, Config
+from senn_ray.core.errors import BudgetError, DataError, SennRayError
+from senn_ray.core.events import Event, JobEnded
+from senn_ray.search import changes
+from senn_ray.search.plan import Plan, Verb
+from senn_ray.service import freezing
+from senn_ray.service.driver import Driver, Observer
+from senn_ray.store import folder as run_folder
+from senn_ray.store import journal, places
+from senn_ray.store.places import Place
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from senn_ray.data.examples import RawData
+    from senn_ray.search.executor import Executor
+
+DESCRIPTION = ("config.yaml", "protocol.json", "manifest.json")
+EXTEND_BUDGET = "budget.device_hours=HOURS (or budget.wall_hours)"
+MakeExecutor = Callable[["RawData", ClusterConfig], AbstractContextManager["Executor"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """What a job left behind."""
+
+    place: Place
+    """The run folder: an absolute path, or a URI."""
+    folder: Path
+    """The same; or, of a URI, the local copy in which the job worked."""
+    summary: dict[str, Any]
+    """The contents of ``summary.json``."""
+    exit_code: int
+    """0; 6 if some runs failed or diverged; 130 if interrupted."""
+    was_over: bool = False
+    """Whether a job that was to be resumed had nothing left to do."""
+
+    def table(self, name: str) -> "pa.Table":
+        """Read a table: runs, steps, expansions, matches, sizes or scan.
+
+        Args:
+            name: The name of the table.
+        """
+        from senn_ray.report import tables
+
+        return tables.read(self.folder, name)
+
+
+def on_ray(
+    raw: "RawData", cluster: ClusterConfig
+) -> AbstractContextManager["Executor"]:
+    """Make the executor that works on Ray.
+
+    Args:
+        raw: The data set.
+        cluster: Where to run.
+    """
+    from senn_ray.cluster_runtime.executor import RayExecutor
+
+    return RayExecutor(raw, cluster)
+
+
+def start(
+    verb: Verb,
+    config: Config,
+    out: Place | None,
+    *,
+    observe: Observer | None,
+    executor: MakeExecutor | None,
+) -> JobResult:
+    """Run a job from its beginning.
+
+    Args:
+        verb: What to do.
+        config: The settings.
+        out: The run folder, new or empty (default: a new one under ``output.root``).
+        observe: Is shown every event while the job runs.
+        executor: Makes the executor (default: Ray).
+    """
+    from senn_ray.data import datasets
+    from senn_ray.nets import architectures
+
+    place = run_folder.choose(out, config, verb)
+    raw = datasets.load(config.data)
+    architectures.plan(config.model, raw.feature_shape, raw.num_outputs)
+    if verb == "scan":
+        config = with_sizes(config, raw)
+    folder = places.work_folder(place)
+    plan = Plan(verb=verb, config=config, checkpoints=folder / "checkpoints")
+    frozen = freezing.freeze(plan, raw)
+    with contextlib.ExitStack() as stack:
+        with (executor or on_ray)(raw, config.cluster) as ready:
+            held = stack.enter_context(places.holding(place))
+            run_folder.create(folder, plan, frozen)
+            driver = Driver(
+                plan=plan, held=held, executor=ready, observe=observe or ignore
+            )
+            ended = driver.run()
+        summary = finish(folder)
+    code = ended.exit_code
+    return JobResult(place=place, folder=folder, summary=summary, exit_code=code)
+
+
+def resume(
+    run: Place,
+    settings: Config | None,
+    *,
+    extend: Sequence[str] = (),
+    retry_failed: bool = False,
+    observe: Observer | None,
+    executor: MakeExecutor | None,
+) -> JobResult:
+    """Run a job from where its journal ends.
+
+    Args:
+        run: The run folder: a path or a URI.
+        settings: Settings that must agree with the job's, if explicitly set.
+        extend: Settings that are raised, each ``key=value``.
+        retry_failed: Whether runs that failed are done again.
+        observe: Is shown every event while the job runs.
+        executor: Makes the executor (default: Ray).
+    """
+    place = places.locate(run)
+    with places.opened(place, *DESCRIPTION) as folder:
+        continued(folder, settings, extend)  # nothing is written, if that is refused
+    with places.holding(place) as held:
+        folder = held.folder
+        plan, more = continued(folder, settings, extend)
+        ended = None if more else _outcome(folder, retry_failed=retry_failed)
+        was_over = ended is not None
+        if ended is None:
+            _require_budget(plan, folder)
+            raw = same_data(plan, folder)
+            with (executor or on_ray)(raw, plan.config.cluster) as ready:
+                if more:
+                    run_folder.amend(folder, plan, freezing.freeze(plan, raw), more)
+                run_folder.set_state(folder, "running")
+                driver = Driver(
+                    plan=plan,
+                    held=held,
+                    executor=ready,
+                    observe=observe or ignore,
+                    more=more,
+                    retry_failed=retry_failed,
+                )
+                ended = driver.run()
+        summary = finish(folder)
+    return JobResult(
+        place=place,
+        folder=folder,
+        summary=summary,
+        exit_code=ended.exit_code,
+        was_over=was_over,
+    )
+
+
+def _require_budget(plan: Plan, folder: Path) -> None:
+    """Refuse to start runs that the budget does not pay for."""
+    from senn_ray.search.budget import Meter
+
+    request = Meter(plan.config.budget, run_folder.timed_events(folder)).exceeded()
+    if request is not None:
+        raise BudgetError(
+            f"{request.detail}; what is finished is in {folder}; go on with: "
+            f"senn-ray resume {folder} --extend {EXTEND_BUDGET}"
+        )
+
+
+def with_sizes(config: Config, raw: "RawData") -> Config:
+    """Settle which sizes a scan visits, before anything is written or started.
+
+    Args:
+        config: The settings.
+        raw: The data set.
+    """
+    from senn_ray.analysis.scan import settle
+    from senn_ray.data.splits import most_per_class
+
+    most = most_per_class(raw, config.data)
+    return config.model_copy(update={"scan": settle(config.scan, most)})
+
+
+def continued(
+    folder: Path, settings: Config | None, extend: Sequence[str] = ()
+) -> tuple[Plan, dict[str, Any]]:
+    """Return the plan of a job that goes on, if nobody wants another one.
+
+    Args:
+        folder: The run folder.
+        settings: Settings that must agree with the job's, if explicitly set.
+        extend: Settings that are raised, each ``key=value``.
+
+    Returns:
+        The plan, and what is new in it.
+    """
+    plan = run_folder.recorded_plan(folder)
+    more = changes.extended(plan.config, extend)
+    config, written = plan.config, run_folder.written_config(folder)
+    config = changes.with_values(config, more)
+    if written is not None:
+        # It may have the extension already, if the driver ended at that moment.
+        written = changes.with_values(written, more)
+        config = changes.continued(config, written, source="config.yaml")
+    if settings is not None:
+        config = changes.continued(config, settings, source="given now")
+    return replace(plan, config=config), more
+
+
+def _outcome(folder: Path, *, retry_failed: bool) -> JobEnded | None:
+    from senn_ray.search.resume import outcome
+
+    return outcome(run_folder.events(folder), retry_failed=retry_failed)
+
+
+def same_data(plan: Plan, folder: Path) -> "RawData":
+    """Load the data set of a job again.
+
+    Args:
+        plan: The plan of the job.
+        folder: The run folder.
+
+    Raises:
+        DataError: if it is not the one that the job began with.
+    """
+    from senn_ray.data import datasets
+
+    raw = datasets.load(plan.config.data)
+    if run_folder.recorded_sha256(folder) not in {None, freezing.hash_of(raw)}:
+        raise DataError(
+            f"the data set {plan.config.data.dataset} is not the one that this job "
+            "began with (protocol.json has its hash); restore it, or start a new run"
+        )
+    return raw
+
+
+def data_in_reach(plan: Plan, folder: Path) -> "RawData | None":
+    """Load the data set of a job again; nothing, if it is gone or another one.
+
+    Args:
+        plan: The plan of the job.
+        folder: The run folder.
+    """
+    try:
+        return same_data(plan, folder)
+    except (SennRayError, OSError, ImportError):
+        return None
+
+
+def finish(folder: Path) -> dict[str, Any]:
+    """Write summary, tables and page from the journal.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        The summary.
+    """
+    from senn_ray.analysis.summary import summarise
+    from senn_ray.report import page, tables
+
+    events = journal.read(folder)
+    summary = summarise(events)
+    run_folder.write_json(folder / "summary.json", summary)
+    run_folder.set_state(folder, summary["state"])
+    tables.write(folder, events, summary)
+    page.write(folder)
+    return summary
+
+
+def ignore(event: Event) -> None:
+    """Show an event to nobody.
+
+    Args:
+        event: What happened.
+    """
+    del event

@@ -1,0 +1,92 @@
+"""Looking at jobs that other processes run, and asking them to stop."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from senn_ray.core.events import Event
+from senn_ray.store import journal, lock, places
+from senn_ray.store.places import Place
+
+
+def watch(
+    run: Place,
+    *,
+    every_s: float = 1.0,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[tuple[dict[str, Any], list[Event]]]:
+    """Follow a job that another process runs, until nobody works on it any more.
+
+    Args:
+        run: The run folder: a path or a URI.
+        every_s: Seconds between two looks.
+        pause: Waits so long.
+
+    Yields:
+        What ``status`` gives, and what has happened since the last look.
+    """
+    mark, timed = journal.Mark(), list[tuple[float, Event]]()
+    with places.following(run, lock.FILE_NAME) as up_to_date:
+        while True:
+            folder = up_to_date()
+            news, mark = journal.read_on(folder, mark)
+            timed += news
+            # The journal may be there, but its first line not yet.
+            if timed or not _live_writer(folder, time.time()):
+                found = _status(run, folder, timed)
+                yield found, [event for _, event in news]
+                if found["state"] != "running":
+                    return
+            pause(every_s)
+
+
+def stop(run: Place, *, now: bool = False) -> dict[str, Any]:
+    """Ask the process that works on a job to end it, on whatever host it is.
+
+    Args:
+        run: The run folder: a path or a URI.
+        now: Whether runs in flight are given up; else they finish first.
+
+    Returns:
+        What ``status`` gives; and ``asked``, whether there was anybody to ask.
+    """
+    found = status(run)
+    asked = found["writer"] is not None
+    if asked:
+        places.request_stop(run, now=now)
+    return {**found, "asked": asked}
+
+
+def status(run: Place) -> dict[str, Any]:
+    """Tell where a job stands, also while another process runs it.
+
+    Args:
+        run: A run folder: a path or a URI.
+
+    Returns:
+        See ``senn_ray/analysis/status.py``; and ``run``, the folder.
+    """
+    with places.opened(run, lock.FILE_NAME) as folder:
+        return _status(run, folder, journal.read_timed(folder))
+
+
+def _status(
+    run: Place, folder: Path, timed: list[tuple[float, Event]]
+) -> dict[str, Any]:
+    from senn_ray.analysis.status import status
+
+    now = time.time()
+    writer = _live_writer(folder, now)
+    found = status(timed, now=now if writer else None)
+    heart = writer and {
+        "pid": writer.pid,
+        "host": writer.host,
+        "heartbeat_s": max(now - writer.beat_utc_s, 0.0),
+    }
+    return {"run": str(places.locate(run)), **found, "writer": heart}
+
+
+def _live_writer(folder: Path, now: float) -> lock.Writer | None:
+    writer = lock.writer(folder)
+    return writer if writer is not None and writer.is_alive(now) else None

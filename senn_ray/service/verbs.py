@@ -1,0 +1,327 @@
+"""The verbs as functions: one call each, with the same meaning as on the command line.
+
+A verb that runs a job returns a small object with the summary, the exit code and, on
+demand, Arrow tables. Heavy imports are made when they are needed, so that importing
+this module loads neither torch nor ray.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from senn_ray.config import ClusterConfig, Config
+from senn_ray.core.errors import SennRayError
+from senn_ray.search import protocol
+from senn_ray.search.plan import Verb, check_settings
+from senn_ray.service import jobs
+from senn_ray.service.jobs import JobResult, MakeExecutor, Observer
+from senn_ray.service.live import status, stop, watch
+from senn_ray.service.matching import match
+from senn_ray.service.rerun import find_run, rerun
+from senn_ray.store import folder as run_folder
+from senn_ray.store import journal, places
+from senn_ray.store.places import Place, locate
+
+if TYPE_CHECKING:
+    from senn_ray.data.examples import RawData
+    from senn_ray.search.executor import Executor
+
+__all__ = [
+    "JobResult",
+    "MakeExecutor",
+    "Observer",
+    "Place",
+    "compare",
+    "doctor",
+    "export",
+    "find_run",
+    "grow",
+    "in_process",
+    "locate",
+    "match",
+    "plan",
+    "report",
+    "report_several",
+    "rerun",
+    "resume",
+    "scan",
+    "status",
+    "stop",
+    "submit",
+    "summary",
+    "watch",
+]
+
+Check = tuple[str, bool, str]
+
+
+def grow(
+    config: Config,
+    *,
+    out: Place | None = None,
+    seeds: int = 1,
+    observe: Observer | None = None,
+    executor: MakeExecutor | None = None,
+) -> JobResult:
+    """Train self-expanding networks, each from its own seed.
+
+    Args:
+        config: The settings.
+        out: The run folder, a path or a URI, new or empty (default: a new one under
+            ``output.root``).
+        seeds: How many runs.
+        observe: Is shown every event while the job runs.
+        executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
+    """
+    compared = config.compare.model_copy(update={"seeds": seeds})
+    config = config.model_copy(update={"compare": compared})
+    return jobs.start("grow", config, out, observe=observe, executor=executor)
+
+
+def compare(
+    config: Config,
+    *,
+    out: Place | None = None,
+    observe: Observer | None = None,
+    executor: MakeExecutor | None = None,
+) -> JobResult:
+    """Compare self-expanding runs with arms that choose a fixed size by restarts.
+
+    Args:
+        config: The settings.
+        out: The run folder, a path or a URI, new or empty (default: a new one under
+            ``output.root``).
+        observe: Is shown every event while the job runs.
+        executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
+    """
+    check_settings("compare", config)
+    return jobs.start("compare", config, out, observe=observe, executor=executor)
+
+
+def scan(
+    config: Config,
+    *,
+    out: Place | None = None,
+    observe: Observer | None = None,
+    executor: MakeExecutor | None = None,
+) -> JobResult:
+    """Grow networks on nested subsets of many sizes: width against examples.
+
+    Args:
+        config: The settings.
+        out: The run folder, a path or a URI, new or empty (default: a new one under
+            ``output.root``).
+        observe: Is shown every event while the job runs.
+        executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
+    """
+    check_settings("scan", config)
+    return jobs.start("scan", config, out, observe=observe, executor=executor)
+
+
+def plan(
+    verb: Verb,
+    config: Config,
+    *,
+    seeds: int | None = None,
+    executor: MakeExecutor | None = None,
+) -> dict[str, Any]:
+    """Tell what a job would do and cost; train a few steps per width to know it.
+
+    Args:
+        verb: grow, compare or scan.
+        config: The settings.
+        seeds: Self-expanding runs of ``grow`` (default: one).
+        executor: Makes the executor of the short runs (default: this process, or the
+            cluster if there is an address, more than one worker per run, or GPUs).
+
+    Returns:
+        See ``senn_ray/service/outlook.py``.
+    """
+    from senn_ray.service.planning import plan as look_ahead
+
+    return look_ahead(verb, config, seeds=seeds, executor=executor)
+
+
+def resume(
+    run: Place,
+    *,
+    settings: Config | None = None,
+    extend: Sequence[str] = (),
+    retry_failed: bool = False,
+    observe: Observer | None = None,
+    executor: MakeExecutor | None = None,
+) -> JobResult:
+    """Finish a job whose driver ended early, with the results it would have had.
+
+    Finished runs are kept. Runs that were in flight start again from their seeds; they
+    are retries of the infrastructure, not restarts, and count once.
+
+    Args:
+        run: The run folder: a path or a URI.
+        settings: Settings, of which those that are explicitly set must agree with the
+            job's; only where it runs may change.
+        extend: What there is to be more of, each ``key=value``, such as
+            ``baseline.max_trials=64``: totals, not increments. Recorded as a deviation,
+            under a new protocol.
+        retry_failed: Whether runs that failed are done again, with the same seeds.
+        observe: Is shown every event while the job runs.
+        executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
+    """
+    return jobs.resume(
+        run,
+        settings,
+        extend=extend,
+        retry_failed=retry_failed,
+        observe=observe,
+        executor=executor,
+    )
+
+
+def export(run: Place, *, pick: str | None = None) -> Place:
+    """Write the network of a run as files that need torch only.
+
+    If the data set is within reach, the test loss is measured again on these files.
+
+    Args:
+        run: A run folder: a path or a URI.
+        pick: The run (default: the one of median validation loss).
+
+    Returns:
+        The folder of the model, ``model/``.
+    """
+    from senn_ray.analysis.job import gather
+    from senn_ray.analysis.pick import pick as choose
+    from senn_ray.export.export import export
+
+    needed = (*jobs.DESCRIPTION, "checkpoints/")
+    with places.opened(run, *needed, send=True) as folder:
+        job = gather(journal.read(folder))
+        networks = {p.parent.name: p for p in folder.glob("checkpoints/*/final.pt")}
+        record = choose(job.records, pick, is_kept=networks.__contains__)
+        raw = jobs.data_in_reach(run_folder.recorded_plan(folder), folder)
+        export(record, networks[record.run_id], raw, folder / "model")
+    return places.below(places.locate(run), "model")
+
+
+def report(run: Place) -> Place:
+    """Compute summary, tables and page again, from the journal alone.
+
+    Args:
+        run: A run folder: a path or a URI.
+
+    Returns:
+        The page, ``report/index.html``.
+    """
+    with places.opened(run, *jobs.DESCRIPTION, send=True) as folder:
+        jobs.finish(folder)
+    return places.below(places.locate(run), "report/index.html")
+
+
+def report_several(runs: Sequence[Place], *, out: Place | None = None) -> Place:
+    """Write one page about several jobs, from their journals.
+
+    Args:
+        runs: Run folders: paths or URIs.
+        out: The folder of the page, new or empty (default: a new one under ``runs``).
+
+    Returns:
+        The page, ``index.html``.
+    """
+    from senn_ray.analysis.summary import summarise
+    from senn_ray.report import several
+    from senn_ray.report.view import Shown
+
+    target = run_folder.choose(out, Config(), "report")
+    found = []
+    for run in runs:
+        with places.opened(run) as folder:
+            found.append(summarise(journal.read(folder)))
+    names = several.names_of([str(places.locate(run)) for run in runs])
+    shown = [
+        Shown(name=name, summary=summary)
+        for name, summary in zip(names, found, strict=True)
+    ]
+    with places.opened(target, send=True) as folder:
+        several.write(shown, folder)
+    return places.below(target, "index.html")
+
+
+def summary(run: Place) -> dict[str, Any]:
+    """Read the summary of a run folder.
+
+    Args:
+        run: A run folder: a path or a URI.
+    """
+    with places.opened(run, "summary.json") as folder:
+        return run_folder.read_json(folder / "summary.json")
+
+
+def submit(address: str, args: Sequence[str], *, working_dir: Path) -> int:
+    """Run a verb as a job of a cluster, and show what it prints.
+
+    Args:
+        address: Ray's job address, such as ``http://HOST:8265``.
+        args: The verb and its flags.
+        working_dir: Folder that is sent along.
+
+    Returns:
+        The exit code of the verb.
+    """
+    from senn_ray.cluster_runtime.submit import submit_job
+
+    return submit_job(address, args, working_dir=working_dir)
+
+
+def doctor(config: Config) -> list[Check]:
+    """Check versions, cluster, output folder and data set.
+
+    Args:
+        config: The settings.
+
+    Returns:
+        For each check its name, whether it is well, and what was found.
+    """
+    from senn_ray.cluster_runtime.doctor import check_cluster
+
+    return [
+        ("versions", True, _versions_line()),
+        _try("output", lambda: run_folder.check_writable(config.output.root)),
+        _try("data", lambda: _data_line(config)),
+        *check_cluster(config.cluster),
+    ]
+
+
+def in_process(
+    raw: "RawData", cluster: ClusterConfig
+) -> AbstractContextManager["Executor"]:
+    """Make an executor that works in this process, without Ray.
+
+    Args:
+        raw: The data set.
+        cluster: Not used: there is one process.
+    """
+    from senn_ray.runs.run import train_run
+    from senn_ray.search.executor import LocalExecutor
+
+    del cluster
+    return LocalExecutor(
+        lambda spec, on_progress: train_run(spec, raw, on_progress=on_progress)
+    )
+
+
+def _try(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return (name, True, check())
+    except SennRayError as error:
+        return (name, False, str(error))
+
+
+def _versions_line() -> str:
+    return ", ".join(f"{name} {text}" for name, text in protocol.versions().items())
+
+
+def _data_line(config: Config) -> str:
+    from senn_ray.data import datasets
+
+    return datasets.check(config.data)

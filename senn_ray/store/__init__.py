@@ -1,0 +1,1 @@
+"""The run folder: places, journal, lock, requests to stop."""

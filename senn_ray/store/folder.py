@@ -1,0 +1,295 @@
+"""The run folder: where a job keeps all it has (design, contract 5)."""
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from senn_ray.config import Config
+from senn_ray.core.errors import ConfigError, DataError
+from senn_ray.core.events import Event, JobStarted, RunFinished
+from senn_ray.core.versions import versions
+from senn_ray.search.changes import config_of
+from senn_ray.search.plan import Plan, Verb
+from senn_ray.search.protocol import SCHEMA_VERSION
+from senn_ray.store import journal, places
+from senn_ray.store.places import Place
+
+
+def choose(out: Place | None, config: Config, verb: str) -> Place:
+    """Return the absolute path, or the URI, of a folder that is new or empty.
+
+    Args:
+        out: The folder that the user wants; or nothing for one under ``output.root``.
+        config: The settings.
+        verb: The verb, for the name.
+    """
+    if out is None:
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        source = config.data.dataset.partition(":")[0]
+        root = places.locate(config.output.root)
+        out = places.below(root, f"{verb}-{source}-{moment}")
+    place = places.locate(out)
+    places.require_empty(place)
+    return place
+
+
+def create(folder: Path, plan: Plan, protocol: dict[str, Any]) -> None:
+    """Make the folder, with settings, protocol and manifest.
+
+    Args:
+        folder: Where.
+        plan: The plan of the job.
+        protocol: The frozen protocol.
+
+    Raises:
+        ConfigError: if the folder cannot be written, or another job has begun in it.
+    """
+    if (folder / journal.FILE_NAME).exists():
+        raise ConfigError(f"--out {folder} is not empty; give a new or empty folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        config = plan.config.model_dump(mode="json")
+        write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {folder} ({error.strerror}); give another --out"
+        ) from error
+    write_json(folder / "protocol.json", protocol)
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "verb": plan.verb,
+        "state": "running",
+        "protocol_id": protocol["protocol_id"],
+        "created_utc_s": time.time(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "versions": versions(),
+    }
+    write_json(folder / "manifest.json", manifest)
+
+
+def amend(
+    folder: Path, plan: Plan, protocol: dict[str, Any], more: dict[str, Any]
+) -> None:
+    """Write the settings and the protocol of a job that was extended.
+
+    The protocol so far is kept beside it, under its identifier.
+
+    Args:
+        folder: The run folder.
+        plan: The plan from here on.
+        protocol: The protocol from here on.
+        more: What was extended, by key.
+    """
+    old = read_json(folder / "protocol.json")
+    if old:
+        write_json(folder / f"protocol-{old['protocol_id']}.json", old)
+    deviation = {
+        "utc_s": time.time(),
+        "after_protocol_id": old.get("protocol_id"),
+        "finished_runs": sum(isinstance(e, RunFinished) for e in events(folder)),
+        "extended": more,
+    }
+    said = [*old.get("deviations", []), deviation]
+    write_json(folder / "protocol.json", {**protocol, "deviations": said})
+    config = plan.config.model_dump(mode="json")
+    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+
+
+def events(folder: Path) -> list[Event]:
+    """Read the journal of a run folder; nothing, if it has not begun.
+
+    Args:
+        folder: The run folder.
+    """
+    return [event for _, event in timed_events(folder)]
+
+
+def timed_events(folder: Path) -> list[tuple[float, Event]]:
+    """Read the journal of a run folder with its times; nothing, if it has not begun.
+
+    Args:
+        folder: The run folder.
+    """
+    path = folder / journal.FILE_NAME
+    return journal.read_timed(path) if path.exists() else []
+
+
+def protocol_id(folder: Path) -> str:
+    """Return the identifier of the protocol that holds now.
+
+    Args:
+        folder: The run folder.
+    """
+    return read_json(folder / "protocol.json").get("protocol_id", "")
+
+
+def has_run(folder: Path, run_id: str) -> bool:
+    """Tell whether a run of that name has finished in a run folder.
+
+    Args:
+        folder: The run folder.
+        run_id: The run.
+    """
+    finished = [e.record for e in events(folder) if isinstance(e, RunFinished)]
+    return any(record.run_id == run_id for record in finished)
+
+
+def recorded_plan(folder: Path) -> Plan:
+    """Return the plan of the job that a run folder belongs to.
+
+    Args:
+        folder: The run folder, absolute.
+
+    Raises:
+        DataError: if nothing tells what the job was.
+    """
+    checkpoints = folder / "checkpoints"
+    began = next(iter(events(folder)), None)
+    if isinstance(began, JobStarted):
+        config = config_of(events(folder))
+        return Plan(verb=_verb(began.verb), config=config, checkpoints=checkpoints)
+    # The driver ended before its first event: nothing has run yet.
+    protocol, config = read_json(folder / "protocol.json"), written_config(folder)
+    if not protocol or config is None:
+        raise DataError(
+            f"{folder}: no journal here; give the folder of a run that has begun"
+        )
+    return Plan(verb=_verb(protocol["verb"]), config=config, checkpoints=checkpoints)
+
+
+def written_config(folder: Path) -> Config | None:
+    """Read ``config.yaml``, which somebody may have changed; or nothing.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        ConfigError: if it holds no valid settings.
+    """
+    path = folder / "config.yaml"
+    try:
+        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{path} does not hold the settings of this run any more; restore it, or "
+            f"delete it ({' '.join(str(error).split())[:200]})"
+        ) from error
+
+
+def recorded_sha256(folder: Path) -> str | None:
+    """Return the hash of the data set, as the protocol has it; or nothing.
+
+    Args:
+        folder: The run folder.
+    """
+    return read_json(folder / "protocol.json").get("data", {}).get("sha256")
+
+
+def check_writable(root: Place) -> str:
+    """Write and delete a small file below a folder, making the folder if need be.
+
+    Args:
+        root: The folder: a path or a URI.
+
+    Returns:
+        What was found, for people.
+
+    Raises:
+        ConfigError: if it cannot be written.
+    """
+    root = places.locate(root)
+    if not isinstance(root, Path):
+        return places.check_far(root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=root):
+            return f"{root.absolute()} can be written"
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {root} ({error.strerror}); set output.root"
+        ) from error
+
+
+def set_state(folder: Path, state: str) -> None:
+    """Write the state of the job into its manifest, if there is one.
+
+    Args:
+        folder: The run folder.
+        state: How the job is, or how it ended.
+    """
+    path = folder / "manifest.json"
+    if path.is_file():
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        write_json(path, {**manifest, "state": state})
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write strict JSON; readers see the old file or the new one, never half of it.
+
+    Args:
+        path: The file.
+        values: JSON values without NaN or infinity.
+    """
+    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file in one step.
+
+    Args:
+        path: The file.
+        text: Its contents.
+    """
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def hash_arrays(*arrays: Any) -> str:
+    """Return the SHA-256 of the bytes of arrays.
+
+    Args:
+        arrays: Contiguous buffers.
+    """
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(memoryview(array).cast("B"))
+    return digest.hexdigest()
+
+
+def _verb(text: str) -> Verb:
+    for verb in get_args(Verb):
+        if verb == text:
+            return verb
+    raise DataError(f"this version of senn-ray does not know the verb {text!r}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read JSON; nothing, if there is no such file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: if it is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}); restore it") from error

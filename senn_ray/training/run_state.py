@@ -1,0 +1,125 @@
+"""A replica: the network of a run and everything that trains it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from senn_ray.core.records import RunSpec
+from senn_ray.core.seeds import derive
+from senn_ray.data.examples import Examples
+from senn_ray.maths.losses import Task
+from senn_ray.maths.proposals import Whitening
+from senn_ray.maths.score import Reduce
+from senn_ray.nets.mlp import MLP
+from senn_ray.nets.network import Network
+from senn_ray.nets.surgery import Prune, Surgery, Widen
+from senn_ray.training.cost import Ledger
+from senn_ray.training.natural import Natural
+from senn_ray.training.optimizers import AdamW
+from senn_ray.training.reducer import Reducer, sum_all
+from senn_ray.training.trace import Trace
+
+
+@dataclass
+class Replica:
+    """One member of the gang of a run. All members hold the same network."""
+
+    spec: RunSpec
+    net: Network
+    optimizer: AdamW | Natural
+    train: Examples
+    val: Examples
+    task: Task
+    num_outputs: int
+    reducer: Reducer
+    ledger: Ledger
+    births: list[list[int]]
+    """Per hidden layer, the step at which each neuron was added; 0 at the start."""
+    weight_decay: float
+    """Weight decay of the steps from now on."""
+    loss_unit: float = 1.0
+    """What thresholds on the loss are multiples of: a nat, or for a regression the
+    variance of the targets."""
+    best: Network | None = None
+    """The network as it was at its best evaluation; surgery changes it alike, so it
+    always has the present size."""
+    whitening: Whitening | None = None
+    """Of the network's inputs: measured by the first decision, and kept."""
+    step: int = 0
+    """The next step to take."""
+    trace: Trace = field(default_factory=Trace)
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The widths of the hidden layers now."""
+        return self.net.architecture().hidden
+
+    @property
+    def num_params(self) -> int:
+        """The number of parameters now."""
+        return self.net.architecture().num_params()
+
+    @property
+    def multiply_adds(self) -> int:
+        """The multiply-adds of one example's forward pass now."""
+        return self.net.architecture().multiply_adds()
+
+    @property
+    def may_insert_dense(self) -> bool:
+        """Whether a hidden layer may be inserted into a multi-layer perceptron."""
+        return isinstance(self.net, MLP) and self.may_insert
+
+    @property
+    def may_insert(self) -> bool:
+        """Whether a stage of the network has fewer hidden layers than the cap."""
+        return min(self.net.layout) < self.spec.model.depth_cap
+
+    def follow(self, change: Surgery, step: int) -> None:
+        """Let everything that is shaped like the network follow a surgery.
+
+        Args:
+            change: What was done to the network.
+            step: When.
+        """
+        self.optimizer.reshape(change)
+        match change:
+            case Widen():
+                self.births[change.site].append(step)
+            case Prune():
+                del self.births[change.site][change.index]
+            case _ if change.is_insertion:
+                self.births.insert(change.site, [step] * change.shapes[0][0])
+            case _:
+                del self.births[change.site]
+
+    @property
+    def reduce(self) -> Reduce:
+        """Sum a list of tensors over the gang."""
+        return lambda tensors: sum_all(self.reducer, tensors)
+
+    def generator(self, *stream: object) -> torch.Generator:
+        """Start a named stream of random numbers, the same on all replicas."""
+        return torch.Generator().manual_seed(derive(self.spec.seed, *stream))
+
+    def batches(self, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield training examples in order, some at a time."""
+        for part in indices.split(self.net.batch_size):
+            yield self.train.batch(part)
+
+    def shard(self, indices: Tensor) -> Tensor:
+        """Take this replica's part of some indices that all replicas agree on."""
+        return indices[self.reducer.rank :: self.reducer.size]
+
+    def own(self, places: Tensor) -> Tensor:
+        """Find those places of a list that ``shard`` gave to this replica.
+
+        Args:
+            places: In the list that all replicas agree on.
+
+        Returns:
+            The places in this replica's part.
+        """
+        mine = places % self.reducer.size == self.reducer.rank
+        return places[mine] // self.reducer.size

@@ -1,0 +1,273 @@
+"""Convolutional networks that grow while they train."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from senn_ray.config import Config, DataConfig, GrowthConfig, ModelConfig, TrainConfig
+from senn_ray.core.errors import ConfigError
+from senn_ray.core.records import RunSpec
+from senn_ray.data.datasets import load
+from senn_ray.data.sources import assemble
+from senn_ray.growth.checks import Grower
+from senn_ray.growth.measure import draw, measure
+from senn_ray.growth.pruning import prune_cheapest
+from senn_ray.growth.removal_costs import linearised, neuron_costs, reader
+from senn_ray.nets.architectures import plan
+from senn_ray.nets.conv import conv
+from senn_ray.nets.network import Place
+from senn_ray.runs.loop import run, train_step
+from senn_ray.runs.run import prepare, train_run
+from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
+from senn_ray.training.run_state import Replica
+from senn_ray.training.schedule import make_schedule
+from senn_ray.training.snapshots import (
+    digests,
+    from_bytes,
+    live_state,
+    restore,
+    to_bytes,
+)
+
+DATA = DataConfig(dataset="digits")
+RAW = load(DATA)
+SPEC = RunSpec(
+    run_id="run",
+    arm="senn",
+    kind="grow",
+    seed=0,
+    data=DATA,
+    model=ModelConfig(kind="conv", channels=(6, 8), max_depth=2),
+    train=TrainConfig(
+        epochs=1, min_steps=40, batch_size=128, lr=0.02, weight_decay=0.1, evaluations=4
+    ),
+    growth=GrowthConfig(
+        check_every=15, candidates=8, rank=8, decision_examples=512, max_additions=4
+    ),
+)
+
+
+# Few checks, in an arithmetic in which the order of sums does not decide.
+SHORT = replace(
+    SPEC,
+    train=SPEC.train.model_copy(update={"precision": "float64", "cooldown": 0.5}),
+)
+
+
+def fresh(reducer: Reducer, spec: RunSpec = SPEC, **growth: Any) -> Replica:
+    spec = replace(spec, growth=spec.growth.model_copy(update=growth))
+    return prepare(spec, RAW, reducer=reducer, device="cpu")
+
+
+def finish(replica: Replica) -> dict[str, bytes]:
+    train, growth = replica.spec.train, replica.spec.growth
+    run(replica, make_schedule(train, growth, len(replica.train)), None)
+    return digests(live_state(replica))
+
+
+def trained(steps: int = 30) -> Replica:
+    replica = fresh(SingleReducer())
+    for step in range(steps):
+        train_step(replica, step, 0.02)
+    return replica
+
+
+def test_a_run_grows_in_width_and_depth_and_learns() -> None:
+    longer = SPEC.train.model_copy(update={"min_steps": 120})
+    record = train_run(replace(SPEC, train=longer, evaluate_test=True), RAW)
+    kinds = [event.kind for event in record.expansions]
+    assert "widen" in kinds
+    assert "insert_layer" in kinds
+    assert len(record.hidden) > 2
+    assert record.test_accuracy is not None
+    assert record.test_accuracy > 0.88
+    fixed = train_run(replace(SPEC, train=longer, kind="fixed"), RAW)
+    assert record.val_loss is not None
+    assert fixed.val_loss is not None
+    assert record.val_loss < fixed.val_loss
+
+
+def test_a_check_changes_the_network_but_not_its_function() -> None:
+    replica = trained()
+    x, _ = replica.val.batch(torch.arange(20))
+    before = replica.net(x)
+    check = Grower(replica).check(30)
+    assert check.additions > 1
+    assert any(event.kind == "insert_layer" for event in check.events)
+    torch.testing.assert_close(replica.net(x), before, rtol=0, atol=1e-5)
+    assert [len(layer) for layer in replica.births] == list(replica.hidden)
+
+
+def test_a_block_is_never_inserted_above_the_cap() -> None:
+    replica = trained()
+    for step in (30, 31, 32):
+        Grower(replica).check(step)
+    assert max(replica.net.layout) <= 2
+
+
+def test_random_labels_do_not_make_a_convolution_grow() -> None:
+    grown = 0
+    for seed in range(8):
+        labels = np.random.default_rng(seed).permutation(RAW.train_y)
+        noise = replace(RAW, train_y=labels)
+        spec = replace(SPEC, seed=seed)
+        replica = prepare(spec, noise, reducer=SingleReducer(), device="cpu")
+        for step in range(20):
+            train_step(replica, step, 3e-3)
+        grown += Grower(replica).check(20).additions > 0
+    assert grown <= 1
+
+
+@pytest.mark.parametrize("score", ["gradient", "random"])
+def test_the_controls_grow_convolutions_too(score: str) -> None:
+    replica = trained(10)
+    grower = fresh(SingleReducer(), score=score)
+    grower.net = replica.net
+    assert Grower(grower).check(10).events
+
+
+def grow_once(reducer: Reducer) -> Replica:
+    replica = fresh(reducer, SHORT)
+    for step in range(15):
+        train_step(replica, step, 0.02)
+    Grower(replica).check(15)
+    train_step(replica, 15, 0.02)
+    prune_cheapest(replica, 16, born_before=1)
+    return replica
+
+
+def test_a_gang_of_two_grows_what_one_grows() -> None:
+    alone = grow_once(SingleReducer())
+    assert len(alone.hidden) > 2
+    gang = run_threaded(2, grow_once)
+    for replica in gang:
+        assert replica.hidden == alone.hidden
+        for own, first in zip(
+            replica.net.tensors(), gang[0].net.tensors(), strict=True
+        ):
+            assert torch.equal(own, first)
+        for own, other in zip(replica.net.tensors(), alone.net.tensors(), strict=True):
+            torch.testing.assert_close(own, other, rtol=1e-6, atol=1e-8)
+
+
+def test_a_run_goes_on_from_its_state_bitwise() -> None:
+    undisturbed = finish(fresh(SingleReducer()))
+    replica, kept = fresh(SingleReducer()), {}
+
+    def keep(at: Replica) -> None:
+        if at.step == 20:
+            kept["state"] = to_bytes(live_state(at))
+
+    train, growth = replica.spec.train, replica.spec.growth
+    schedule = make_schedule(train, growth, len(replica.train))
+    run(replica, schedule, None, before_step=keep)
+    again = fresh(SingleReducer())
+    restore(again, from_bytes(kept["state"]))
+    assert finish(again) == undisturbed
+
+
+def test_a_block_that_does_nothing_costs_nothing_and_goes() -> None:
+    replica = trained()
+    net = conv(replica.net)
+    with torch.no_grad():
+        net.parts[net.locate(Place(0, 0)).columns][:, :-1] = 0
+    replica.best = None
+    x, _ = replica.val.batch(torch.arange(20))
+    before = net(x)
+    events = prune_cheapest(replica, 30, born_before=1)
+    assert "remove_layer" in [event.kind for event in events]
+    assert net.layout[0] == 0
+    assert len(replica.hidden) >= 1
+    drift = (net(x) - before).abs().max()
+    assert drift < 0.2
+    # An empty stage can be filled again.
+    check = Grower(replica).check(31)
+    assert net.layout[0] == 1
+    assert check.additions >= 1
+
+
+def test_removal_costs_are_what_the_loss_then_rises_by() -> None:
+    replica = trained(60)
+    drawn = draw(replica, "pruning", 60)
+    measured = measure(replica, replica.net, drawn)
+    view = measured.views[-1]
+    costs = neuron_costs(replica, reader(replica, replica.net, view, measured))
+    whole, _ = linearised(replica, replica.net, view, measured)
+    assert (costs > 0).all()
+    assert whole > costs.max()
+    loose = replica.spec.growth.model_copy(update={"removal_threshold": 10.0})
+    replica.spec = replace(replica.spec, growth=loose)
+    event = prune_cheapest(replica, 60, born_before=1)[0]
+    assert event.removal_cost is not None
+    assert event.loss_before is not None
+    assert event.loss_after is not None
+    rise = event.loss_after - event.loss_before
+    assert 0.2 * event.removal_cost < rise < 5 * event.removal_cost
+
+
+def test_a_stage_of_one_position_that_two_outputs_read_grows() -> None:
+    """There most inputs of a 3x3 patch never change, and G has rank two of 32."""
+    generator = np.random.default_rng(0)
+    x = generator.integers(0, 255, (120, 3, 6, 6)).astype(np.uint8)
+    parts = [(x[:80], np.arange(80) % 2), (x[80:], np.arange(40) % 2)]
+    raw = assemble(
+        "noise",
+        train=parts[0],
+        test=parts[1],
+        feature_shape=(3, 6, 6),
+        val_per_class=10,
+    )
+    tiny = replace(SPEC, model=ModelConfig(kind="conv", hidden=(2,)))
+    record = train_run(tiny, raw)
+    assert record.state == "complete"
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "says"),
+    [
+        ({}, (64,), "needs images"),
+        ({"channels": (4, 4, 4, 4, 4)}, (1, 8, 8), "too small"),
+        ({"patch": 3}, (1, 8, 8), "does not divide"),
+    ],
+)
+def test_data_that_does_not_suit_is_refused(
+    model: dict[str, Any], shape: tuple[int, ...], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        plan(ModelConfig(kind="conv", **model), shape, 10)
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ({"hidden": (2, 2)}, "does not fit the 3 stages"),
+        ({"channels": (4, 0)}, "at least 1"),
+        ({"hidden": (2,) * 6, "max_depth": 1}, "more layers"),
+    ],
+)
+def test_settings_that_fit_no_network_are_refused(
+    model: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValidationError, match=says):
+        ModelConfig(kind="conv", **model)
+
+
+def test_the_natural_optimiser_is_refused() -> None:
+    with pytest.raises(ValidationError, match="dense layers only"):
+        Config(model=ModelConfig(kind="conv"), train=TrainConfig(optimizer="natural"))
+
+
+def test_exact_curvature_is_refused() -> None:
+    with pytest.raises(ValidationError, match="exact is for dense layers"):
+        Config(model=ModelConfig(kind="conv"), growth=GrowthConfig(curvature="exact"))
+
+
+def test_images_without_channels_have_one() -> None:
+    network = plan(ModelConfig(kind="conv", hidden=(3,)), (28, 28), 10)
+    assert network.kind == "conv"
+    assert network.image == (1, 28, 28)
+    assert network.hidden == (3, 3, 3)

@@ -1,0 +1,104 @@
+"""What must not matter to a growth check, and that every nonlinearity serves it."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from senn_ray.data.examples import RawData
+from senn_ray.growth.checks import Grower
+from senn_ray.growth.measure import Draw, draw
+from senn_ray.growth.searcher import Searcher
+from senn_ray.nets.activations import FAMILIES
+from senn_ray.nets.mlp import dense
+from senn_ray.runs.run import prepare
+from senn_ray.training.reducer import SingleReducer
+from tests.training.problems import gains, rings, spec, trained, waves, what
+
+
+def scaled(raw: RawData, factor: float) -> RawData:
+    return dataclasses.replace(
+        raw,
+        train_y=(factor * raw.train_y).astype(np.float32),
+        test_y=(factor * raw.test_y).astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_the_unit_of_the_loss_changes_no_decision(factor: float) -> None:
+    """Targets and outputs times c are a loss times c²: so are gains and thresholds."""
+    run = spec(model__hidden=(3,), growth__damping=1e-6, train__precision="float64")
+    plain = trained(run, waves())
+    other = prepare(run, scaled(waves(), factor), reducer=SingleReducer(), device="cpu")
+    tensors = plain.net.tensors()
+    other.net.become([tensors[0], factor * tensors[1]], plain.net.layout)
+    first, second = Grower(plain).check(40), Grower(other).check(40)
+    assert first.additions > 0
+    assert what(first) == what(second)
+    assert gains(second) == pytest.approx(
+        [factor**2 * gain for gain in gains(first)], rel=1e-2
+    )
+
+
+def test_the_order_of_neurons_changes_no_decision() -> None:
+    run = spec(model__hidden=(5,))
+    plain = trained(run, rings())
+    other = trained(run, rings())
+    order = torch.tensor([3, 0, 4, 1, 2])
+    W, V = plain.net.tensors()
+    columns = torch.cat([V[:, :-1][:, order], V[:, -1:]], 1)
+    other.net.become([W[order], columns], plain.net.layout)
+    first, second = Grower(plain).check(40), Grower(other).check(40)
+    assert first.additions > 0
+    assert what(first) == what(second)
+    assert gains(second) == pytest.approx(gains(first), rel=1e-2)
+    new = [dense(r.net).weights[0][5:] for r in (plain, other)]
+    torch.testing.assert_close(new[0], new[1], rtol=1e-2, atol=1e-3)
+
+
+def test_the_order_of_examples_changes_no_decision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def shuffled(*args: Any, **options: Any) -> Draw:
+        drawn = draw(*args, **options)
+        order = torch.randperm(len(drawn.examples))
+        place = order.argsort()
+        return dataclasses.replace(
+            drawn,
+            examples=drawn.examples[order],
+            divisions=[(place[a], place[b]) for a, b in drawn.divisions],
+        )
+
+    run = spec(train__precision="float64", growth__curvature="exact")
+    replica = trained(run, rings())
+    torch.manual_seed(0)
+    plain = Grower(replica).check(40)
+    replica = trained(run, rings())
+    # Measured once, from the first examples of the first decision.
+    Searcher(replica).search(40)
+    monkeypatch.setattr("senn_ray.growth.searcher.draw", shuffled)
+    other = Grower(replica).check(40)
+    assert plain.additions > 0
+    assert what(plain) == what(other)
+    assert gains(other) == pytest.approx(gains(plain), rel=1e-6)
+
+
+def test_decisions_look_at_other_examples_each_time() -> None:
+    replica = trained(spec(), rings())
+    first, second = (draw(replica, "decision", step) for step in (1, 2))
+    assert not torch.equal(first.examples, second.examples)
+
+
+@pytest.mark.parametrize("activation", FAMILIES)
+def test_every_nonlinearity_widens_without_changing_the_function(
+    activation: str,
+) -> None:
+    replica = trained(spec(model__activation=activation), rings())
+    x, _ = replica.train.batch(torch.arange(50))
+    before, width = replica.net(x), replica.hidden[0]
+    check = Grower(replica).check(40, exploring=True)
+    assert {event.kind for event in check.events} <= {"widen", "rejected"}
+    assert replica.hidden[0] == width + check.additions > width
+    torch.testing.assert_close(replica.net(x), before)

@@ -1,0 +1,136 @@
+"""Plans of removals."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from senn_ray.growth.measure import Draw, Measured, draw, mean_loss, measure, moment
+from senn_ray.growth.pruning import plan_removals, prune_cheapest, would_prune
+from senn_ray.growth.removal_costs import neuron_costs, reader
+from senn_ray.nets.surgery import prune
+from senn_ray.runs.loop import train_step
+from senn_ray.runs.run import prepare
+from senn_ray.training.reducer import SingleReducer
+from senn_ray.training.run_state import Replica
+from tests.training.problems import rings, spec
+
+FIRST = 0
+
+
+def trained(*hidden: int, threshold: float) -> Replica:
+    run = spec(
+        model__hidden=hidden,
+        growth__removal_threshold=threshold,
+        growth__absolute_threshold=2 * threshold,
+    )
+    replica = prepare(run, rings(), reducer=SingleReducer(), device="cpu")
+    for step in range(80):
+        train_step(replica, step, 0.01)
+    replica.births = [[FIRST] * h for h in hidden]
+    return replica
+
+
+@torch.no_grad()
+def measured_now(replica: Replica, drawn: Draw) -> Measured:
+    return measure(replica, replica.net, drawn)
+
+
+@torch.no_grad()
+def loss_now(replica: Replica, drawn: Draw) -> float:
+    return mean_loss(replica, replica.net, drawn)
+
+
+def test_a_removal_is_priced_after_those_before_it() -> None:
+    replica = trained(12, threshold=0.05)
+    drawn = draw(replica, "pruning", 80)
+    measured = measured_now(replica, drawn)
+    plan = plan_removals(replica, measured, born_before=1)
+    assert len(plan) > 6
+    for removal in plan[:6]:
+        (again, *_) = plan_removals(replica, measured, born_before=1)
+        assert again.index == removal.index
+        # The outputs have moved a little, and the curvature there with them.
+        assert again.cost == pytest.approx(removal.cost, rel=0.05)
+        assert removal.index is not None
+        A = moment(replica, measured.layers[measured.views[0].layer])
+        change = prune(replica.net, removal.place, removal.index, A)
+        replica.follow(change, 80)
+        measured = measured_now(replica, drawn)
+
+
+def test_no_removal_raises_the_loss_by_more_than_twice_the_threshold() -> None:
+    replica = trained(8, 8, threshold=0.02)
+    drawn = draw(replica, "pruning", 80, share=0.5)
+    before = loss_now(replica, drawn)
+    events = prune_cheapest(replica, 80, born_before=1)
+    assert events
+    rises = [
+        e.loss_after - e.loss_before
+        for e in events
+        if e.loss_after is not None and e.loss_before is not None
+    ]
+    assert len(rises) == len(events)
+    assert max(rises) <= 2 * 0.02
+    after = loss_now(replica, drawn)
+    assert after - before == pytest.approx(sum(rises), abs=1e-4)
+
+
+def test_the_best_network_loses_the_same_neurons() -> None:
+    replica = trained(12, threshold=0.05)
+    replica.best = prepare(
+        replica.spec, rings(), reducer=SingleReducer(), device="cpu"
+    ).net
+    first = replica.best.tensors()[0].clone()
+    prune_cheapest(replica, 80, born_before=1)
+    kept = replica.best.tensors()[0]
+    assert replica.best.architecture() == replica.net.architecture()
+    assert all((first == row).all(1).any() for row in kept)
+
+
+def test_whether_another_pruning_would_remove_anything_is_told_by_trying() -> None:
+    replica = trained(12, threshold=0.05)
+    tensors = [t.clone() for t in replica.net.tensors()]
+    assert would_prune(replica, 80, born_before=1)
+    assert all(map(torch.equal, tensors, replica.net.tensors()))
+    assert not would_prune(replica, 80, born_before=0)  # All are too young.
+    assert prune_cheapest(replica, 80, born_before=1)
+    assert not would_prune(replica, 80, born_before=1)
+    assert not prune_cheapest(replica, 80, born_before=1)
+
+
+def test_removal_costs_are_exact_where_the_loss_is_quadratic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Least squares in the last layer, at its optimum: cost is the rise, to rounding."""
+    monkeypatch.setattr("senn_ray.growth.measure.INPUT_DAMPING", 1e-12)
+    monkeypatch.setattr("senn_ray.growth.removal_costs.OUTPUT_DAMPING", 0.0)
+    raw = rings()
+    raw = dataclasses.replace(
+        raw,
+        task="regression",
+        num_outputs=1,
+        train_y=np.sin(raw.train_x.sum(1, keepdims=True)),
+        test_y=np.sin(raw.test_x.sum(1, keepdims=True)),
+    )
+    run = spec(model__hidden=(6,), train__precision="float64")
+    replica = prepare(run, raw, reducer=SingleReducer(), device="cpu")
+    for step in range(80):
+        train_step(replica, step, 0.01)
+    drawn = draw(replica, "pruning", 80)
+    (layer,) = measured_now(replica, drawn).layers
+    _, y = replica.train.batch(drawn.examples)
+    W, V = replica.net.tensors()
+    V = torch.linalg.lstsq(layer.inputs, y.view(len(y), -1).to(layer.inputs)).solution.T
+    replica.net.become([W, V], replica.net.layout)
+    measured = measured_now(replica, drawn)
+    (view,) = measured.views
+    costs = neuron_costs(replica, reader(replica, replica.net, view, measured))
+    A = moment(replica, measured.layers[0])
+    tensors, layout = replica.net.tensors(), replica.net.layout
+    for index in range(6):
+        prune(replica.net, view.place, index, A)
+        rise = loss_now(replica, drawn) - measured.loss
+        replica.net.become(tensors, layout)
+        assert costs[index].item() == pytest.approx(rise, rel=1e-5, abs=1e-9)

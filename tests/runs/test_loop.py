@@ -1,0 +1,249 @@
+"""The laws of a whole run."""
+
+import copy
+import math
+from pathlib import Path
+
+import pytest
+
+from senn_ray.core.records import Evaluation, RunRecord
+from senn_ray.growth.checks import Grower
+from senn_ray.growth.pruning import prune_cheapest
+from senn_ray.runs.loop import is_flat, run, train_step
+from senn_ray.runs.run import prepare, train_run
+from senn_ray.training import checkpoint
+from senn_ray.training.evaluate import evaluate
+from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
+from senn_ray.training.run_state import Replica
+from senn_ray.training.schedule import make_schedule
+from tests.training.problems import rings, spec, tensors_equal, waves
+
+RAW = rings()
+
+
+@pytest.fixture(scope="module")
+def grown() -> RunRecord:
+    return train_run(spec(evaluate_test=True), RAW)
+
+
+def test_a_run_grows_learns_and_says_why_it_stopped(grown: RunRecord) -> None:
+    assert grown.state == "complete"
+    assert grown.hidden[0] > 2
+    assert grown.test_accuracy is not None
+    assert grown.test_accuracy > 0.9
+    assert grown.stop_reason in {"converged", "budget"}
+    assert grown.params == 9 * grown.hidden[0] + 3 * (grown.hidden[0] + 1)
+
+
+def test_the_record_adds_up(grown: RunRecord) -> None:
+    width = 2
+    for event in grown.expansions:
+        assert event.hidden_before == (width,)
+        width += {"widen": 1, "prune": -1, "rejected": 0}[event.kind]
+        assert event.hidden_after == (width,)
+    assert grown.hidden == (width,)
+    assert grown.cost.steps == 300
+    assert 0 < grown.cost.growth_s < grown.cost.device_s
+    assert grown.val_loss is not None
+    # Surgery of the best network may cost a little; of no removals, nothing.
+    least = min(e.val_loss for e in grown.evaluations)
+    removed = any(e.kind == "prune" for e in grown.expansions)
+    assert abs(grown.val_loss - least) <= (0.05 if removed else 1e-6)
+
+
+def test_accepted_proposals_pass_every_threshold_and_rejected_ones_fail_one(
+    grown: RunRecord,
+) -> None:
+    growth = spec().growth
+    cooldown_start = round(300 * (1 - spec().train.cooldown))
+    opened, on_trial = -1, 0
+    for event in grown.expansions:
+        exploring = event.step < cooldown_start
+        share = growth.exploration if exploring else 1.0
+        if event.kind == "prune":
+            continue
+        assert event.heldout_gain is not None
+        assert event.heldout_z is not None
+        assert event.relative_gain is not None
+        above = event.heldout_gain > 2 * share * growth.absolute_threshold
+        sure = (
+            event.heldout_z >= growth.significance
+            and event.relative_gain > growth.relative_threshold
+        )
+        # The first neuron of a check is sure; after it others come on trial.
+        passed = above and (sure or (exploring and opened == event.step))
+        assert passed == (event.kind == "widen")
+        on_trial += passed and not sure
+        opened = event.step if passed else opened
+    assert on_trial > 0
+
+
+def test_the_same_seed_repeats_a_run_bit_for_bit_and_another_does_not(
+    grown: RunRecord,
+) -> None:
+    again = train_run(spec(evaluate_test=True), RAW)
+    assert again.checksum == grown.checksum
+    assert again.expansions == grown.expansions
+    assert train_run(spec(seed=1), RAW).checksum != grown.checksum
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "natural"])
+def test_checks_that_reject_everything_leave_training_bitwise_alone(
+    optimizer: str,
+) -> None:
+    plain = train_run(spec(kind="fixed", train__optimizer=optimizer), RAW)
+    off = train_run(spec(growth__enabled=False, train__optimizer=optimizer), RAW)
+    rejecting = train_run(
+        spec(
+            growth__significance=math.inf,
+            growth__removal_threshold=0.0,
+            train__optimizer=optimizer,
+        ),
+        RAW,
+    )
+    assert rejecting.checks > 0
+    assert plain.checksum == off.checksum == rejecting.checksum
+    assert [e.val_loss for e in plain.evaluations] == [
+        e.val_loss for e in rejecting.evaluations
+    ]
+    assert plain.stop_reason == off.stop_reason == "schedule"
+
+
+def test_natural_steps_grow_and_learn_too() -> None:
+    record = train_run(
+        spec(train__optimizer="natural", train__lr=0.1, evaluate_test=True), RAW
+    )
+    assert record.hidden[0] > 2
+    assert record.test_accuracy is not None
+    assert record.test_accuracy > 0.9
+
+
+def test_two_hidden_layers_grow() -> None:
+    record = train_run(
+        spec(model__hidden=(2, 2), evaluate_test=True, train__min_steps=400), RAW
+    )
+    assert {e.site for e in record.expansions if e.kind == "widen"} == {0, 1}
+    assert record.test_accuracy is not None
+    assert record.test_accuracy > 0.85
+
+
+def test_regression_grows_to_the_noise() -> None:
+    record = train_run(
+        spec(
+            train__min_steps=1500,
+            train__weight_decay=0.0,
+            growth__absolute_threshold=1e-4,
+            growth__removal_threshold=1e-5,
+        ),
+        waves(),
+    )
+    assert record.hidden[0] > 3
+    assert record.val_accuracy is None
+    assert record.val_loss is not None
+    assert record.val_loss < 2 * 0.5 * 0.1**2
+
+
+def test_the_cap_is_kept_and_reported() -> None:
+    record = train_run(spec(model__max_hidden=4), RAW)
+    assert record.hidden == (4,)
+    assert record.stop_reason == "cap_hit"
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_gangs_of_any_size_grow_the_same_network(size: int) -> None:
+    def grow(reducer: Reducer) -> Replica:
+        replica = prepare(short, RAW, reducer=reducer, device="cpu")
+        run(replica, make_schedule(short.train, short.growth, len(replica.train)), None)
+        return replica
+
+    short = spec(train__min_steps=100)
+    alone = grow(SingleReducer())
+    gang = run_threaded(size, grow)
+    assert alone.hidden[0] > 2
+    for replica in gang:
+        assert replica.hidden == alone.hidden
+        # Members agree bit for bit; gangs of other sizes sum in another order.
+        assert tensors_equal(replica.net.tensors(), gang[0].net.tensors())
+        for own, other in zip(replica.net.tensors(), alone.net.tensors(), strict=True):
+            assert (own - other).norm() < 1e-4 * other.norm()
+
+
+def test_a_diverging_run_is_recorded_not_raised() -> None:
+    record = train_run(spec(train__lr=1e30), RAW)
+    assert record.state == "diverged"
+    assert record.val_loss is None
+    assert record.error is not None
+    assert "lower train.lr" in record.error
+
+
+def test_the_final_network_is_on_disk_as_plain_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "run.pt"
+    record = train_run(spec(train__min_steps=60, checkpoint=str(path)), RAW)
+    net = checkpoint.load(path)
+    assert net.architecture().hidden == record.hidden
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_progress_is_told_at_every_evaluation() -> None:
+    seen = []
+    record = train_run(spec(train__min_steps=60), RAW, on_progress=seen.append)
+    assert [p.step for p in seen] == [e.step for e in record.evaluations]
+    assert seen[-1].max_steps == record.cost.steps
+
+
+def test_the_best_network_lives_through_surgery() -> None:
+    """Growth leaves its function as it is; pruning takes the same neurons."""
+    replica = prepare(spec(), RAW, reducer=SingleReducer(), device="cpu")
+    for step in range(20):
+        train_step(replica, step, 0.01)
+    best = replica.best = copy.deepcopy(replica.net)
+    for step in range(20, 40):
+        train_step(replica, step, 0.01)
+    before = evaluate(replica, best, replica.val)
+    Grower(replica).check(40)
+    assert replica.hidden[0] > 2
+    assert best.architecture() == replica.net.architecture()
+    assert evaluate(replica, best, replica.val) == before
+    for step in range(40, 200):
+        train_step(replica, step, 0.01)
+    replica.spec = spec(growth__removal_threshold=0.4)
+    removals = prune_cheapest(replica, 200, born_before=200)
+    assert removals
+    assert best.architecture() == replica.net.architecture()
+    assert best.architecture().hidden == removals[-1].hidden_after
+
+
+def evaluations(*losses: float, last: float | None = None) -> list[Evaluation]:
+    """Evaluations every ten steps, and one three steps after them."""
+    moments = [(10 * (n + 1), loss) for n, loss in enumerate(losses)]
+    if last is not None:
+        moments.append((10 * len(losses) + 3, last))
+    return [
+        Evaluation(
+            step=step,
+            sample_visits=0,
+            device_s=0.0,
+            train_loss=loss,
+            val_loss=1.0,
+            val_accuracy=None,
+            lr=0.0,
+            hidden=(2,),
+            params=1,
+        )
+        for step, loss in moments
+    ]
+
+
+def test_a_loss_that_still_falls_is_not_flat_and_a_noisy_one_is() -> None:
+    assert not is_flat(evaluations(1.0, 0.9, 0.8, 0.7), 0.01)
+    assert is_flat(evaluations(2.0, 1.0, 1.02, 0.93, 1.04), 0.01)
+
+
+def test_a_few_batches_at_the_end_do_not_make_a_loss_rise() -> None:
+    assert is_flat(evaluations(1.0, 1.0, 1.0, 1.0, last=1.5), 0.01)
+    assert not is_flat(evaluations(1.0, last=1.0), 0.01)  # Nothing to compare.
+
+
+def test_near_zero_a_loss_is_flat_in_nats() -> None:
+    assert is_flat(evaluations(0.004, 0.003, 0.002, 0.001), 0.01)
+    assert not is_flat(evaluations(0.004, 0.003, 0.002, 0.001), 0.0001)

@@ -1,0 +1,106 @@
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from senn_ray.core import events
+from senn_ray.core.errors import DataError
+from senn_ray.core.events import (
+    Event,
+    JobEnded,
+    JobStarted,
+    RunFinished,
+    RunProgressed,
+    RunSubmitted,
+    TargetLocked,
+)
+from senn_ray.core.records import Progress
+from senn_ray.store.journal import Journal, read
+from tests.search.executor_suite import make_record, make_spec
+
+EVENTS: list[Event] = [
+    JobStarted(verb="grow", config={"seed": 1}, versions={"torch": "2"}, where="here"),
+    RunSubmitted(spec=make_spec("a", width=3)),
+    RunFinished(record=make_record(make_spec("a", width=3))),
+    TargetLocked(val_loss=0.1 + 0.2, max_params=1234),
+    events.TestOpened(run_ids=("a", "b")),
+    JobEnded(state="complete", exit_code=0),
+]
+
+
+def write(path: Path, contents: list[Event]) -> Path:
+    journal = Journal(path, clock=lambda: 12.5)
+    for event in contents:
+        journal.append(event)
+    journal.close()
+    return path
+
+
+def test_what_was_written_is_read_back_exactly(tmp_path: Path) -> None:
+    assert read(write(tmp_path / "journal.jsonl", EVENTS)) == EVENTS
+    assert read(tmp_path) == EVENTS
+
+
+@given(loss=st.floats(allow_nan=False))
+def test_floats_survive_exactly(
+    loss: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    record = dataclasses.replace(make_record(make_spec("a")), val_loss=loss)
+    path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
+    (event,) = read(write(path, [RunFinished(record=record)]))
+    assert isinstance(event, RunFinished)
+    assert event.record.val_loss == loss
+
+
+def test_a_loss_that_is_not_a_number_survives(tmp_path: Path) -> None:
+    record = dataclasses.replace(make_record(make_spec("a")), train_loss=math.nan)
+    (event,) = read(write(tmp_path / "j", [RunFinished(record=record)]))
+    assert isinstance(event, RunFinished)
+    assert math.isnan(event.record.train_loss or 0.0)
+
+
+def test_signs_of_life_are_not_kept(tmp_path: Path) -> None:
+    progress = Progress(
+        run_id="a", step=1, max_steps=2, hidden=(2,), train_loss=1.0, val_loss=1.0
+    )
+    path = write(tmp_path / "j", [RunProgressed(progress=progress), EVENTS[-1]])
+    assert read(path) == EVENTS[-1:]
+
+
+def test_any_torn_tail_loses_only_the_last_event(tmp_path: Path) -> None:
+    path = write(tmp_path / "j", EVENTS)
+    whole = path.read_bytes()
+    last = whole.rstrip(b"\n").rfind(b"\n") + 1
+    for cut in range(last, len(whole)):
+        path.write_bytes(whole[:cut])
+        assert read(path) == EVENTS[:-1]
+
+
+def test_appending_after_a_torn_tail_repairs_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "j", EVENTS[:-1])
+    path.write_bytes(path.read_bytes() + b'{"event": "Job')
+    assert read(write(path, EVENTS[-1:])) == EVENTS
+
+
+def test_damage_in_the_middle_is_named_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "j", EVENTS)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], b"{}\n", *lines[2:]]))
+    with pytest.raises(DataError, match=r"j:2: damaged journal line"):
+        read(path)
+
+
+def test_a_folder_without_a_journal_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no journal"):
+        read(tmp_path)
+
+
+def test_every_line_is_tagged_json_with_its_time(tmp_path: Path) -> None:
+    path = write(tmp_path / "j", EVENTS)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["event"] for line in lines] == [type(e).__name__ for e in EVENTS]
+    assert {line["utc_s"] for line in lines} == {12.5}

@@ -1,0 +1,128 @@
+"""A run that goes on from its state is the run it would have been."""
+
+from dataclasses import replace
+
+import pytest
+
+from senn_ray.core.records import RunRecord, RunSpec
+from senn_ray.runs.loop import run
+from senn_ray.runs.run import prepare, train_run
+from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
+from senn_ray.training.run_state import Replica
+from senn_ray.training.schedule import make_schedule
+from senn_ray.training.snapshots import (
+    State,
+    digests,
+    from_bytes,
+    live_state,
+    restore,
+    snapshot,
+    to_bytes,
+)
+from tests.training.problems import rings, spec
+
+RAW = rings()
+SHORT = spec(train__min_steps=150, train__evaluations=10)
+
+
+class _StoppedError(Exception):
+    """Stands for whatever ends a process."""
+
+
+def fresh(reducer: Reducer, settings: RunSpec = SHORT) -> Replica:
+    return prepare(settings, RAW, reducer=reducer, device="cpu")
+
+
+def finish(replica: Replica) -> State:
+    settings = replica.spec
+    schedule = make_schedule(settings.train, settings.growth, len(replica.train))
+    run(replica, schedule, None)
+    return live_state(replica)
+
+
+def stop_before(replica: Replica, step: int) -> bytes:
+    """Train up to a step and give the state as it would be on disk."""
+
+    def stop(at: Replica) -> None:
+        if at.step == step:
+            raise _StoppedError
+
+    settings = replica.spec
+    schedule = make_schedule(settings.train, settings.growth, len(replica.train))
+    with pytest.raises(_StoppedError):
+        run(replica, schedule, None, before_step=stop)
+    return to_bytes(snapshot(replica))
+
+
+def continued(replica: Replica, data: bytes) -> State:
+    restore(replica, from_bytes(data))
+    return finish(replica)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "natural"])
+def test_a_run_interrupted_at_any_step_ends_bitwise_the_same(optimizer: str) -> None:
+    settings = replace(
+        SHORT, train=SHORT.train.model_copy(update={"optimizer": optimizer})
+    )
+    alone = SingleReducer()
+    undisturbed = finish(fresh(alone, settings))
+    assert undisturbed["trace"]["checks"] > 3
+    # Before and after the first check, in the middle, around prunings, the last step.
+    for step in (0, 1, 25, 26, 77, 114, 120, 150):
+        data = stop_before(fresh(alone, settings), step)
+        again = continued(fresh(alone, settings), data)
+        assert digests(again) == digests(undisturbed), step
+        assert without_seconds(again) == without_seconds(undisturbed)
+
+
+def test_weight_decay_goes_with_the_run() -> None:
+    first, second = fresh(SingleReducer()), fresh(SingleReducer())
+    first.weight_decay = 0.37
+    assert digests(live_state(first)) != digests(live_state(second))
+    restore(second, from_bytes(to_bytes(snapshot(first))))
+    assert second.weight_decay == 0.37
+    assert digests(live_state(first)) == digests(live_state(second))
+
+
+def without_seconds(state: State) -> list[dict[str, object]]:
+    return [{**e, "device_s": None} for e in state["trace"]["evaluations"]]
+
+
+def test_a_gang_interrupted_at_any_step_ends_bitwise_the_same() -> None:
+    undisturbed = run_threaded(2, lambda reducer: digests(finish(fresh(reducer))))
+    for step in (26, 101):
+
+        def interrupted(reducer: Reducer, step: int = step) -> dict[str, bytes]:
+            data = stop_before(fresh(reducer), step)
+            return digests(continued(fresh(reducer), data))
+
+        assert run_threaded(2, interrupted) == undisturbed
+
+
+def test_a_state_is_a_copy() -> None:
+    replica = fresh(SingleReducer())
+    data = stop_before(replica, 60)
+    kept = snapshot(replica)
+    before = digests(kept)
+    first = continued(replica, data)
+    assert digests(kept) == before
+    restore(replica, kept)
+    assert digests(finish(replica)) == digests(first)
+
+
+def test_costs_go_on_where_they_were() -> None:
+    whole: RunRecord = train_run(SHORT, RAW)
+    data = stop_before(fresh(SingleReducer()), 60)
+    cost = continued(fresh(SingleReducer()), data)["ledger"]
+    assert cost["steps"] == whole.cost.steps
+    # A record also counts the look at the training examples after the run.
+    assert cost["sample_visits"] == whole.cost.sample_visits - whole.n_train
+    assert cost["device_s"] > from_bytes(data)["ledger"]["device_s"]
+
+
+def test_the_parts_of_a_state_are_told_apart() -> None:
+    replica = fresh(SingleReducer())
+    before = digests(live_state(replica))
+    replica.births[0][0] = 7
+    after = digests(live_state(replica))
+    assert [name for name in before if before[name] != after[name]] == ["decisions"]
