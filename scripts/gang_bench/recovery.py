@@ -12,8 +12,8 @@ from typing import Any
 
 from gang_bench.common import SPEC, finish, pids
 from senn_ray.cluster_runtime.executor import RayExecutor
-from senn_ray.cluster_runtime.worker import TrainRun
 from senn_ray.cluster_runtime.session import Session, open_session
+from senn_ray.cluster_runtime.worker import TrainRun
 from senn_ray.config import ClusterConfig
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.data import datasets

@@ -20,10 +20,10 @@ from senn_ray.cluster_runtime.executor import RayExecutor
 from senn_ray.cluster_runtime.session import Session, open_session
 from senn_ray.config import ClusterConfig
 from senn_ray.core.records import RunRecord, RunSpec
-from senn_ray.search.executor import failed_record
-from senn_ray.runs.run import prepare
 from senn_ray.data.examples import RawData
 from senn_ray.runs.loop import train_step
+from senn_ray.runs.run import prepare
+from senn_ray.search.executor import failed_record
 
 INPUTS, CLASSES = 784, 10
 SIZES = (1, 2, 4)

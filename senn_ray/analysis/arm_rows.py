@@ -1,4 +1,4 @@
-"""One row per arm and target: hits, what a hit costs, and how long it takes."""
+"""One row per arm and target: hits, and what a hit costs."""
 
 import dataclasses
 import math
@@ -11,22 +11,15 @@ import numpy as np
 from senn_ray.analysis.distributions import clopper_pearson
 from senn_ray.analysis.exchange import Exchange
 from senn_ray.analysis.job import Job
-from senn_ray.analysis.ledger import cost_row, length_s, spent
+from senn_ray.analysis.ledger import cost_row, spent
 from senn_ray.analysis.statistics import (
     Interval,
     Reached,
     Runs,
     cost_to_hit,
     reach,
-    rounds,
 )
-from senn_ray.analysis.survival import (
-    Waiting,
-    geometric_median,
-    independent,
-    median_of,
-    waiting,
-)
+from senn_ray.analysis.survival import geometric_median, median_runs
 from senn_ray.core.records import RunRecord
 from senn_ray.search.arms.studies import ASKING
 from senn_ray.search.plan import SENN
@@ -34,7 +27,6 @@ from senn_ray.search.targets import CURRENCIES, score
 
 ADAPTIVE = ASKING | {"ladder", "ladder_bisect"}
 STOPPED_BY_HITS = frozenset({"random", "qmc"})
-WORKERS = (1, 4, 16, 64)
 
 
 def searches(job: Job, arm: str) -> list[Runs]:
@@ -78,16 +70,13 @@ def arm_row(
     reached = reach(searches(job, arm), loss, limit)
     adaptive = arm in ADAPTIVE
     costs = cost_to_hit(reached, adaptive=adaptive, seed=seed)
-    hits = int(reached.hits.sum())
-    q = hits / len(reached.hits)
-    length = float(reached.costs[:, 0].mean())
+    chance = _probability(job, arm, reached)
     return {
         **_row_head(job, arm, limit, reached),
         "adaptive": adaptive,
-        "hit_probability": (chance := _probability(job, arm, reached)),
-        **_waiting(reached, chance, adaptive=adaptive),
+        "hit_probability": chance,
+        **_median_runs(reached, chance, adaptive=adaptive),
         "cost_to_hit": _by_currency(costs),
-        **_side_by_side(job, arm, q, length),
     }
 
 
@@ -114,9 +103,7 @@ def senn_row(
         "median_runs": geometric_median(q) if q else None,
         "median_runs_low": None,
         "median_runs_high": None,
-        "waiting": [],
         "cost_to_hit": _by_currency(cost),
-        **_side_by_side(job, SENN, q or 0.0, 1.0),
     }
 
 
@@ -145,35 +132,18 @@ def _row_head(job: Job, arm: str, limit: float, reached: Reached) -> dict[str, A
     }
 
 
-def _waiting(
+def _median_runs(
     reached: Reached, chance: dict[str, Any], *, adaptive: bool
-) -> dict[str, Any]:
-    """Tell how many runs a hit takes: as a curve, and its median."""
-    curve: list[Waiting]
+) -> dict[str, float | None]:
     if adaptive:
-        used = [int(runs) for runs in reached.costs[:, 0]]
-        curve = waiting(used, [bool(hit) for hit in reached.hits])
-        middle = median_of(curve)
+        middle = median_runs(reached.costs[:, 0].tolist(), reached.hits.tolist())
         ends = (middle.estimate, middle.low, middle.high)
     else:
-        found = (chance["estimate"], chance["low"], chance["high"])
-        curve = independent(found, len(reached.hits))
-        ends = tuple(geometric_median(q) for q in (found[0], found[2], found[1]))
-    return {
-        "median_runs": ends[0],
-        "median_runs_low": ends[1],
-        "median_runs_high": ends[2],
-        "waiting": [dataclasses.asdict(point) for point in curve],
-    }
-
-
-def _side_by_side(job: Job, arm: str, q: float, length: float) -> dict[str, Any]:
-    """Tell how long a hit takes if searches go side by side; runs inside one cannot."""
-    runs = {str(w): length * rounds(q, w) if q else None for w in WORKERS}
-    records = job.of(arm)
-    run_s = math.fsum(length_s(job, record) for record in records) / len(records)
-    seconds = {w: None if r is None else r * run_s for w, r in runs.items()}
-    return {"rounds": runs, "latency_s": seconds}
+        # The more probable a hit, the fewer runs: the ends change places.
+        by = (chance["estimate"], chance["high"], chance["low"])
+        ends = tuple(map(geometric_median, by))
+    names = ("median_runs", "median_runs_low", "median_runs_high")
+    return dict(zip(names, ends, strict=True))
 
 
 def _probability(job: Job, arm: str, reached: Reached) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from senn_ray.search.targets import CURRENCIES
 
 LEAST_SEEDS = 5
 LEAST_SEARCHES = 3
-MANY_WORKERS = "16"
 NAMES = {"quality": "quality", "quality_at_size": "quality at size"}
 Known = Mapping[str, Any]
 
@@ -83,16 +82,14 @@ def caveats(job: Job, known: Known) -> list[str]:
     """
     found = [
         *_largest_once(known["arms"]["quality"].get("max_once")),
-        *_beaten(known["exchange_rate"]),
+        *_cheaper_arms(known["exchange_rate"]),
         *_few_searches(known["arms"]["quality"]),
         *_bounds(known),
-        *_side_by_side(known["arms"]["quality_at_size"]),
         *_control(known["size"], job.config.compare.epsilon),
         *_pairs(known["paired"]),
         *_over_provision(known["size"]),
         *_no_grid(job),
         *_known_target(job, known["size"]["senn"]),
-        *_ranges(known["range_sensitivity"].get("quality_at_size")),
         *circumstances(job, known["ledger"]),
         *_unmeasured(known["cost"]),
     ]
@@ -134,7 +131,7 @@ def _largest_once(row: Known | None) -> list[str]:
     ]
 
 
-def _beaten(rates: Known) -> list[str]:
+def _cheaper_arms(rates: Known) -> list[str]:
     """Say where opponents are cheaper, with the same weight as a win."""
     return [said for name, by_arm in rates.items() for said in _cheaper(name, by_arm)]
 
@@ -190,17 +187,6 @@ def _hitless(arm: str, row: Known) -> str:
     best = row["best_val_loss"]
     got = "none small enough" if best is None else f"best {best:.4g}"
     return f"{arm} ({got} of {row['runs']} runs)"
-
-
-def _side_by_side(arms: Known) -> list[str]:
-    rounds = {arm: row["rounds"][MANY_WORKERS] for arm, row in arms.items()}
-    known = [f"{arm} {number:.1f}" for arm, number in rounds.items() if number]
-    if len(known) <= 1:
-        return []
-    return [
-        f"restarts can run side by side: with {MANY_WORKERS} at once, a hit of quality "
-        f"at size takes this many run lengths: {', '.join(known)}"
-    ]
 
 
 def _control(size: Known, epsilon: float) -> list[str]:
@@ -268,21 +254,6 @@ def _known_target(job: Job, senn: Known | None) -> list[str]:
     return [
         "no arm is told the target loss; whoever knew it could double the width up to "
         f"it and bisect down, in about {runs} run{'s' if runs > 1 else ''}"
-    ]
-
-
-def _ranges(rows: Any) -> list[str]:
-    """Say what random search would need at size, had it been given another range."""
-    known = [
-        f"{row['runs']['estimate']:.3g} with widths up to {row['highest']}"
-        for row in rows or ()
-        if row["runs"]["estimate"] is not None
-    ]
-    if len(known) <= 1:
-        return []
-    return [
-        "what random search costs depends on the range it is given: runs to a hit of "
-        f"quality at size would be {', '.join(known)}"
     ]
 
 

@@ -83,7 +83,7 @@ def _shared(job: Job) -> list[str]:
         return []
     return [
         f"{len(job.tried.shared)} runs of fixed size that differ in their seed shared a "
-        "worker, which makes them cheaper in device seconds and in latency; "
+        "worker, which makes them cheaper in device seconds; "
         "self-expanding runs never share one (cluster.batch_seeds)"
     ]
 
@@ -93,8 +93,8 @@ def _devices(job: Job) -> list[str]:
         return []
     used = ", ".join(f"{count} runs {name}" for name, count in job.devices.items())
     return [
-        f"runs used different devices ({used}): device seconds are not compared, and "
-        "latencies should not be; the other currencies are fine"
+        f"runs used different devices ({used}): device seconds are not compared; "
+        "the other currencies are fine"
     ]
 
 

@@ -12,11 +12,8 @@ Contract; ``{...}`` of an interval is ``{estimate, low, high, bound}``: 95 %, nu
         runs searches hits censored adaptive best_val_loss best_hidden best_params
         hit_probability{...}              of one search
         median_runs median_runs_low median_runs_high    to a hit; null: beyond
-        waiting[{runs chance low high}]   P(no hit after so many runs)
         cost{currency: number}            spent in all
-        cost_to_hit{currency: {...}}      expected
-        rounds{workers: number}           run lengths to a hit, side by side
-        latency_s{workers: number}}}      seconds to a hit, side by side
+        cost_to_hit{currency: {...}}}}    expected
     exchange_rate{TARGET: {opponent: {currency: {..., chance_above_one}}}}
                              of device_s: null if runs used unlike devices
     restarts_saved{TARGET: {opponent: {...}}}
@@ -28,9 +25,7 @@ Contract; ``{...}`` of an interval is ``{estimate, low, high, bound}``: 95 %, nu
     confirmed{opponent: {target: the same as best_fixed}}
     curves{arm: [{runs val_loss median low high cost{currency}}]}    best of so many
                              runs (see ``curves.py``)
-    beaten{opponent: {quartiles[3] curve[]}}    see ``senn_ray/analysis/beaten.py``
     paired{arm: {...}}    see ``senn_ray/analysis/paired.py``
-    range_sensitivity{TARGET: [...]}    see ``senn_ray/analysis/ranges.py``
     growth_share    of the device seconds of self-expanding runs
     cost{arm: {currency: number}}    ledger{arm: {...}}    see ``ledger.py``
 
@@ -52,17 +47,15 @@ from senn_ray.analysis.arm_rows import (
     searches,
     senn_row,
 )
-from senn_ray.analysis.beaten import beaten
 from senn_ray.analysis.curves import curve
 from senn_ray.analysis.exchange import Exchange, exchange
 from senn_ray.analysis.job import Job
 from senn_ray.analysis.ledger import all_arms, ledger, spent
 from senn_ray.analysis.paired import paired
-from senn_ray.analysis.ranges import range_sensitivity
 from senn_ray.analysis.sizes import confirmed, size_block, size_rows
 from senn_ray.core.seeds import derive
 from senn_ray.search.plan import SENN
-from senn_ray.search.targets import CURRENCIES, TARGETS, TargetName, score
+from senn_ray.search.targets import CURRENCIES, TARGETS, TargetName
 
 
 def compare_summary(job: Job) -> dict[str, Any]:
@@ -79,10 +72,8 @@ def compare_summary(job: Job) -> dict[str, Any]:
         "sizes": size_rows(job),
         "confirmed": confirmed(job),
         "curves": {arm: _curve(job, arm) for arm in [SENN, *job.arms]},
-        "beaten": {arm: _beaten(job, arm) for arm in job.arms},
         "growth_share": _growth_share(job),
         "paired": paired(job),
-        "range_sensitivity": range_sensitivity(job),
         "cost": {arm: spent(job.of(arm)) for arm in all_arms(job)},
         "ledger": ledger(job),
     }
@@ -154,11 +145,6 @@ def _curve(job: Job, arm: str) -> list[dict[str, Any]]:
     if arm in ADAPTIVE:
         return curve(searches(job, arm), CURRENCIES, adaptive=True)
     return curve([as_runs(job.of(arm))], CURRENCIES, adaptive=False)
-
-
-def _beaten(job: Job, arm: str) -> dict[str, Any]:
-    losses = [score(record) for record in job.senn]
-    return beaten(losses, searches(job, arm), adaptive=arm in ADAPTIVE)
 
 
 def _growth_share(job: Job) -> float | None:

@@ -15,29 +15,26 @@ Contract::
     runs_to_target{estimate low high bound}  expected, if searches are repeated
     seconds_to_target{...}                   the same; null unless all trials have times
     median_runs median_runs_low median_runs_high
-    waiting[{runs chance low high}]          P(target not reached after so many runs)
     curve[{runs val_loss median low high cost{runs seconds}}]
         best of so many runs; see ``curves.py``, with ``low`` and ``high`` as numbers go,
         whatever the direction
-    rounds{workers: number}                  run lengths to a hit, side by side
     notes[]
 
 Only complete trials can reach a target: the value of a pruned trial is that of a model
 that was not trained to its end. Pruned and failed trials count as runs.
 """
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from senn_ray.analysis.arm_rows import WORKERS, as_json
+from senn_ray.analysis.arm_rows import as_json
 from senn_ray.analysis.curves import curve
 from senn_ray.analysis.distributions import clopper_pearson
-from senn_ray.analysis.statistics import Reached, Runs, cost_to_hit, reach, rounds
-from senn_ray.analysis.survival import geometric_median, independent, median_of, waiting
+from senn_ray.analysis.statistics import Reached, Runs, cost_to_hit, reach
+from senn_ray.analysis.survival import geometric_median, median_runs
 from senn_ray.core.errors import ConfigError, DataError
 from senn_ray.search.studies import Direction, Study, Trial
 
@@ -152,14 +149,10 @@ def _reaching(reached: Reached, *, adaptive: bool, timed: bool) -> dict[str, Any
     if hits and count < LEAST_SEARCHES:
         costs = [{**cost, "low": None, "high": None} for cost in costs]
     if adaptive:
-        used = [int(runs) for runs in reached.costs[:, 0]]
-        points = waiting(used, [bool(hit) for hit in reached.hits])
-        middle = median_of(points)
+        middle = median_runs(reached.costs[:, 0].tolist(), reached.hits.tolist())
         ends = (middle.estimate, middle.low, middle.high)
     else:
-        points = independent((hits / count, low, high), count)
         ends = tuple(geometric_median(q) for q in (hits / count, high, low))
-    length = float(reached.costs[:, 0].mean())
     return {
         "hit_probability": {"estimate": hits / count, "low": low, "high": high},
         "runs_to_target": costs[0],
@@ -167,10 +160,6 @@ def _reaching(reached: Reached, *, adaptive: bool, timed: bool) -> dict[str, Any
         "median_runs": ends[0],
         "median_runs_low": ends[1],
         "median_runs_high": ends[2],
-        "waiting": [dataclasses.asdict(point) for point in points],
-        "rounds": {
-            str(w): length * rounds(hits / count, w) if hits else None for w in WORKERS
-        },
     }
 
 

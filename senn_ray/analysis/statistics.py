@@ -155,16 +155,6 @@ def cost_to_hit(reached: Reached, *, adaptive: bool, seed: int = 0) -> list[Inte
     return [ordered_interval(*ends) for ends in zip(estimate, low, high, strict=True)]
 
 
-def rounds(probability: float, workers: int) -> float:
-    """Return the expected rounds to a hit with independent trials side by side.
-
-    Args:
-        probability: Hit probability of one trial, above 0.
-        workers: Trials per round.
-    """
-    return 1 / (1 - (1 - probability) ** workers)
-
-
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """Return the two-sided 95 % interval of a mean (Student's t).
 

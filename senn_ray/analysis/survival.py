@@ -1,4 +1,4 @@
-"""Runs to a hit as a distribution: how likely it is that k runs do not suffice.
+"""Runs to a hit as a distribution: the median number of runs that a hit takes.
 
 Searches of adaptive arms may be censored: a study that ended without a hit after 8 runs
 tells that it takes more than 8. The estimate is that of Kaplan and Meier. Its interval
@@ -33,23 +33,19 @@ class MedianRuns:
     high: float | None
 
 
-def waiting(runs: Sequence[int], hits: Sequence[bool]) -> list[Waiting]:
+def waiting(runs: Sequence[float], hits: Sequence[bool]) -> Iterator[Waiting]:
     """Estimate the distribution of the runs to a hit from searches.
 
     Args:
         runs: What each search used until it hit, or until its end.
         hits: Whether it hit; if not, it is censored at its end.
 
-    Returns:
+    Yields:
         One entry for each number of runs, from 1 to the longest search.
     """
-    return list(_waiting(runs, hits))
-
-
-def _waiting(runs: Sequence[int], hits: Sequence[bool]) -> Iterator[Waiting]:
     ends = list(zip(runs, hits, strict=True))
     chance = 1.0
-    for k in range(1, max(runs, default=0) + 1):
+    for k in range(1, int(max(runs, default=0)) + 1):
         at_risk = sum(end >= k for end, _ in ends)
         now = sum(hit and end == k for end, hit in ends)
         chance *= 1 - now / at_risk
@@ -64,29 +60,17 @@ def _waiting(runs: Sequence[int], hits: Sequence[bool]) -> Iterator[Waiting]:
         )
 
 
-def independent(probability: Sequence[float], most: int) -> list[Waiting]:
-    """Return the distribution for independent trials: geometric.
-
-    Args:
-        probability: The hit probability of one trial, and the ends of its interval.
-        most: Greatest number of runs.
-    """
-    p, low, high = probability
-    return [
-        Waiting(runs=k, chance=(1 - p) ** k, low=(1 - high) ** k, high=(1 - low) ** k)
-        for k in range(1, most + 1)
-    ]
-
-
-def median_of(curve: Sequence[Waiting]) -> MedianRuns:
-    """Return the runs after which half of the searches have hit.
+def median_runs(runs: Sequence[float], hits: Sequence[bool]) -> MedianRuns:
+    """Return the number of runs after which half of the searches have hit.
 
     The interval holds every number of runs at which the curve's interval leaves one
     half open (Brookmeyer and Crowley).
 
     Args:
-        curve: What ``waiting`` gave.
+        runs: What each search used until it hit, or until its end.
+        hits: Whether it hit.
     """
+    curve = list(waiting(runs, hits))
 
     def first(values: Sequence[float]) -> float | None:
         reached = (w.runs for w, v in zip(curve, values, strict=True) if v <= HALF)

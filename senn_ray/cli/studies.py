@@ -100,9 +100,6 @@ def _line(found: Mapping[str, Any]) -> str:
     ]
     if seconds and seconds["estimate"] is not None:
         parts.append(f"time {duration(seconds['estimate'])}")
-    side = [f"{w}: {number(r)}" for w, r in found["rounds"].items() if r is not None]
-    if side:
-        parts.append(f"run lengths side by side {', '.join(side)}")
     return "; ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Tables of what is behind a result: costs, times, pairs of seeds, ranges, forms.
+"""Tables of what is behind a result: costs, pairs of seeds, forms of a trend.
 
 Plain rows of text, from the contents of ``summary.json`` alone.
 """
@@ -6,14 +6,12 @@ Plain rows of text, from the contents of ``summary.json`` alone.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from senn_ray.report.formatting import UNKNOWN, count, duration, interval, number, share
+from senn_ray.report.formatting import count, duration, interval, number, share
 from senn_ray.report.table import Table
-from senn_ray.report.target_tables import TARGET_NAMES, reached_table
+from senn_ray.report.target_tables import reached_table
 
 Summary = Mapping[str, Any]
 NOT_COMPLETE = ("pruned", "diverged", "failed")
-QUARTERS = ("a quarter", "half", "three quarters")
-NO_EFFECT = ("two identical arms", "1", "1", "3")
 LEVELS = {"power_law": "power law", "saturating": "levels off"}
 PAIRED = {
     "no_growth_at_final": "plain networks of the self-found sizes",
@@ -24,17 +22,8 @@ NOTES = {
     "and decisions, FLOPs hold linear algebra. Wasted is what lost workers had used "
     "already; it is in no other column. k, M, G, T: thousands, millions, billions, "
     "trillions.",
-    "latency": "Expected time from the start to the first hit, and in brackets how many "
-    "run lengths that is, if so many searches go side by side. The runs inside a "
-    "ladder or a study follow one another. – is for arms that never got there.",
     "paired": "Each run is compared with the self-expanding run of the same seed. Above "
     "0, self-expanding runs have the lower loss. In brackets: 95 % intervals.",
-    "beaten": "After so many runs, the best of an arm is at least as good as one "
-    "self-expanding run, of any size, in this share of all pairings. – is for more "
-    "than were tried. There is no mean: it is infinite even for identical arms.",
-    "ranges": "What random search costs depends on the range of widths that it is given. "
-    "Trials of a smaller range are those that fall into it; a larger one adds widths "
-    "that are all too large.",
     "forms": "Both are fitted to the logarithms of the widths. The lower AICc fits "
     "better; the weight is that of the better one among the two.",
     "sensitivity": "A law would not care which sizes were visited.",
@@ -42,17 +31,16 @@ NOTES = {
 
 
 def cost_tables(summary: Summary) -> list[Table]:
-    """Lay out what was spent, and how long a hit takes with many workers.
+    """Lay out what was spent.
 
     Args:
         summary: Contents of ``summary.json`` of any verb.
     """
-    latency = [_latency(summary, name) for name in summary.get("arms") or {}]
-    return _filled([_ledger(summary.get("ledger") or {}), *latency])
+    return _filled([_ledger(summary.get("ledger") or {})])
 
 
 def closer_tables(summary: Summary) -> list[Table]:
-    """Lay out pairs of seeds, runs that beat runs, other ranges, and forms of a trend.
+    """Lay out pairs of seeds, and forms of a trend.
 
     Args:
         summary: Contents of ``summary.json`` of any verb.
@@ -62,8 +50,6 @@ def closer_tables(summary: Summary) -> list[Table]:
         reached_table(summary.get("over_targets") or {}),
         _paired(summary.get("paired") or {}),
         _paired_by_size(summary.get("paired_by_size") or []),
-        _beaten(summary.get("beaten") or {}),
-        _ranges(summary.get("range_sensitivity") or {}),
         _forms(fit.get("forms") or {}),
         _sensitivity(fit.get("sensitivity") or []),
     ])
@@ -94,37 +80,6 @@ def _ledger(rows: Summary) -> Table:
         ),
         note=NOTES["ledger"],
     )  # fmt: skip
-
-
-def _latency(summary: Summary, name: str) -> Table:
-    arms = summary["arms"][name]
-    workers = list(next(iter(arms.values()))["rounds"]) if arms else []
-    return Table(
-        title=f"{TARGET_NAMES[name]}: time to a hit, so many side by side",
-        columns=("arm", "runs, median", *workers),
-        rows=tuple(
-            (arm, _median(row), *(_time(row, width) for width in workers))
-            for arm, row in arms.items()
-        ),
-        note=NOTES["latency"],
-    )
-
-
-def _median(row: Summary) -> str:
-    keys = ("median_runs", "median_runs_low", "median_runs_high")
-    middle, low, high = (row[key] for key in keys)
-    if middle is None:
-        return UNKNOWN if low is None else f"≥ {low:g}"
-    if low is None:
-        return f"{middle:g}"
-    return f"{middle:g} [{low:g}, {'∞' if high is None else f'{high:g}'}]"
-
-
-def _time(row: Summary, workers: str) -> str:
-    lengths = row["rounds"][workers]
-    if lengths is None:
-        return UNKNOWN
-    return f"{duration(row['latency_s'][workers])} ({lengths:.1f})"
 
 
 def _paired(arms: Summary) -> Table:
@@ -170,39 +125,6 @@ def _differences(row: Summary) -> tuple[str, ...]:
         f"{share(row['better_high'], 0)}]",
         number(row["test_excess"]),
         f"{row['params_ratio']:.2g}",
-    )
-
-
-def _beaten(arms: Summary) -> Table:
-    known = {arm: row["quartiles"] for arm, row in arms.items() if row["curve"]}
-    rows = [
-        (arm, *(UNKNOWN if runs is None else str(runs) for runs in quartiles))
-        for arm, quartiles in known.items()
-    ]
-    return Table(
-        title="Runs until an arm is as good as one self-expanding run",
-        columns=("arm", *QUARTERS),
-        rows=(*rows, NO_EFFECT) if rows else (),
-        note=NOTES["beaten"],
-    )
-
-
-def _ranges(targets: Summary) -> Table:
-    return Table(
-        title="Random search with other ranges of widths",
-        columns=("target", "widths up to", "trials", "hits", "runs to a hit"),
-        rows=tuple(
-            (
-                TARGET_NAMES[name],
-                str(row["highest"]),
-                str(row["trials"]),
-                str(row["hits"]),
-                interval(row["runs"]),
-            )
-            for name, rows in targets.items()
-            for row in rows
-        ),
-        note=NOTES["ranges"],
     )
 
 

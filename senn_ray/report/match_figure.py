@@ -1,46 +1,40 @@
-"""The figure of ``match``: the best of k runs, and how long a hit takes."""
+"""The figure of ``match``: the best of k runs."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from senn_ray.report.drawing import LIGHT, Figure, canvas, log_scale, to_png, to_svg
+from senn_ray.report.drawing import (
+    LIGHT,
+    Figure,
+    canvas,
+    legend_below,
+    log_scale,
+    to_png,
+    to_svg,
+)
 from senn_ray.report.formatting import number
 
 COLOUR = LIGHT.senn
-COLUMNS = (
-    "runs",
-    "best",
-    "median",
-    "low",
-    "high",
-    "not_reached",
-    "not_low",
-    "not_high",
-)
+COLUMNS = ("runs", "best", "median", "low", "high")
 
 
 def best_of_k(found: Mapping[str, Any]) -> Figure:
-    """Draw the best of so many runs, and the chance that the target is not reached.
+    """Draw the best of so many runs.
 
     Args:
         found: What ``app.match`` gave.
     """
     name, title = "best-of-k", "The best of k runs"
     description = (
-        f"Best value of so many runs, and the chance that none of them has reached "
-        f"{number(found['target'])}; {found['trials']} trials, "
-        f"{found['hits']} of {found['searches']} searches reached it. Bands are 95 %."
+        f"Best value of so many runs, of {found['trials']} trials; {found['hits']} of "
+        f"{found['searches']} searches reached {number(found['target'])}. The band is "
+        "the 95 % interval."
     )
-    with canvas(name, height_in=3.2, columns=2, paint=LIGHT) as (
-        drawn,
-        [values, chances],
-    ):
-        _draw_values(values, found)
-        _draw_chances(chances, found)
-        drawn.legend(*values.get_legend_handles_labels(), loc="outside lower center",
-                     ncols=4)  # fmt: skip
+    with canvas(name, height_in=3.2, paint=LIGHT) as (drawn, [panel]):
+        _draw_values(panel, found)
+        legend_below(drawn, [panel])
         svg = to_svg(drawn, name=name, title=title, description=description)
         png = to_png(drawn, LIGHT)
     return Figure(
@@ -49,25 +43,11 @@ def best_of_k(found: Mapping[str, Any]) -> Figure:
         caption=description,
         svg=svg,
         columns=COLUMNS,
-        rows=_rows(found),
+        rows=tuple(
+            tuple(p[key] for key in ("runs", "val_loss", "median", "low", "high"))
+            for p in found["curve"]
+        ),
         png=png,
-    )
-
-
-def _rows(found: Mapping[str, Any]) -> tuple[tuple[Any, ...], ...]:
-    waiting = {point["runs"]: point for point in found["waiting"]}
-    return tuple(
-        (
-            *(
-                point[column]
-                for column in ("runs", "val_loss", "median", "low", "high")
-            ),
-            *(
-                waiting.get(point["runs"], {}).get(end)
-                for end in ("chance", "low", "high")
-            ),
-        )
-        for point in found["curve"]
     )
 
 
@@ -92,25 +72,3 @@ def _draw_values(panel: Axes, found: Mapping[str, Any]) -> None:
     log_scale(panel, "x", runs)
     panel.set_xlabel("runs")
     panel.set_ylabel("best value")
-
-
-def _draw_chances(panel: Axes, found: Mapping[str, Any]) -> None:
-    points = found["waiting"]
-    runs = [point["runs"] for point in points]
-    panel.plot(
-        runs, [p["chance"] for p in points], color=COLOUR, linewidth=1.2,
-        drawstyle="steps-post",
-    )  # fmt: skip
-    panel.fill_between(
-        runs,
-        [p["low"] for p in points],
-        [p["high"] for p in points],
-        color=COLOUR,
-        alpha=0.2,
-        linewidth=0,
-        step="post",
-    )
-    panel.set_ylim(0, 1.02)
-    log_scale(panel, "x", runs)
-    panel.set_xlabel("runs")
-    panel.set_ylabel("chance of no hit yet")

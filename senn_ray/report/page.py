@@ -88,7 +88,6 @@ def _draw(
         growth_figures,
         scan_figure,
         target_figures,
-        waiting_figures,
     )
 
     grown = [r for r in records if r.kind == "grow"]
@@ -99,8 +98,6 @@ def _draw(
         else compare_figures.size_against_loss(records, summary),
         compare_figures.best_so_far(summary) if "curves" in summary else None,
         target_figures.over_targets(summary),
-        waiting_figures.waiting(summary) if "arms" in summary else None,
-        waiting_figures.beaten(summary) if "beaten" in summary else None,
         growth_figures.promises([r for r in grown if r.arm == "senn"], summary),
     ]
     traced = _one_per_size(grown) if is_scan else by_weight(grown)

@@ -15,7 +15,6 @@ from senn_ray.analysis.statistics import (
     mean_interval,
     mean_upper,
     reach,
-    rounds,
 )
 
 
@@ -100,15 +99,6 @@ def test_studies_are_resampled_whole() -> None:
     assert found.high is not None
     assert found.low < 1.5
     assert found.high > 9
-
-
-def test_rounds_follow_the_table_of_the_protocol() -> None:
-    assert [round(rounds(0.1, workers), 1) for workers in (1, 4, 16, 64)] == [
-        10.0,
-        2.9,
-        1.2,
-        1.0,
-    ]
 
 
 def test_intervals_of_means_are_students() -> None:

@@ -76,8 +76,6 @@ FIGURES = {
         "sizes",
         "best-so-far",
         "over-targets",
-        "waiting",
-        "beaten",
         "promises",
         "growth-senn-0-000",
     },
