@@ -5,7 +5,6 @@ are read, the system keeps as many of them in memory as there is room, and proce
 one node share them. To other processes the array travels as the name of its file.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from filelock import FileLock
 
 from senn_ray.core.errors import DataError
+from senn_ray.core.files import replacing
 
 CHUNK = 8192
 """Rows that are copied at a time."""
@@ -62,14 +62,10 @@ def write_rows(path: Path, parts: Callable[[], Iterable[np.ndarray]]) -> Mapped:
     with FileLock(path.with_suffix(".lock")):
         described = path.with_suffix(".txt")
         if not (path.exists() and described.exists()):
-            partial = path.with_name(f"{path.name}.partial")
-            with partial.open("wb") as file:
+            with replacing(path) as partial, partial.open("wb") as file:
                 for part in parts():
                     np.ascontiguousarray(part).tofile(file)
                     described.write_text(f"{part.dtype.str} {part.shape[1]}")
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
         dtype, width = described.read_text().split()
     return open_rows(path, dtype, int(width))
 

@@ -4,9 +4,7 @@
 pixels are not scaled) to outputs; the standardisation is inside. Any batch size.
 """
 
-import json
 import math
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from senn_ray.core import files
 from senn_ray.core.errors import DataError
 from senn_ray.core.records import RunRecord
 from senn_ray.data.examples import Examples, RawData
@@ -67,18 +66,13 @@ def export(
             f"{source} is older than its inputs are kept; it can be exported only with "
             f"the data set {record.dataset} within reach"
         )
-    fresh = folder.with_name(f"{folder.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    _save_model(portable(net, inputs), math.prod(inputs.feature_shape), fresh)
     facts = architecture(net, inputs)
-    text = json.dumps(facts, indent=2) + "\n"
-    (fresh / "architecture.json").write_text(text, encoding="utf-8")
-    measured = None if raw is None else _checked(record, fresh / "model.pt2", raw)
-    card = model_card(record, facts, measured and (measured.loss, measured.accuracy))
-    (fresh / "MODEL_CARD.md").write_text(card, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.replace(folder)
+    with files.replacing_folder(folder) as fresh:
+        _save_model(portable(net, inputs), math.prod(inputs.feature_shape), fresh)
+        files.write_json(fresh / "architecture.json", facts)
+        measured = None if raw is None else _checked(record, fresh / "model.pt2", raw)
+        told = measured and (measured.loss, measured.accuracy)
+        files.write_text(fresh / "MODEL_CARD.md", model_card(record, facts, told))
     return measured
 
 

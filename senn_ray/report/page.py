@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from senn_ray.core import files
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, JobStarted, outcomes
 from senn_ray.core.records import RunRecord
@@ -75,7 +76,7 @@ def write(folder: Path) -> Path:
             manifest=_load(folder, "manifest.json"),
         ),
     )
-    replace(target / "index.html", page.encode())
+    files.write_text(target / "index.html", page)
     return target / "index.html"
 
 
@@ -119,11 +120,11 @@ def write_figure(folder: Path, figure: "Figure", *, apart: bool = False) -> None
     """
     from senn_ray.report.standalone import standalone
 
-    replace(folder / f"{figure.name}.csv", _as_csv(figure).encode())
+    files.write_text(folder / f"{figure.name}.csv", _as_csv(figure))
     if figure.png:
-        replace(folder / f"{figure.name}.png", figure.png)
+        files.write_bytes(folder / f"{figure.name}.png", figure.png)
     if figure.png or apart:
-        replace(folder / f"{figure.name}.svg", standalone(figure.svg).encode())
+        files.write_text(folder / f"{figure.name}.svg", standalone(figure.svg))
 
 
 def fill_in(template: str, **content: Any) -> str:
@@ -166,15 +167,3 @@ def _as_csv(figure: "Figure") -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([figure.columns, *figure.rows])
     return text.getvalue()
-
-
-def replace(path: Path, contents: bytes) -> None:
-    """Write a file in one step: readers see the old one or the new one.
-
-    Args:
-        path: The file.
-        contents: Its bytes.
-    """
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_bytes(contents)
-    fresh.replace(path)

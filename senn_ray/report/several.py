@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from senn_ray.core import files
 from senn_ray.report import page, view
 from senn_ray.report.formatting import UNKNOWN, interval, number, widths
 from senn_ray.report.table import Table
@@ -44,7 +45,7 @@ def write(jobs: Sequence[Shown], target: Path) -> Path:
         tables=tables(jobs),
         figures=figures,
     )
-    page.replace(target / "index.html", text.encode())
+    files.write_text(target / "index.html", text)
     return target / "index.html"
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, outcomes
+from senn_ray.core.files import replacing
 from senn_ray.core.records import RunRecord
 
 SCHEMA_VERSION = "1"
@@ -211,9 +212,8 @@ def write(folder: Path, events: Sequence[Event], summary: dict[str, Any]) -> Non
     target = folder / FOLDER
     target.mkdir(exist_ok=True)
     for name, table in build(events, summary).items():
-        fresh = target / f"{name}.parquet.new"
-        pq.write_table(table, fresh, compression="zstd")
-        fresh.replace(target / f"{name}.parquet")
+        with replacing(target / f"{name}.parquet") as partial:
+            pq.write_table(table, partial, compression="zstd")
 
 
 def read(folder: Path, name: str) -> pa.Table:

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from senn_ray.core.files import hash_arrays
 from senn_ray.search import protocol
 from senn_ray.search.plan import Plan, data_of, senn_keys
-from senn_ray.store import folder as run_folder
 
 if TYPE_CHECKING:
     from senn_ray.data.examples import RawData
@@ -30,7 +30,7 @@ def hash_of(raw: "RawData") -> str:
         raw: The data set.
     """
     arrays = (raw.train_x, raw.train_y, raw.test_x, raw.test_y)
-    return run_folder.hash_arrays(*arrays)
+    return hash_arrays(*arrays)
 
 
 def _split(plan: Plan, raw: "RawData") -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _split(plan: Plan, raw: "RawData") -> dict[str, Any]:
     parts = [split(raw, data) for data in chosen.values()]
     indices = [array for part in parts for array in (part.train, part.val)]
     return {
-        "sha256": run_folder.hash_arrays(*indices),
+        "sha256": hash_arrays(*indices),
         "n_train": [len(part.train) for part in parts],
         "n_val": len(parts[0].val),
     }

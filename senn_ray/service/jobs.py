@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray.config import ClusterConfig, Config
+from senn_ray.core import files
 from senn_ray.core.errors import BudgetError, DataError, SennRayError
 from senn_ray.core.events import Event, JobEnded
 from senn_ray.search import changes
@@ -269,7 +270,7 @@ def finish(folder: Path) -> dict[str, Any]:
 
     events = journal.read(folder)
     summary = summarise(events)
-    run_folder.write_json(folder / "summary.json", summary)
+    files.write_json(folder / "summary.json", summary)
     run_folder.set_state(folder, summary["state"])
     tables.write(folder, events, summary)
     page.write(folder)

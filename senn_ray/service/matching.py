@@ -1,10 +1,10 @@
 """Matching: runs to a target, for any Optuna study; nothing of it is changed."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
+from senn_ray.core import files
 from senn_ray.core.errors import ConfigError
 
 
@@ -57,8 +57,7 @@ def _write(out: Path, found: dict[str, Any]) -> None:
     figure = best_of_k(found)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(found, indent=2) + "\n"
-        (out / "match.json").write_text(text, encoding="utf-8")
+        files.write_json(out / "match.json", found)
         write_figure(out, figure)
     except OSError as error:
         raise ConfigError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senn_ray.config import ClusterConfig, Config
+from senn_ray.core import files
 from senn_ray.core.errors import SennRayError
 from senn_ray.search import protocol
 from senn_ray.search.plan import Verb, check_settings
@@ -254,7 +255,7 @@ def summary(run: Place) -> dict[str, Any]:
         run: A run folder: a path or a URI.
     """
     with places.opened(run, "summary.json") as folder:
-        return run_folder.read_json(folder / "summary.json")
+        return files.read_json(folder / "summary.json")
 
 
 def submit(address: str, args: Sequence[str], *, working_dir: Path) -> int:

@@ -1,8 +1,5 @@
 """The run folder: where a job keeps all it has (design, contract 5)."""
 
-import hashlib
-import json
-import os
 import platform
 import tempfile
 import time
@@ -13,6 +10,7 @@ from typing import Any, get_args
 import yaml
 
 from senn_ray.config import Config
+from senn_ray.core import files
 from senn_ray.core.errors import ConfigError, DataError
 from senn_ray.core.events import Event, JobStarted, RunFinished
 from senn_ray.core.versions import versions
@@ -57,12 +55,14 @@ def create(folder: Path, plan: Plan, protocol: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         config = plan.config.model_dump(mode="json")
-        write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        files.write_text(
+            folder / "config.yaml", yaml.safe_dump(config, sort_keys=False)
+        )
     except OSError as error:
         raise ConfigError(
             f"cannot write {folder} ({error.strerror}); give another --out"
         ) from error
-    write_json(folder / "protocol.json", protocol)
+    files.write_json(folder / "protocol.json", protocol)
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "verb": plan.verb,
@@ -73,7 +73,7 @@ def create(folder: Path, plan: Plan, protocol: dict[str, Any]) -> None:
         "platform": platform.platform(),
         "versions": versions(),
     }
-    write_json(folder / "manifest.json", manifest)
+    files.write_json(folder / "manifest.json", manifest)
 
 
 def amend(
@@ -89,9 +89,9 @@ def amend(
         protocol: The protocol from here on.
         more: What was extended, by key.
     """
-    old = read_json(folder / "protocol.json")
+    old = files.read_json(folder / "protocol.json")
     if old:
-        write_json(folder / f"protocol-{old['protocol_id']}.json", old)
+        files.write_json(folder / f"protocol-{old['protocol_id']}.json", old)
     deviation = {
         "utc_s": time.time(),
         "after_protocol_id": old.get("protocol_id"),
@@ -99,9 +99,9 @@ def amend(
         "extended": more,
     }
     said = [*old.get("deviations", []), deviation]
-    write_json(folder / "protocol.json", {**protocol, "deviations": said})
+    files.write_json(folder / "protocol.json", {**protocol, "deviations": said})
     config = plan.config.model_dump(mode="json")
-    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    files.write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
 
 
 def events(folder: Path) -> list[Event]:
@@ -129,7 +129,7 @@ def protocol_id(folder: Path) -> str:
     Args:
         folder: The run folder.
     """
-    return read_json(folder / "protocol.json").get("protocol_id", "")
+    return files.read_json(folder / "protocol.json").get("protocol_id", "")
 
 
 def has_run(folder: Path, run_id: str) -> bool:
@@ -158,7 +158,7 @@ def recorded_plan(folder: Path) -> Plan:
         config = config_of(events(folder))
         return Plan(verb=_verb(began.verb), config=config, checkpoints=checkpoints)
     # The driver ended before its first event: nothing has run yet.
-    protocol, config = read_json(folder / "protocol.json"), written_config(folder)
+    protocol, config = files.read_json(folder / "protocol.json"), written_config(folder)
     if not protocol or config is None:
         raise DataError(
             f"{folder}: no journal here; give the folder of a run that has begun"
@@ -193,7 +193,7 @@ def recorded_sha256(folder: Path) -> str | None:
     Args:
         folder: The run folder.
     """
-    return read_json(folder / "protocol.json").get("data", {}).get("sha256")
+    return files.read_json(folder / "protocol.json").get("data", {}).get("sha256")
 
 
 def check_writable(root: Place) -> str:
@@ -230,45 +230,7 @@ def set_state(folder: Path, state: str) -> None:
     """
     path = folder / "manifest.json"
     if path.is_file():
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        write_json(path, {**manifest, "state": state})
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write strict JSON; readers see the old file or the new one, never half of it.
-
-    Args:
-        path: The file.
-        values: JSON values without NaN or infinity.
-    """
-    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a text file in one step.
-
-    Args:
-        path: The file.
-        text: Its contents.
-    """
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-
-
-def hash_arrays(*arrays: Any) -> str:
-    """Return the SHA-256 of the bytes of arrays.
-
-    Args:
-        arrays: Contiguous buffers.
-    """
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(memoryview(array).cast("B"))
-    return digest.hexdigest()
+        files.write_json(path, {**files.read_json(path), "state": state})
 
 
 def _verb(text: str) -> Verb:
@@ -276,20 +238,3 @@ def _verb(text: str) -> Verb:
         if verb == text:
             return verb
     raise DataError(f"this version of senn-ray does not know the verb {text!r}")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read JSON; nothing, if there is no such file.
-
-    Args:
-        path: The file.
-
-    Raises:
-        DataError: if it is damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error}); restore it") from error

@@ -67,10 +67,18 @@ class Journal:
         if self._guard is not None:
             self._guard()
         line = _encode(event, self._clock())
-        _write_all(self._file, line)
-        os.fsync(self._file)
-        if self._copy is not None:
-            self._copy(line)
+        end = os.lseek(self._file, 0, os.SEEK_END)
+        try:
+            _write_all(self._file, line)
+            os.fsync(self._file)
+            if self._copy is not None:
+                self._copy(line)
+        except BaseException:
+            # Nothing acts on this event, and half a line would damage the next one: a
+            # job whose disk was full for a moment still has its end to tell.
+            os.ftruncate(self._file, end)
+            os.lseek(self._file, end, os.SEEK_SET)
+            raise
 
     def close(self) -> None:
         """Close the file. May be called twice."""

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from filelock import FileLock
 
+from senn_ray.core import files
 from senn_ray.core.errors import ConfigError, SennRayError
 
 FILE_NAME = "writer.lock"
@@ -88,9 +89,7 @@ class FileCell:
 
     def write(self, contents: bytes) -> None:
         """Replace the lock in one step."""
-        fresh = self._file.with_name(f"{FILE_NAME}.new")
-        fresh.write_bytes(contents)
-        fresh.replace(self._file)
+        files.write_bytes(self._file, contents)
 
     def clear(self) -> None:
         """Remove the lock."""

@@ -12,7 +12,6 @@ The far folder is the truth: who resumes a job begins with a fresh copy of it.
 """
 
 import contextlib
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 from pyarrow import fs
 
+from senn_ray.core import files
 from senn_ray.core.errors import ConfigError, ResourceError
 
 JOURNAL, SEGMENTS = "journal.jsonl", "journal"
@@ -259,8 +259,7 @@ def clear(folder: Path) -> None:
 
 def _is_shared(name: Path) -> bool:
     hidden = any(part.startswith(".") for part in name.parts)
-    unfinished = name.suffix in {".new", ".lock"} or ".partial-" in name.name
-    return not hidden and not unfinished and str(name) not in PRIVATE
+    return not hidden and name.suffix != ".lock" and str(name) not in PRIVATE
 
 
 def _state(path: Path) -> _State:
@@ -276,6 +275,4 @@ def put(path: Path, contents: bytes) -> None:
         contents: Its bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.fetched-{os.getpid()}")
-    fresh.write_bytes(contents)
-    fresh.replace(path)
+    files.write_bytes(path, contents)

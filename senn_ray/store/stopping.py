@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from senn_ray.core import files
 from senn_ray.core.errors import ConfigError
 from senn_ray.core.events import StopRequested
 
@@ -39,10 +40,8 @@ def put(folder: Path, asked: bytes) -> None:
     Raises:
         ConfigError: if the folder cannot be written.
     """
-    fresh = folder / f"{FILE_NAME}.new"
     try:
-        fresh.write_bytes(asked)
-        fresh.replace(folder / FILE_NAME)
+        files.write_bytes(folder / FILE_NAME, asked)
     except OSError as error:
         raise ConfigError(
             f"cannot write {folder} ({error.strerror}), so its job cannot be told to "

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
+from senn_ray.core.files import replacing
 from senn_ray.data.inputs import Inputs, from_dict, to_dict
 from senn_ray.nets.network import Network
-from senn_ray.training.checkpointer import write
 from senn_ray.training.snapshots import pack, unpack
 
 
@@ -22,7 +22,8 @@ def save(net: Network, path: Path, inputs: Inputs | None = None) -> None:
     packed = pack(net)
     host = [tensor.cpu() for tensor in packed["weights"]]
     told = {} if inputs is None else {"inputs": to_dict(inputs)}
-    write({**packed, "weights": host, **told}, path)
+    with replacing(path) as partial:
+        torch.save({**packed, "weights": host, **told}, partial)
 
 
 def load(path: Path) -> Network:

@@ -7,15 +7,14 @@ run goes on from the one before it.
 
 import hashlib
 import json
-import os
 import pickle
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from senn_ray.core.files import replacing
 from senn_ray.core.records import RunSpec, to_json
 from senn_ray.training.run_state import Replica
 from senn_ray.training.snapshots import State, digests, snapshot
@@ -106,7 +105,8 @@ class Keeper:
             "state": state,
         }
         folder.mkdir(parents=True, exist_ok=True)
-        write(contents, folder / f"state-{replica.step:09d}.pt")
+        with replacing(folder / f"state-{replica.step:09d}.pt") as partial:
+            torch.save(contents, partial)
         for path in self._files()[:-KEPT]:
             path.unlink(missing_ok=True)
 
@@ -123,21 +123,6 @@ def identity(spec: RunSpec) -> str:
     chosen = [values[key] for key in ("kind", "seed", "model", "train", "growth")]
     text = json.dumps([data, *chosen], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def write(contents: dict[str, Any], path: Path) -> None:
-    """Write a file of plain values and tensors; it is whole or not there.
-
-    Args:
-        contents: What ``torch.load`` is to give.
-        path: The file, in a folder that exists.
-    """
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    with partial.open("wb") as file:
-        torch.save(contents, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def _read(path: Path, own: str) -> State:

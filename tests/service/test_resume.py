@@ -25,7 +25,7 @@ MEASURED = ("wall_s", "device_s", "growth_s", "growth_share", "started_utc_s")
 DRIVER = """
 import os, signal, sys
 from pathlib import Path
-from senn_ray import app
+from senn_ray.service import verbs
 from senn_ray.core.events import RunFinished, RunProgressed
 from tests.service.test_verbs import settings
 

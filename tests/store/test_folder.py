@@ -2,7 +2,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import senn_ray
@@ -87,17 +86,3 @@ def test_the_hash_of_the_code_sees_every_name_and_byte(tmp_path: Path) -> None:
         assert code_hash(twin) == code_hash(package)
     assert len(seen) == 4
     assert versions()["code"] == code_hash(Path(senn_ray.__path__[0]))
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    folder.write_json(tmp_path / "a.json", {"x": 1})
-    with pytest.raises(ValueError, match="JSON"):
-        folder.write_json(tmp_path / "a.json", {"x": float("nan")})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"x": 1}
-
-
-def test_the_hash_of_arrays_sees_every_byte() -> None:
-    one, other = np.zeros((3, 2), np.uint8), np.zeros((3, 2), np.uint8)
-    assert folder.hash_arrays(one) == folder.hash_arrays(other)
-    other[2, 1] = 1
-    assert folder.hash_arrays(one) != folder.hash_arrays(other)

@@ -1,6 +1,8 @@
 import dataclasses
+import errno
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,25 @@ def test_every_line_is_tagged_json_with_its_time(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["event"] for line in lines] == [type(e).__name__ for e in EVENTS]
     assert {line["utc_s"] for line in lines} == {12.5}
+
+
+def test_a_disk_that_fails_within_a_line_leaves_no_half_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append(EVENTS[0])
+    write = os.write
+
+    def half(file: int, data: bytes) -> int:
+        if len(data) < 10:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, data[: len(data) // 2])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", half)
+        with pytest.raises(OSError, match="space"):
+            journal.append(EVENTS[1])
+    assert read(tmp_path) == EVENTS[:1]
+    journal.append(EVENTS[-1])  # the end of the job, when there is room again
+    journal.close()
+    assert read(tmp_path) == [EVENTS[0], EVENTS[-1]]

@@ -15,7 +15,7 @@ from senn_ray.store import lock
 HOLD = """
 import sys, time
 from pathlib import Path
-from senn_ray import lock
+from senn_ray.store import lock
 with lock.hold(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

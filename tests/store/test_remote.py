@@ -164,7 +164,7 @@ def test_what_changes_or_goes_here_changes_or_goes_there(
     known = fetch(far, here, ("checkpoints/",))
     mirror = Mirror(far, here, known)
     (here / "b.txt").write_text("b")
-    (here / "b.txt.new").write_text("half")
+    (here / ".b.txt.1-2.partial").write_text("half")
     (here / "writer.lock").write_text("mine")
     mirror.sync()
     assert far.names() == {"kept/far.txt": 3, "checkpoints/a": 1, "b.txt": 1}

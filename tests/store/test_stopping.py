@@ -29,7 +29,7 @@ from tests.service.test_verbs import interrupted, settings
 DRIVER = """
 import sys
 from pathlib import Path
-from senn_ray import app
+from senn_ray.service import verbs
 from senn_ray.core.events import RunProgressed
 from tests.service.test_verbs import settings
 
