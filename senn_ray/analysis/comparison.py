@@ -48,7 +48,7 @@ from senn_ray.analysis.arm_rows import (
     senn_row,
 )
 from senn_ray.analysis.curves import curve
-from senn_ray.analysis.exchange import Exchange, exchange
+from senn_ray.analysis.exchange import Exchange, exchange, resample
 from senn_ray.analysis.job import Job
 from senn_ray.analysis.ledger import all_arms, ledger, spent
 from senn_ray.analysis.paired import paired
@@ -118,12 +118,10 @@ def _target(job: Job, name: TargetName) -> dict[str, Any]:
     limit = math.inf if values["max_params"] is None else values["max_params"]
     factor = job.config.compare.size_factor if name == "quality_at_size" else None
     seed = derive(job.config.seed, "resample", name)
-    exchanges = {
-        arm: exchange(
-            as_runs(job.senn), searches(job, arm), size_factor=factor, seed=seed
-        )
-        for arm in job.arms
-    }
+    exchanges = dict[str, Exchange]()
+    if job.arms:
+        senn = resample(as_runs(job.senn), size_factor=factor, seed=seed)
+        exchanges = {arm: exchange(senn, searches(job, arm)) for arm in job.arms}
     arms = {a: arm_row(job, a, loss, limit, seed=seed) for a in job.arms}
     ours = senn_row(job, loss, limit, list(exchanges.values()))
     return {

@@ -1,5 +1,6 @@
 """Best-so-far curves: what an arm is expected to have after so many runs."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,7 +23,8 @@ def curve(
             each of which keeps its last best after its end.
 
     Returns:
-        Points ``{runs, val_loss, median, low, high, cost}``: the expected and the median
+        Of every number of runs up to 64, then of ever fewer (5 % apart) and the last,
+        ``{runs, val_loss, median, low, high, cost}``: the expected and the median
         best loss; ``low`` and ``high`` are the 95 % interval of the median for
         independent trials (exact), of the mean over studies for adaptive ones
         (Student's t); nothing where the data do not give one. An infinite loss means
@@ -35,11 +37,21 @@ def curve(
             **losses,
             "cost": dict(zip(currencies, map(float, cost), strict=True)),
         }
-        for number, (losses, cost) in enumerate(points, 1)
+        for number, losses, cost in points
     ]
 
 
-Point = tuple[dict[str, float | None], np.ndarray]
+Point = tuple[int, dict[str, float | None], np.ndarray]
+EVERY = 64
+STEP = 1.05
+
+
+def counted(most: int) -> list[int]:
+    """List numbers of runs: a curve of thousands of points shows no more than these."""
+    counts = list(range(1, min(most, EVERY) + 1))
+    while counts and counts[-1] < most:
+        counts.append(min(math.ceil(counts[-1] * STEP), most))
+    return counts
 
 
 def _over_subsets(searches: Sequence[Runs]) -> Iterator[Point]:
@@ -47,9 +59,10 @@ def _over_subsets(searches: Sequence[Runs]) -> Iterator[Point]:
     if not losses:
         return
     mean = np.concatenate([search.costs for search in searches]).mean(axis=0)
-    for k in range(1, len(losses) + 1):
+    for k in counted(len(losses)):
         middle = median_best_of(losses, k)
         yield (
+            k,
             {
                 "val_loss": best_of(losses, k),
                 "median": middle.estimate,
@@ -61,13 +74,13 @@ def _over_subsets(searches: Sequence[Runs]) -> Iterator[Point]:
 
 
 def _over_studies(searches: Sequence[Runs]) -> Iterator[Point]:
-    longest = max((len(search.losses) for search in searches), default=0)
-    for k in range(1, longest + 1):
+    for k in counted(max((len(search.losses) for search in searches), default=0)):
         best = [float(search.losses[:k].min()) for search in searches]
         known = len(best) > 1 and bool(np.isfinite(best).all())
         low, high = mean_interval(best) if known else (None, None)
         costs = [search.costs[:k].sum(axis=0) for search in searches]
         yield (
+            k,
             {
                 "val_loss": float(np.mean(best)),
                 "median": float(np.median(best)),

@@ -43,15 +43,17 @@ def fisher_tail(value: float, above: int, below: int) -> float:
     return float(stats.f.sf(value, above, below))
 
 
-def binomial_at_most(count: int, trials: int, probability: float) -> float:
-    """Return the probability of at most so many hits.
+def binomial_quantiles(
+    levels: tuple[float, float], trials: int, probability: float
+) -> list[int]:
+    """Return the least numbers of hits whose cumulative probability is at least so much.
 
     Args:
-        count: Hits, may be below 0.
+        levels: The cumulative probabilities.
         trials: All trials.
         probability: Of a hit.
     """
-    return float(stats.binom.cdf(count, trials, probability))
+    return [int(count) for count in stats.binom.ppf(levels, trials, probability)]
 
 
 def ranks(values: list[float]) -> list[float]:

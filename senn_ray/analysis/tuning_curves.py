@@ -12,7 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from senn_ray.analysis.distributions import CONFIDENCE, binomial_at_most
+import numpy as np
+
+from senn_ray.analysis.distributions import CONFIDENCE, binomial_quantiles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +43,13 @@ def best_of(scores: Sequence[float], k: int) -> float:
     n = len(scores)
     if not 1 <= k <= n:
         raise ValueError(f"k must be between 1 and {n}, got {k}")
-    weights = [math.comb(n - i, k - 1) / math.comb(n, k) for i in range(1, n - k + 2)]
-    ordered = sorted(scores)[: len(weights)]
-    return math.fsum(w * y for w, y in zip(weights, ordered, strict=True))
+    ordered = np.sort(np.asarray(scores, dtype=float))[: n - k + 1]
+    if not np.isfinite(ordered[-1]):
+        return float(ordered[-1])
+    # Each weight from the one before: C(n-i-1, k-1) / C(n-i, k-1) = 1 - (k-1) / (n-i).
+    ratios = 1 - (k - 1) / (n - np.arange(1.0, len(ordered)))
+    weights = k / n * np.concatenate([[1.0], np.cumprod(ratios)])
+    return math.fsum(weights * ordered)
 
 
 def median_best_of(scores: Sequence[float], k: int) -> Median:
@@ -60,11 +66,11 @@ def median_best_of(scores: Sequence[float], k: int) -> Median:
     n, tail = len(scores), (1 - CONFIDENCE) / 2
     q = -math.expm1(math.log(0.5) / k)
     ordered = sorted(scores)
-    below = [binomial_at_most(count, n, q) for count in range(n)]
-    lows = [rank for rank in range(1, n + 1) if below[rank - 1] <= tail]
-    highs = [rank for rank in range(1, n + 1) if below[rank - 1] >= 1 - tail]
+    low, high = binomial_quantiles((tail, 1 - tail), n, q)
+    # The quantile is the least count whose probability reaches the tail, so of one
+    # less it is below: that is the greatest rank l. For u it is one more.
     return Median(
         estimate=ordered[min(math.floor(q * n), n - 1)],
-        low=ordered[lows[-1] - 1] if lows else None,
-        high=ordered[highs[0] - 1] if highs else None,
+        low=ordered[low - 1] if low else None,
+        high=ordered[high] if high < n else None,
     )

@@ -2,7 +2,8 @@
 
 A trace is some 30 kB; those of many seeds would make a page that no phone likes. So the
 page holds a few, of each arm first the run of median, of least and of greatest loss;
-the others are files, with links.
+some more are files, with links. Drawing one takes a third of a second, so of hundreds of
+runs the others are not drawn; their data are in the tables.
 """
 
 import math
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from senn_ray.report.drawing import Figure
 
 MOST_INLINE = 12
+MOST_DRAWN = 24
 MOST_BYTES = 400_000
 """Of all traces in a page: those of long runs are heavy, so fewer of them fit."""
 
@@ -27,6 +29,8 @@ class Traces:
 
     inline: tuple["Figure", ...] = ()
     apart: tuple["Figure", ...] = ()
+    left_out: int = 0
+    """Runs whose traces are not drawn."""
 
 
 def traces(records: Sequence[RunRecord]) -> Traces:
@@ -38,9 +42,14 @@ def traces(records: Sequence[RunRecord]) -> Traces:
     """
     from senn_ray.report.growth_figures import growth_trace
 
-    drawn = [growth_trace(record) for record in records if record.evaluations]
+    traced = [record for record in records if record.evaluations]
+    drawn = [growth_trace(record) for record in traced[:MOST_DRAWN]]
     fit = _number_that_fits(drawn)
-    return Traces(inline=tuple(drawn[:fit]), apart=tuple(drawn[fit:]))
+    return Traces(
+        inline=tuple(drawn[:fit]),
+        apart=tuple(drawn[fit:]),
+        left_out=len(traced) - len(drawn),
+    )
 
 
 def by_weight(records: Sequence[RunRecord]) -> list[RunRecord]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from senn_ray.analysis.exchange import UNKNOWN, Exchange, exchange
+from senn_ray.analysis.exchange import UNKNOWN, Exchange, exchange, resample
 from senn_ray.analysis.statistics import Interval, Runs, cost_to_hit, reach
 
 SIMULATIONS = 800
@@ -55,7 +55,9 @@ def quality(
     senn = make(rng.normal(size=seeds))
     arm = make(rng.normal(shift, size=trials))
     seed = int(rng.integers(2**31))
-    return exchange(senn, singles(arm), size_factor=None, seed=seed, draws=DRAWS)
+    return exchange(
+        resample(senn, size_factor=None, seed=seed, draws=DRAWS), singles(arm)
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_the_interval_covers_the_truth_of_studies_too(
         senn = make(rng.normal(size=5))
         arm = [make(study(rng, shift, gain)) for _ in range(studies)]
         seed = int(rng.integers(2**31))
-        found = exchange(senn, arm, size_factor=None, seed=seed, draws=DRAWS)
+        found = exchange(resample(senn, size_factor=None, seed=seed, draws=DRAWS), arm)
         return contains(found.rate[0], truth)
 
     assert simulate(one) >= LEAST_COVERAGE
@@ -113,7 +115,7 @@ def test_two_identical_arms_are_told_to_be_alike(
         senn = make(rng.normal(size=seeds))
         arm = [make(rng.normal(size=trials)) for _ in range(searches)]
         seed = int(rng.integers(2**31))
-        found = exchange(senn, arm, size_factor=None, seed=seed, draws=DRAWS)
+        found = exchange(resample(senn, size_factor=None, seed=seed, draws=DRAWS), arm)
         rates.append(found.rate[0].estimate or math.inf)
         return contains(found.rate[1], 1.0) and contains(found.saved, 0.0)
 
@@ -129,7 +131,7 @@ def test_the_interval_covers_at_size_too() -> None:
     def one(rng: np.random.Generator) -> bool:
         senn = make(rng.normal(size=5), 1000 * np.exp(spread * rng.normal(size=5)))
         arm = make(rng.normal(size=32), np.where(rng.random(32) < small, 900, 2000))
-        found = exchange(senn, singles(arm), size_factor=1.1, draws=DRAWS)
+        found = exchange(resample(senn, size_factor=1.1, draws=DRAWS), singles(arm))
         return contains(found.rate[0], truth)
 
     assert simulate(one) >= LEAST_COVERAGE
@@ -153,7 +155,7 @@ def test_a_target_treated_as_known_would_cover_too_little() -> None:
 def test_saved_runs_and_rates_are_plug_in_values() -> None:
     senn = make(np.array([0.1, 0.2, 0.3, 0.4, 0.5]))
     arm = make(np.array([0.25] * 2 + [0.9] * 8))
-    found = exchange(senn, singles(arm), size_factor=None, draws=DRAWS)
+    found = exchange(resample(senn, size_factor=None, draws=DRAWS), singles(arm))
     # Two of ten hit: 5 runs; a fresh self-expanding run hits with probability 1/2.
     assert found.rate[0].estimate == pytest.approx(2.5)
     assert found.rate[1].estimate == pytest.approx(2.5)
@@ -164,7 +166,7 @@ def test_saved_runs_and_rates_are_plug_in_values() -> None:
 
 def test_an_arm_that_never_hits_gives_a_bound_not_infinity() -> None:
     senn = make(np.array([0.1, 0.2, 0.3, 0.4, 0.5]))
-    found = exchange(senn, singles(make(np.full(64, 9.0))), size_factor=None)
+    found = exchange(resample(senn, size_factor=None), singles(make(np.full(64, 9.0))))
     assert found.rate[0].bound
     assert found.saved.bound
     assert found.rate[0].estimate is None
@@ -175,7 +177,7 @@ def test_an_arm_that_never_hits_gives_a_bound_not_infinity() -> None:
 def test_growing_runs_that_never_are_small_and_good_give_no_rate() -> None:
     senn = make(np.array([0.1, 0.2, 0.3, 0.4]), np.array([900.0, 900, 100, 100]))
     arm = make(np.array([0.1, 0.9]), 100)
-    found = exchange(senn, singles(arm), size_factor=1.1, draws=DRAWS)
+    found = exchange(resample(senn, size_factor=1.1, draws=DRAWS), singles(arm))
     assert set(found.rate) == {UNKNOWN}
     assert found.saved == UNKNOWN
 
@@ -184,7 +186,7 @@ def test_a_currency_nobody_measured_is_unknown() -> None:
     senn, arm = make(np.array([0.1, 0.2, 0.3])), make(np.array([0.1, 0.9]))
     for runs in (senn, arm):
         runs.costs[:, 1] = 0.0
-    found = exchange(senn, singles(arm), size_factor=None, draws=DRAWS)
+    found = exchange(resample(senn, size_factor=None, draws=DRAWS), singles(arm))
     assert found.rate[1] == UNKNOWN
     assert found.rate[0].estimate is not None
 
@@ -194,7 +196,7 @@ def test_failed_growing_runs_make_self_expansion_dearer() -> None:
     well = make(np.array([0.1, 0.2, 0.3]))
     hurt = make(np.array([0.1, 0.2, 0.3, math.inf, math.inf, math.inf]))
     rates = [
-        exchange(senn, arm, size_factor=None, draws=DRAWS).rate[0].estimate
+        exchange(resample(senn, size_factor=None, draws=DRAWS), arm).rate[0].estimate
         for senn in (well, hurt)
     ]
     assert rates == pytest.approx([1.0, 0.5])
@@ -203,6 +205,7 @@ def test_failed_growing_runs_make_self_expansion_dearer() -> None:
 def test_the_same_seed_gives_the_same_interval() -> None:
     senn, arm = make(np.array([0.1, 0.2, 0.3])), singles(make(np.array([0.1, 0.9])))
     first, again = (
-        exchange(senn, arm, size_factor=1.1, seed=3, draws=DRAWS) for _ in range(2)
+        exchange(resample(senn, size_factor=1.1, seed=3, draws=DRAWS), arm)
+        for _ in range(2)
     )
     assert first == again

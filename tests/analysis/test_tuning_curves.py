@@ -1,10 +1,12 @@
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from senn_ray.analysis.curves import curve
 from senn_ray.analysis.statistics import Runs
@@ -18,6 +20,30 @@ def test_best_of_k_is_the_mean_over_all_subsets(
     k = data.draw(st.integers(1, len(scores)))
     brute = np.mean([min(subset) for subset in itertools.combinations(scores, k)])
     assert best_of(scores, k) == pytest.approx(brute, abs=1e-9)
+
+
+def test_best_of_k_of_a_thousand_is_the_exact_sum() -> None:
+    n = 1000
+    scores = np.sort(np.random.default_rng(0).normal(size=n)).tolist()
+    for k in (1, 2, 30, 500, 999, 1000):
+        weights = [
+            Fraction(math.comb(n - i, k - 1), math.comb(n, k))
+            for i in range(1, n - k + 2)
+        ]
+        exact = sum(w * Fraction(y) for w, y in zip(weights, scores, strict=False))
+        assert best_of(scores, k) == pytest.approx(float(exact), rel=1e-11)
+    assert best_of([*scores, math.inf], 2) < 0
+    assert best_of([*scores, math.inf], 1) == math.inf
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_ranks_of_the_median_best_are_those_of_the_definition(n: int, k: int) -> None:
+    found = median_best_of([float(rank) for rank in range(1, n + 1)], k)
+    q = 1 - 0.5 ** (1 / k)
+    lows = [r for r in range(1, n + 1) if stats.binom.cdf(r - 1, n, q) <= 0.025]
+    highs = [r for r in range(1, n + 1) if stats.binom.sf(r - 1, n, q) <= 0.025]
+    assert found.low == (max(lows) if lows else None)
+    assert found.high == (min(highs) if highs else None)
 
 
 @pytest.mark.parametrize("k", [0, 4])
