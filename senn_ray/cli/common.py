@@ -15,7 +15,7 @@ from senn_ray.config import Config
 
 if TYPE_CHECKING:
     from senn_ray.cli.console import Observe
-    from senn_ray.service.verbs import Place
+    from senn_ray.service.verbs import Location
 
 BUDGET = 5
 SOME_RUNS_FAILED = 6
@@ -46,7 +46,7 @@ NO_FLAGS = Common()
 
 
 def run_job(
-    verb: Callable[..., Any], settings: Config, out: "Place", common: Common
+    verb: Callable[..., Any], settings: Config, out: "Location", common: Common
 ) -> int:
     """Run a job with its progress shown; then show the result.
 
@@ -99,7 +99,7 @@ def shown(common: Common, *lines: str) -> Iterator["Observe"]:
                 patience.end()
 
 
-def _interrupted(out: "Place") -> int:
+def _interrupted(out: "Location") -> int:
     _say(f"interrupted; what is finished is in {out}: senn-ray resume {out} goes on")
     return INTERRUPTED
 
@@ -120,7 +120,7 @@ def people(common: Common) -> Console:
     return console
 
 
-def show_result(summary: dict[str, Any], page: "Place", common: Common) -> None:
+def show_result(summary: dict[str, Any], page: "Location", common: Common) -> None:
     """Show what came out of a job.
 
     Args:

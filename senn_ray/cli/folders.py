@@ -44,7 +44,7 @@ def resume(
     from senn_ray.service import verbs
 
     def go_on(
-        given: Config, *, out: verbs.Place, observe: verbs.Observer
+        given: Config, *, out: verbs.Location, observe: verbs.Observer
     ) -> verbs.JobResult:
         result = verbs.resume(
             out,

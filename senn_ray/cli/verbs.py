@@ -38,7 +38,7 @@ def grow(
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
     from senn_ray.service import verbs
 
-    folder = verbs.run_folder.choose(out, settings, "grow")
+    folder = verbs.choose(out, settings, "grow")
     return run_job(functools.partial(verbs.grow, seeds=seeds), settings, folder, common)
 
 
@@ -58,7 +58,7 @@ def compare(
     """
     from senn_ray.service import verbs
 
-    folder = verbs.run_folder.choose(out, settings, "compare")
+    folder = verbs.choose(out, settings, "compare")
     return run_job(verbs.compare, settings, folder, common)
 
 
@@ -78,7 +78,7 @@ def scan(
     """
     from senn_ray.service import verbs
 
-    folder = verbs.run_folder.choose(out, settings, "scan")
+    folder = verbs.choose(out, settings, "scan")
     return run_job(verbs.scan, settings, folder, common)
 
 

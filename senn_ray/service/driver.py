@@ -13,7 +13,7 @@ from senn_ray.search import protocol
 from senn_ray.search.plan import Plan
 from senn_ray.store import folder as run_folder
 from senn_ray.store import journal, stopping
-from senn_ray.store.places import Held
+from senn_ray.store.locations import Held
 
 if TYPE_CHECKING:
     from senn_ray.search.executor import Executor
@@ -101,8 +101,8 @@ def _resumable(held: Held) -> Iterator[None]:
         yield
     except ClusterLostError as error:
         raise ClusterLostError(
-            f"{error}; what is finished is in {held.place}; go on with: "
-            f"senn-ray resume {held.place}"
+            f"{error}; what is finished is in {held.location}; go on with: "
+            f"senn-ray resume {held.location}"
         ) from error
 
 

@@ -16,8 +16,8 @@ from senn_ray.search.plan import Plan, Verb
 from senn_ray.service import freezing
 from senn_ray.service.driver import Driver, Observer
 from senn_ray.store import folder as run_folder
-from senn_ray.store import journal, places
-from senn_ray.store.places import Place
+from senn_ray.store import journal, locations
+from senn_ray.store.locations import Location
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +34,7 @@ MakeExecutor = Callable[["RawData", ClusterConfig], AbstractContextManager["Exec
 class JobResult:
     """What a job left behind."""
 
-    place: Place
+    location: Location
     """The run folder: an absolute path, or a URI."""
     folder: Path
     """The same; or, of a URI, the local copy in which the job worked."""
@@ -73,7 +73,7 @@ def on_ray(
 def start(
     verb: Verb,
     config: Config,
-    out: Place | None,
+    out: Location | None,
     *,
     observe: Observer | None,
     executor: MakeExecutor | None,
@@ -90,17 +90,17 @@ def start(
     from senn_ray.data import datasets
     from senn_ray.nets import architectures
 
-    place = run_folder.choose(out, config, verb)
+    location = locations.choose(out, config, verb)
     raw = datasets.load(config.data)
     architectures.plan(config.model, raw.feature_shape, raw.num_outputs)
     if verb == "scan":
         config = with_sizes(config, raw)
-    folder = places.work_folder(place)
+    folder = locations.work_folder(location)
     plan = Plan(verb=verb, config=config, checkpoints=folder / "checkpoints")
     frozen = freezing.freeze(plan, raw)
     with contextlib.ExitStack() as stack:
         with (executor or on_ray)(raw, config.cluster) as ready:
-            held = stack.enter_context(places.holding(place))
+            held = stack.enter_context(locations.holding(location))
             run_folder.create(folder, plan, frozen)
             driver = Driver(
                 plan=plan, held=held, executor=ready, observe=observe or ignore
@@ -108,11 +108,11 @@ def start(
             ended = driver.run()
         summary = finish(folder)
     code = ended.exit_code
-    return JobResult(place=place, folder=folder, summary=summary, exit_code=code)
+    return JobResult(location=location, folder=folder, summary=summary, exit_code=code)
 
 
 def resume(
-    run: Place,
+    run: Location,
     settings: Config | None,
     *,
     extend: Sequence[str] = (),
@@ -130,10 +130,10 @@ def resume(
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray).
     """
-    place = places.locate(run)
-    with places.opened(place, *DESCRIPTION) as folder:
+    location = locations.locate(run)
+    with locations.opened(location, *DESCRIPTION) as folder:
         continued(folder, settings, extend)  # nothing is written, if that is refused
-    with places.holding(place) as held:
+    with locations.holding(location) as held:
         folder = held.folder
         plan, more = continued(folder, settings, extend)
         ended = None if more else _outcome(folder, retry_failed=retry_failed)
@@ -156,7 +156,7 @@ def resume(
                 ended = driver.run()
         summary = finish(folder)
     return JobResult(
-        place=place,
+        location=location,
         folder=folder,
         summary=summary,
         exit_code=ended.exit_code,

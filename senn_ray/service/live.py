@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from senn_ray.core.events import Event
-from senn_ray.store import journal, lock, places
-from senn_ray.store.places import Place
+from senn_ray.store import journal, locations, lock
+from senn_ray.store.locations import Location
 
 
 def watch(
-    run: Place,
+    run: Location,
     *,
     every_s: float = 1.0,
     pause: Callable[[float], None] = time.sleep,
@@ -27,7 +27,7 @@ def watch(
         What ``status`` gives, and what has happened since the last look.
     """
     mark, timed = journal.Mark(), list[tuple[float, Event]]()
-    with places.following(run, lock.FILE_NAME) as up_to_date:
+    with locations.following(run, lock.FILE_NAME) as up_to_date:
         while True:
             folder = up_to_date()
             news, mark = journal.read_on(folder, mark)
@@ -41,7 +41,7 @@ def watch(
             pause(every_s)
 
 
-def stop(run: Place, *, now: bool = False) -> dict[str, Any]:
+def stop(run: Location, *, now: bool = False) -> dict[str, Any]:
     """Ask the process that works on a job to end it, on whatever host it is.
 
     Args:
@@ -54,11 +54,11 @@ def stop(run: Place, *, now: bool = False) -> dict[str, Any]:
     found = status(run)
     asked = found["writer"] is not None
     if asked:
-        places.request_stop(run, now=now)
+        locations.request_stop(run, now=now)
     return {**found, "asked": asked}
 
 
-def status(run: Place) -> dict[str, Any]:
+def status(run: Location) -> dict[str, Any]:
     """Tell where a job stands, also while another process runs it.
 
     Args:
@@ -67,12 +67,12 @@ def status(run: Place) -> dict[str, Any]:
     Returns:
         See ``senn_ray/analysis/status.py``; and ``run``, the folder.
     """
-    with places.opened(run, lock.FILE_NAME) as folder:
+    with locations.opened(run, lock.FILE_NAME) as folder:
         return _status(run, folder, journal.read_timed(folder))
 
 
 def _status(
-    run: Place, folder: Path, timed: list[tuple[float, Event]]
+    run: Location, folder: Path, timed: list[tuple[float, Event]]
 ) -> dict[str, Any]:
     from senn_ray.analysis.status import status
 
@@ -84,7 +84,7 @@ def _status(
         "host": writer.host,
         "heartbeat_s": max(now - writer.beat_utc_s, 0.0),
     }
-    return {"run": str(places.locate(run)), **found, "writer": heart}
+    return {"run": str(locations.locate(run)), **found, "writer": heart}
 
 
 def _live_writer(folder: Path, now: float) -> lock.Writer | None:

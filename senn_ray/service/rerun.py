@@ -11,15 +11,15 @@ from senn_ray.search import protocol
 from senn_ray.search import rerun as rules
 from senn_ray.service import jobs
 from senn_ray.store import folder as run_folder
-from senn_ray.store import journal, places
-from senn_ray.store.places import Place
+from senn_ray.store import journal, locations
+from senn_ray.store.locations import Location
 
 if TYPE_CHECKING:
     from senn_ray.search.executor import Executor
 
 
 def rerun(
-    run: Place,
+    run: Location,
     run_id: str,
     *,
     tolerance: float = 0.0,
@@ -43,7 +43,7 @@ def rerun(
         ``run run_id same tolerance differences[{name was now}] hidden val_loss
         checksum wall_s versions_changed{package: [was, now]}``.
     """
-    with places.opened(run, "config.yaml", "protocol.json") as folder:
+    with locations.opened(run, "config.yaml", "protocol.json") as folder:
         spec, record = rules.recorded(journal.read(folder), run_id)
         plan, _ = jobs.continued(folder, settings)
         raw = jobs.same_data(plan, folder)
@@ -52,7 +52,7 @@ def rerun(
         again = _carry_out(spec, ready, observe or jobs.ignore)
     found = rules.differences(record, again, tolerance=tolerance)
     return {
-        "run": str(places.locate(run)),
+        "run": str(locations.locate(run)),
         "run_id": run_id,
         "same": not found,
         "tolerance": tolerance,
@@ -88,7 +88,7 @@ def _versions_changed(folder: Path) -> dict[str, list[str]]:
     }
 
 
-def find_run(name: str, root: Place) -> tuple[Place, str]:
+def find_run(name: str, root: Location) -> tuple[Location, str]:
     """Find the folder of a run that somebody names.
 
     Args:
@@ -103,7 +103,7 @@ def find_run(name: str, root: Place) -> tuple[Place, str]:
         ConfigError: if it is not found.
     """
     parent, _, run_id = name.rpartition("/")
-    folder, root = places.locate(parent or "."), places.locate(root)
+    folder, root = locations.locate(parent or "."), locations.locate(root)
     if not isinstance(folder, Path) or (folder / journal.FILE_NAME).is_file():
         return folder, run_id
     near = root if isinstance(root, Path) and not parent else None

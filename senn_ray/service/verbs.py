@@ -21,8 +21,8 @@ from senn_ray.service.live import status, stop, watch
 from senn_ray.service.matching import match
 from senn_ray.service.rerun import find_run, rerun
 from senn_ray.store import folder as run_folder
-from senn_ray.store import journal, places
-from senn_ray.store.places import Place, locate
+from senn_ray.store import journal, locations
+from senn_ray.store.locations import Location, choose, locate
 
 if TYPE_CHECKING:
     from senn_ray.data.examples import RawData
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JobResult",
+    "Location",
     "MakeExecutor",
     "Observer",
-    "Place",
+    "choose",
     "compare",
     "doctor",
     "export",
@@ -60,7 +61,7 @@ Check = tuple[str, bool, str]
 def grow(
     config: Config,
     *,
-    out: Place | None = None,
+    out: Location | None = None,
     seeds: int = 1,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
@@ -83,7 +84,7 @@ def grow(
 def compare(
     config: Config,
     *,
-    out: Place | None = None,
+    out: Location | None = None,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
 ) -> JobResult:
@@ -103,7 +104,7 @@ def compare(
 def scan(
     config: Config,
     *,
-    out: Place | None = None,
+    out: Location | None = None,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
 ) -> JobResult:
@@ -145,7 +146,7 @@ def plan(
 
 
 def resume(
-    run: Place,
+    run: Location,
     *,
     settings: Config | None = None,
     extend: Sequence[str] = (),
@@ -179,7 +180,7 @@ def resume(
     )
 
 
-def export(run: Place, *, pick: str | None = None) -> Place:
+def export(run: Location, *, pick: str | None = None) -> Location:
     """Write the network of a run as files that need torch only.
 
     If the data set is within reach, the test loss is measured again on these files.
@@ -196,16 +197,16 @@ def export(run: Place, *, pick: str | None = None) -> Place:
     from senn_ray.export.export import export
 
     needed = (*jobs.DESCRIPTION, "checkpoints/")
-    with places.opened(run, *needed, send=True) as folder:
+    with locations.opened(run, *needed, send=True) as folder:
         job = gather(journal.read(folder))
         networks = {p.parent.name: p for p in folder.glob("checkpoints/*/final.pt")}
         record = choose(job.records, pick, is_kept=networks.__contains__)
         raw = jobs.data_in_reach(run_folder.recorded_plan(folder), folder)
         export(record, networks[record.run_id], raw, folder / "model")
-    return places.below(places.locate(run), "model")
+    return locations.below(locations.locate(run), "model")
 
 
-def report(run: Place) -> Place:
+def report(run: Location) -> Location:
     """Compute summary, tables and page again, from the journal alone.
 
     Args:
@@ -214,12 +215,14 @@ def report(run: Place) -> Place:
     Returns:
         The page, ``report/index.html``.
     """
-    with places.opened(run, *jobs.DESCRIPTION, send=True) as folder:
+    with locations.opened(run, *jobs.DESCRIPTION, send=True) as folder:
         jobs.finish(folder)
-    return places.below(places.locate(run), "report/index.html")
+    return locations.below(locations.locate(run), "report/index.html")
 
 
-def report_several(runs: Sequence[Place], *, out: Place | None = None) -> Place:
+def report_several(
+    runs: Sequence[Location], *, out: Location | None = None
+) -> Location:
     """Write one page about several jobs, from their journals.
 
     Args:
@@ -233,28 +236,28 @@ def report_several(runs: Sequence[Place], *, out: Place | None = None) -> Place:
     from senn_ray.report import several
     from senn_ray.report.view import Shown
 
-    target = run_folder.choose(out, Config(), "report")
+    target = locations.choose(out, Config(), "report")
     found = []
     for run in runs:
-        with places.opened(run) as folder:
+        with locations.opened(run) as folder:
             found.append(summarise(journal.read(folder)))
-    names = several.names_of([str(places.locate(run)) for run in runs])
+    names = several.names_of([str(locations.locate(run)) for run in runs])
     shown = [
         Shown(name=name, summary=summary)
         for name, summary in zip(names, found, strict=True)
     ]
-    with places.opened(target, send=True) as folder:
+    with locations.opened(target, send=True) as folder:
         several.write(shown, folder)
-    return places.below(target, "index.html")
+    return locations.below(target, "index.html")
 
 
-def summary(run: Place) -> dict[str, Any]:
+def summary(run: Location) -> dict[str, Any]:
     """Read the summary of a run folder.
 
     Args:
         run: A run folder: a path or a URI.
     """
-    with places.opened(run, "summary.json") as folder:
+    with locations.opened(run, "summary.json") as folder:
         return files.read_json(folder / "summary.json")
 
 
@@ -287,7 +290,7 @@ def doctor(config: Config) -> list[Check]:
 
     return [
         ("versions", True, _versions_line()),
-        _try("output", lambda: run_folder.check_writable(config.output.root)),
+        _try("output", lambda: locations.check_writable(config.output.root)),
         _try("data", lambda: _data_line(config)),
         *check_cluster(config.cluster),
     ]

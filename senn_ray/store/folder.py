@@ -1,9 +1,7 @@
 """The run folder: where a job keeps all it has (design, contract 5)."""
 
 import platform
-import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,26 +15,7 @@ from senn_ray.core.versions import versions
 from senn_ray.search.changes import config_of
 from senn_ray.search.plan import Plan, Verb
 from senn_ray.search.protocol import SCHEMA_VERSION
-from senn_ray.store import journal, places
-from senn_ray.store.places import Place
-
-
-def choose(out: Place | None, config: Config, verb: str) -> Place:
-    """Return the absolute path, or the URI, of a folder that is new or empty.
-
-    Args:
-        out: The folder that the user wants; or nothing for one under ``output.root``.
-        config: The settings.
-        verb: The verb, for the name.
-    """
-    if out is None:
-        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        source = config.data.dataset.partition(":")[0]
-        root = places.locate(config.output.root)
-        out = places.below(root, f"{verb}-{source}-{moment}")
-    place = places.locate(out)
-    places.require_empty(place)
-    return place
+from senn_ray.store import journal
 
 
 def create(folder: Path, plan: Plan, protocol: dict[str, Any]) -> None:
@@ -194,31 +173,6 @@ def recorded_sha256(folder: Path) -> str | None:
         folder: The run folder.
     """
     return files.read_json(folder / "protocol.json").get("data", {}).get("sha256")
-
-
-def check_writable(root: Place) -> str:
-    """Write and delete a small file below a folder, making the folder if need be.
-
-    Args:
-        root: The folder: a path or a URI.
-
-    Returns:
-        What was found, for people.
-
-    Raises:
-        ConfigError: if it cannot be written.
-    """
-    root = places.locate(root)
-    if not isinstance(root, Path):
-        return places.check_far(root)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=root):
-            return f"{root.absolute()} can be written"
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write {root} ({error.strerror}); set output.root"
-        ) from error
 
 
 def set_state(folder: Path, state: str) -> None:

@@ -10,7 +10,7 @@ from senn_ray.core.errors import ConfigError
 from senn_ray.core.versions import code_hash, versions
 from senn_ray.search.plan import Plan
 from senn_ray.search.protocol import freeze
-from senn_ray.store import folder
+from senn_ray.store import folder, locations
 
 PLAN = Plan(verb="compare", config=Config())
 
@@ -18,9 +18,9 @@ PLAN = Plan(verb="compare", config=Config())
 def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("keep")
     with pytest.raises(ConfigError, match="not empty"):
-        folder.choose(tmp_path, Config(), "grow")
+        locations.choose(tmp_path, Config(), "grow")
     with pytest.raises(ConfigError, match="is a file"):
-        folder.choose(tmp_path / "mine", Config(), "grow")
+        locations.choose(tmp_path / "mine", Config(), "grow")
     assert (tmp_path / "mine").read_text() == "keep"
 
 
@@ -28,9 +28,9 @@ def test_new_and_empty_folders_are_taken_as_absolute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert folder.choose(tmp_path, Config(), "grow") == tmp_path
-    assert folder.choose(Path("new"), Config(), "grow") == tmp_path / "new"
-    default = Path(folder.choose(None, Config(), "grow"))
+    assert locations.choose(tmp_path, Config(), "grow") == tmp_path
+    assert locations.choose(Path("new"), Config(), "grow") == tmp_path / "new"
+    default = Path(locations.choose(None, Config(), "grow"))
     assert default.parent == tmp_path / "runs"
     assert default.name.startswith("grow-digits-")
 
@@ -52,7 +52,7 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot write"):
         folder.create(tmp_path / "file" / "run", PLAN, {"protocol_id": "0"})
     with pytest.raises(ConfigError, match=r"output\.root"):
-        folder.check_writable(tmp_path / "file" / "run")
+        locations.check_writable(tmp_path / "file" / "run")
 
 
 def test_the_protocol_changes_with_any_setting_and_with_the_data() -> None:

@@ -6,7 +6,7 @@ import pytest
 from pyarrow import fs
 
 from senn_ray.service import verbs
-from senn_ray.store import lock, places, remote
+from senn_ray.store import locations, lock, remote
 from senn_ray.store.follow import Follower
 from senn_ray.store.remote import Far, Mirror
 from tests.service.test_verbs import settings
@@ -124,7 +124,7 @@ def test_a_watch_of_a_job_that_is_over_reads_its_journal_once(
     far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "connect", lambda _: far)
-    monkeypatch.setenv(places.WORK_ENV, str(tmp_path / "work"))
+    monkeypatch.setenv(locations.WORK_ENV, str(tmp_path / "work"))
     verbs.grow(settings(), out=far.uri, executor=verbs.in_process)
     read = Counting(monkeypatch)
     ((found, news),) = verbs.watch(far.uri)

@@ -13,7 +13,7 @@ from senn_ray.cli.main import run
 from senn_ray.core.errors import ConfigError, ResourceError
 from senn_ray.core.events import RunFinished, RunProgressed, RunSubmitted
 from senn_ray.service import jobs, verbs
-from senn_ray.store import journal, lock, places, remote
+from senn_ray.store import journal, locations, lock, remote
 from senn_ray.store.remote import Far, Mirror, fetch, read_journal
 from tests.service.test_resume import results
 from tests.service.test_verbs import interrupted, settings
@@ -43,7 +43,7 @@ def here(far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
     monkeypatch.setattr(remote, "connect", connect)
     monkeypatch.setattr(jobs, "on_ray", verbs.in_process)
-    monkeypatch.setenv(places.WORK_ENV, str(tmp_path / "work"))
+    monkeypatch.setenv(locations.WORK_ENV, str(tmp_path / "work"))
     yield tmp_path
     assert not (tmp_path / URI.partition(":")[0]).exists()
 
@@ -58,7 +58,7 @@ def test_all_verbs_work_on_a_far_folder_as_on_a_local_one(
 ) -> None:
     local = verbs.grow(settings(), out=here / "local", executor=verbs.in_process)
     result = grow()
-    assert result.place == URI
+    assert result.location == URI
     assert results(result) == results(local)
     names = set(far.names())
     assert {
@@ -69,7 +69,7 @@ def test_all_verbs_work_on_a_far_folder_as_on_a_local_one(
     assert not {n for n in names if n.startswith(("journal/", "writer", ".", "stop"))}
     assert far.read("journal.jsonl") == (result.folder / "journal.jsonl").read_bytes()
     # Nobody needs the working copy any more.
-    remote.clear(places.work_folder(URI))
+    remote.clear(locations.work_folder(URI))
     capsys.readouterr()
     assert run(["status", URI, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "complete"
@@ -116,7 +116,7 @@ def test_an_interrupted_job_goes_on_elsewhere_from_the_far_folder_alone(
 ) -> None:
     grow(executor=interrupted, seeds=3)
     assert far.read("journal.jsonl")
-    remote.clear(places.work_folder(URI))
+    remote.clear(locations.work_folder(URI))
     result = verbs.resume(URI)
     whole = verbs.grow(
         settings(), out=here / "whole", seeds=3, executor=verbs.in_process
@@ -180,20 +180,20 @@ def test_what_changes_or_goes_here_changes_or_goes_there(
 def test_a_far_folder_has_one_writer_who_can_be_told_to_stop(
     here: Path, far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "SYNC_S", 0.01)
+    monkeypatch.setattr(locations, "SYNC_S", 0.01)
     grow(executor=interrupted, seeds=50)
     far.write("stop.json", b'{"now": true}')  # from before the job goes on
     told, stopped = list[str](), threading.Event()
 
     def observe(event: Any) -> None:
         if isinstance(event, RunProgressed) and not told:
-            with pytest.raises(ConfigError) as busy, places.holding(URI):
+            with pytest.raises(ConfigError) as busy, locations.holding(URI):
                 pass
             told.append(str(busy.value))
             asked = verbs.stop(URI)
             assert asked["asked"]
             assert asked["state"] == "running"
-            while not (places.work_folder(URI) / "stop.json").exists():
+            while not (locations.work_folder(URI) / "stop.json").exists():
                 stopped.wait(0.01)
 
     result = verbs.resume(URI, observe=observe)
@@ -207,9 +207,9 @@ def test_a_far_folder_has_one_writer_who_can_be_told_to_stop(
 def test_a_file_uri_is_a_local_folder(tmp_path: Path) -> None:
     uri = f"file://{tmp_path}/with%20space"
     result = verbs.grow(settings(), out=uri, executor=verbs.in_process)
-    assert result.folder == result.place == tmp_path / "with space"
+    assert result.folder == result.location == tmp_path / "with space"
     assert verbs.status(uri)["state"] == "complete"
-    assert places.locate("runs") == Path("runs").absolute()
+    assert locations.locate("runs") == Path("runs").absolute()
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,19 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from senn_ray.config import Config
 from senn_ray.core.errors import ConfigError, SennRayError
 from senn_ray.store import lock, stopping
 
 if TYPE_CHECKING:
     from senn_ray.store.remote import Far, Mirror
 
-Place = str | Path
+Location = str | Path
 """A path, or a URI."""
 SYNC_S = 5.0
 WORK_ENV = "SENN_RAY_WORK"
@@ -33,7 +35,7 @@ WORK_ENV = "SENN_RAY_WORK"
 class Held:
     """A run folder that this process holds."""
 
-    place: Place
+    location: Location
     """What it is called."""
     folder: Path
     """Where to work."""
@@ -43,79 +45,108 @@ class Held:
     """Keeps a line of the journal in the far folder, if there is one."""
 
 
-def locate(place: Place) -> Place:
+def locate(location: Location) -> Location:
     """Tell paths from URIs; paths become absolute, and ``file://`` is one of them.
 
     Args:
-        place: What a user wrote.
+        location: What a user wrote.
     """
-    text = str(place)
-    if isinstance(place, Path) or "://" not in text:
-        return Path(place).expanduser().absolute()
+    text = str(location)
+    if isinstance(location, Path) or "://" not in text:
+        return Path(location).expanduser().absolute()
     if text.startswith("file://"):
         return Path(unquote(urlsplit(text).path)).absolute()
     return text.rstrip("/")
 
 
-def below(place: Place, name: str) -> Place:
-    """Return a place inside another one.
+def below(location: Location, name: str) -> Location:
+    """Return a location inside another one.
 
     Args:
-        place: A path or a URI.
+        location: A path or a URI.
         name: What is in it.
     """
-    return place / name if isinstance(place, Path) else f"{place}/{name}"
+    return location / name if isinstance(location, Path) else f"{location}/{name}"
 
 
-def work_folder(place: Place) -> Path:
+def work_folder(location: Location) -> Path:
     """Return where a job of a run folder works: there, or in a copy.
 
     Args:
-        place: What ``locate`` gave.
+        location: What ``locate`` gave.
     """
-    if isinstance(place, Path):
-        return place
+    if isinstance(location, Path):
+        return location
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     root = Path(os.environ.get(WORK_ENV) or Path(cache) / "senn-ray" / "work")
-    name = hashlib.sha256(place.encode()).hexdigest()[:12]
-    return root.absolute() / f"{place.rpartition('/')[2]}-{name}"
+    name = hashlib.sha256(location.encode()).hexdigest()[:12]
+    return root.absolute() / f"{location.rpartition('/')[2]}-{name}"
 
 
-def require_empty(place: Place) -> None:
-    """Refuse a run folder that is in use.
-
-    Args:
-        place: What ``locate`` gave.
+def choose(out: Location | None, config: Config, verb: str) -> Location:
+    """Return the location of a new run folder: the one asked for, or one by its date.
 
     Raises:
         ConfigError: if it exists and is not an empty folder.
     """
-    advice = "give a new or empty folder"
-    if isinstance(place, Path):
-        if place.exists() and not place.is_dir():
-            raise ConfigError(f"--out {place} is a file; {advice}")
-        taken = place.is_dir() and any(place.iterdir())
+    if out is None:
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        source = config.data.dataset.partition(":")[0]
+        out = below(locate(config.output.root), f"{verb}-{source}-{moment}")
+    location, advice = locate(out), "give a new or empty folder"
+    if isinstance(location, Path):
+        if location.exists() and not location.is_dir():
+            raise ConfigError(f"--out {location} is a file; {advice}")
+        taken = location.is_dir() and any(location.iterdir())
     else:
         from senn_ray.store.remote import connect
 
-        taken = bool(connect(place).names())
+        taken = bool(connect(location).names())
     if taken:
-        raise ConfigError(f"--out {place} is not empty; {advice}")
+        raise ConfigError(f"--out {location} is not empty; {advice}")
+    return location
+
+
+def check_writable(root: Location) -> str:
+    """Write and delete a small file below a folder, making the folder if need be.
+
+    Returns:
+        What was found, for people.
+
+    Raises:
+        ConfigError: if it cannot be written.
+    """
+    root = locate(root)
+    if not isinstance(root, Path):
+        from senn_ray.store.remote import connect
+
+        far, name = connect(root), f"check-{uuid.uuid4().hex}"
+        far.write(name, b"")
+        far.delete(name)
+        return f"{root} can be written"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=root):
+            return f"{root.absolute()} can be written"
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {root} ({error.strerror}); set output.root"
+        ) from error
 
 
 @contextlib.contextmanager
-def opened(place: Place, *names: str, send: bool = False) -> Iterator[Path]:
+def opened(location: Location, *names: str, send: bool = False) -> Iterator[Path]:
     """Give a local folder in which a run folder can be read.
 
     Args:
-        place: What a user wrote.
+        location: What a user wrote.
         names: What is needed beside the journal: names of files begin so.
         send: Whether files that are written into it count.
 
     Yields:
         The folder itself; or a copy, whose changes are sent back if they count.
     """
-    found = locate(place)
+    found = locate(location)
     if isinstance(found, Path):
         yield found
         return
@@ -130,17 +161,17 @@ def opened(place: Place, *names: str, send: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def following(place: Place, *names: str) -> Iterator[Callable[[], Path]]:
+def following(location: Location, *names: str) -> Iterator[Callable[[], Path]]:
     """Give a function that makes the present state of a run folder readable here.
 
     Args:
-        place: What a user wrote.
+        location: What a user wrote.
         names: Small files that are needed beside the journal.
 
     Yields:
         What returns the folder itself; or a copy, to which it adds only what is new.
     """
-    found = locate(place)
+    found = locate(location)
     if isinstance(found, Path):
         yield lambda: found
         return
@@ -151,31 +182,14 @@ def following(place: Place, *names: str) -> Iterator[Callable[[], Path]]:
         yield Follower(connect(found), Path(folder), names).update
 
 
-def check_far(uri: str) -> str:
-    """Write and delete a small file in a far folder.
-
-    Args:
-        uri: What ``locate`` gave.
-
-    Returns:
-        What was found, for people.
-    """
-    from senn_ray.store.remote import connect
-
-    far, name = connect(uri), f"check-{uuid.uuid4().hex}"
-    far.write(name, b"")
-    far.delete(name)
-    return f"{uri} can be written"
-
-
-def request_stop(place: Place, *, now: bool) -> None:
+def request_stop(location: Location, *, now: bool) -> None:
     """Ask the driver of a run folder to stop.
 
     Args:
-        place: What a user wrote.
+        location: What a user wrote.
         now: Whether runs in flight are to be given up.
     """
-    found = locate(place)
+    found = locate(location)
     if isinstance(found, Path):
         stopping.put(found, stopping.request(now=now))
         return
@@ -185,19 +199,19 @@ def request_stop(place: Place, *, now: bool) -> None:
 
 
 @contextlib.contextmanager
-def holding(place: Place) -> Iterator[Held]:
+def holding(location: Location) -> Iterator[Held]:
     """Hold a run folder for a job, as its only writer.
 
     Args:
-        place: What a user wrote.
+        location: What a user wrote.
 
     Yields:
         Where to work, and what keeps the far folder up to date.
     """
-    found = locate(place)
+    found = locate(location)
     if isinstance(found, Path):
         with lock.hold(found) as check:
-            yield Held(place=found, folder=found, check=check)
+            yield Held(location=found, folder=found, check=check)
         return
     from senn_ray.store import remote
 
@@ -208,7 +222,7 @@ def holding(place: Place) -> Iterator[Held]:
         known = remote.fetch(far, folder)
         mirror = remote.Mirror(far, folder, known)
         with _kept_up(far, folder, mirror):
-            yield Held(place=found, folder=folder, check=check, copy=mirror.record)
+            yield Held(location=found, folder=folder, check=check, copy=mirror.record)
         mirror.compact()
 
 
