@@ -23,7 +23,6 @@ def circumstances(job: Job, ledger: Ledger) -> list[str]:
         *_lost(job, ledger),
         *_diverged(job),
         *_retries(ledger[TOTAL]),
-        *_shared(job),
         *_devices(job),
         *_one_sample(job),
         *_whole_schedules(job),
@@ -75,16 +74,6 @@ def _retries(total: Mapping[str, Any]) -> list[str]:
         f"{total['retries']} runs were attempted again after failures of the "
         f"infrastructure, and {total['interruptions']} replicas were lost: "
         f"{total['wasted_device_s']:.3g} device seconds are wasted, not restarts"
-    ]
-
-
-def _shared(job: Job) -> list[str]:
-    if not job.tried.shared:
-        return []
-    return [
-        f"{len(job.tried.shared)} runs of fixed size that differ in their seed shared a "
-        "worker, which makes them cheaper in device seconds; "
-        "self-expanding runs never share one (cluster.batch_seeds)"
     ]
 
 

@@ -8,7 +8,7 @@ failed run is a restart like any other. A retry forced by the infrastructure is 
 is an interruption that a run has survived;
 what earlier attempts used, and what a run spent in vain on replicas that it lost, is in
 ``wasted_device_s`` and in no other column. ``wall_s`` adds up runs, as if one followed
-the other; of the time of a worker that several shared, each counts its part.
+the other.
 """
 
 import math
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from senn_ray.analysis.job import Job
 from senn_ray.core.records import RunRecord
-from senn_ray.search.plan import SENN, key_of
+from senn_ray.search.plan import SENN
 from senn_ray.search.targets import CURRENCIES
 
 STATES = ("complete", "pruned", "diverged", "failed")
@@ -65,19 +65,6 @@ def cost_row(record: RunRecord) -> list[float]:
     return [float(getattr(record.cost, currency)) for currency in CURRENCIES]
 
 
-def length_s(job: Job, record: RunRecord) -> float:
-    """Return how long a run takes of a worker's time.
-
-    Args:
-        job: The job.
-        record: The run.
-    """
-    # Every run of a unit has the clock of the whole unit; its part is in the cost.
-    if key_of(record) in job.tried.shared:
-        return record.cost.device_s / record.workers
-    return record.wall_s
-
-
 def _row(job: Job, arm: str) -> dict[str, float]:
     records = job.of(arm)
     tried = job.tried
@@ -88,7 +75,7 @@ def _row(job: Job, arm: str) -> dict[str, float]:
     return {
         **spent(records),
         "growth_s": math.fsum(record.cost.growth_s for record in records),
-        "wall_s": math.fsum(length_s(job, record) for record in records),
+        "wall_s": math.fsum(record.wall_s for record in records),
         **{s: sum(record.state == s for record in records) for s in STATES},
         "retries": sum(n for key, n in tried.retries.items() if key.arm == arm),
         "interruptions": sum(len(record.interruptions) for record in records),

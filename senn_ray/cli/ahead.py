@@ -59,12 +59,9 @@ def shown(found: Mapping[str, Any]) -> list[RenderableType]:
         found: What ``verbs.plan`` gave.
     """
     measured = ", ".join(str(row["hidden"]) for row in found["calibration"])
-    together = (
-        f", alone and {seeds} seeds at once" if (seeds := found["together"]) > 1 else ""
-    )
     parts: list[RenderableType] = [
         f"Plan of {found['verb']}, protocol {found['protocol_id']}; measured on a few "
-        f"steps at {measured} hidden units{together} ({found['where']})",
+        f"steps at {measured} hidden units ({found['where']})",
         _costs(found["arms"]),
         _times(found),
     ]

@@ -156,7 +156,7 @@ def _usage_message(error: CycloptsError, settings: Settings) -> str:
     if isinstance(error, UnknownOptionError):
         option = (error.token.keyword or "").removeprefix("--")
         if why := why_absent(option):
-            return f"{option} is not a setting: {why}"
+            return why
     return str(error)
 
 

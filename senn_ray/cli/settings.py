@@ -15,7 +15,7 @@ import pydantic
 import yaml
 from cyclopts import App, ArgumentCollection, Token
 
-from senn_ray.config import Config, Section
+from senn_ray.config import REMOVED, Config, Section
 from senn_ray.core.errors import ConfigError
 
 ENV_PREFIX = "SENN_RAY_"
@@ -115,17 +115,22 @@ def _flatten(
 def _read_environment(environment: Mapping[str, str]) -> Settings:
     known, settings = known_keys(), {}
     sections = {key.partition(".")[0].upper() for key in known if "." in key}
-    names = {
-        ENV_PREFIX + key.upper().replace(".", separator): key
-        for key in known
-        for separator in ("_", "__")
-    }
+    names, removed = (
+        {
+            ENV_PREFIX + key.upper().replace(".", separator): key
+            for key in keys
+            for separator in ("_", "__")
+        }
+        for keys in (known, REMOVED)
+    )
     for name, text in sorted(environment.items()):
         rest = name.removeprefix(ENV_PREFIX)
         key = names.get(name)
         if key is not None:
             value = text.split(",") if holds_tuple(known[key]) else text
             settings[key] = Setting(value=value, source=name)
+        elif key := removed.get(name):
+            raise ConfigError(f"{name}: {unknown_key(key)}")
         elif rest != name and "_" in rest and rest.partition("_")[0] in sections:
             close = difflib.get_close_matches(name, names, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
@@ -143,17 +148,20 @@ def unknown_key(key: str) -> str:
     if _is_section(key, known):
         return f"{key} is a section; it needs keys below it ({HELP})"
     if why := why_absent(key):
-        return f"{key} is not a setting: {why}"
+        return why
     close = difflib.get_close_matches(key, known, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     return f"{key} is not a setting.{hint} ({HELP})"
 
 
 def why_absent(key: str) -> str | None:
-    """Say why the model has no such setting, if that is known."""
+    """Say why there is no such setting (any more), if that is known."""
+    if (removed := key.replace("-", "_")) in REMOVED:
+        return f"{removed} is gone: {REMOVED[removed]}"
     section, _, name = key.partition(".")
     found = (why for part, why in ABSENT.items() if part in name)
-    return next(found, None) if section == "model" else None
+    why = next(found, None) if section == "model" else None
+    return why and f"{key} is not a setting: {why}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,24 +5,22 @@ The data set is put into the object store once and read from there without copie
 
 import contextlib
 from collections import deque
-from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import ray
 import ray.util
 
-from senn_ray.cluster_runtime.apart import Apart
 from senn_ray.cluster_runtime.gang import Gang, Stream
 from senn_ray.cluster_runtime.gang_run import Flight
 from senn_ray.cluster_runtime.messages import StoreAddress
 from senn_ray.cluster_runtime.pulse import LOOK_S
-from senn_ray.cluster_runtime.resources import runs_that_fit, runs_together
+from senn_ray.cluster_runtime.resources import runs_that_fit
 from senn_ray.cluster_runtime.session import Session, open_session
-from senn_ray.cluster_runtime.worker import Train, TrainRun, TrainSeeds, TrainTogether
+from senn_ray.cluster_runtime.worker import Train, TrainRun
 from senn_ray.config import ClusterConfig
 from senn_ray.core.events import RunFinished, RunProgressed
-from senn_ray.core.records import RunRecord, RunSpec
+from senn_ray.core.records import RunSpec
 from senn_ray.search.executor import Report
 
 if TYPE_CHECKING:
@@ -38,7 +36,6 @@ class RayExecutor:
         cluster: ClusterConfig,
         *,
         train: Train | None = None,
-        together: TrainTogether | None = None,
         session: Session | None = None,
     ) -> None:
         """Note what to do; nothing starts before the ``with`` block.
@@ -47,20 +44,16 @@ class RayExecutor:
             raw: The data set.
             cluster: Where to run, and what every run gets.
             train: Carries out a run, in a worker process (default: really).
-            together: Carries out several runs of one cell (default: really).
             session: An open session to use (default: one of its own).
         """
         self.capacity = 0
         self.where = ""
         self._raw = raw
         self._cluster = cluster
-        self.together = runs_together(cluster)
         self._train = train or TrainRun(cluster)
-        self._train_together = together or TrainSeeds(cluster)
         self._session = session
         self._stack = contextlib.ExitStack()
-        self._waiting: deque[tuple[RunSpec, ...]] = deque()
-        self._apart = Apart()
+        self._waiting: deque[RunSpec] = deque()
         self._flights: list[Flight] = []
         self._idle: list[Gang] = []
         self._store: tuple[object, StoreAddress] | None = None
@@ -85,11 +78,7 @@ class RayExecutor:
 
     def submit(self, spec: RunSpec) -> None:
         """Start a run if there is room, or else queue it."""
-        self.submit_together([spec])
-
-    def submit_together(self, specs: Sequence[RunSpec]) -> None:
-        """Start runs of one cell on one worker if there is room, or else queue them."""
-        self._waiting.append(tuple(specs))
+        self._waiting.append(spec)
         self._fill()
 
     def wait(self) -> list[Report]:
@@ -132,19 +121,9 @@ class RayExecutor:
             flight.tick()
             if record := flight.outcome():
                 self._land(flight)
-                found = self._finished(flight, record)
-                reports += [RunFinished(record=one) for one in found]
+                reports.append(RunFinished(record=record))
         self._fill()
         return reports
-
-    def _finished(self, flight: Flight, record: RunRecord) -> list[RunRecord]:
-        """List the records of a flight; runs that failed in company go on alone."""
-        unit = (flight.spec, *flight.mates)
-        if record.state == "failed" and flight.mates:
-            self._apart.take(unit, record)
-            self._waiting.extendleft((spec,) for spec in reversed(unit))
-            return []
-        return [self._apart.complete(r) for r in (record, *flight.records_of_mates)]
 
     def _land(self, flight: Flight) -> None:
         self._flights.remove(flight)
@@ -155,14 +134,12 @@ class RayExecutor:
 
     def _fill(self) -> None:
         while self._waiting and len(self._flights) < self.capacity:
-            spec, *mates = self._waiting.popleft()
+            spec = self._waiting.popleft()
             gang = self._idle.pop() if self._idle else self._new_gang()
-            self._flights.append(Flight(spec, gang, self._data, mates=mates))
+            self._flights.append(Flight(spec, gang, self._data))
 
     def _new_gang(self) -> Gang:
-        return Gang(
-            self._cluster, self._train, self._train_together, self._meeting_point()
-        )
+        return Gang(self._cluster, self._train, self._meeting_point())
 
     def _meeting_point(self) -> StoreAddress | None:
         """Open the store where replicas meet: here, so that it outlives all of them."""

@@ -4,7 +4,6 @@ A gang of one without spares is a plain worker. Gangs stay alive and take one ru
 another; ``flight.py`` says what happens in a run.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -13,7 +12,7 @@ import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from senn_ray.cluster_runtime.messages import Seat, StoreAddress
-from senn_ray.cluster_runtime.worker import Replica, Train, TrainTogether
+from senn_ray.cluster_runtime.worker import Replica, Train
 from senn_ray.config import ClusterConfig
 from senn_ray.core.records import RunSpec
 
@@ -33,7 +32,6 @@ class Gang:
         self,
         cluster: ClusterConfig,
         train: Train,
-        together: TrainTogether,
         store: StoreAddress | None = None,
     ) -> None:
         """Start the processes.
@@ -41,13 +39,12 @@ class Gang:
         Args:
             cluster: How many, and what each gets.
             train: Carries out a run.
-            together: Carries out several runs of one cell.
             store: Where replicas meet; not needed by a replica that works alone.
         """
         self.cluster = cluster
         self.store = store
         self.slots = cluster.workers_per_run + cluster.spares
-        self._train, self._train_together = train, together
+        self._train = train
         self._begun = 0
         self._group = None if self.is_alone else _place(cluster, self.slots)
         self._replicas = [self._actor(slot) for slot in range(self.slots)]
@@ -57,14 +54,12 @@ class Gang:
         """Whether there is one replica, which waits for nobody."""
         return self.slots == 1
 
-    def begin(
-        self, slot: int, specs: Sequence[RunSpec], data: Any, name: str
-    ) -> Stream:
+    def begin(self, slot: int, spec: RunSpec, data: Any, name: str) -> Stream:
         """Let a replica begin a run, from the beginning or wherever its peers are.
 
         Args:
             slot: Which process.
-            specs: The run, or several runs of one cell.
+            spec: The run.
             data: Reference to the data set in the object store.
             name: Under which name it is offered seats.
 
@@ -73,7 +68,7 @@ class Gang:
         """
         self._begun += 1
         return self._replicas[slot].run.remote(
-            specs, data, number=self._begun, gang=None if self.is_alone else name
+            spec, data, number=self._begun, gang=None if self.is_alone else name
         )
 
     def offer(self, slot: int, seat: Seat) -> None:
@@ -150,7 +145,7 @@ class Gang:
             max_restarts=0,
             max_concurrency=_THREADS,
             **_bundle(self._group, slot),
-        ).remote(self._train, self._train_together, self.cluster)
+        ).remote(self._train, self.cluster)
 
 
 def _place(cluster: ClusterConfig, slots: int) -> Any:

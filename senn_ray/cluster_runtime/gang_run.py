@@ -10,7 +10,7 @@ The replicas themselves find the newest state that one of them has kept, and go 
 import dataclasses
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 import ray
@@ -36,7 +36,6 @@ class Flight:
         gang: Gang,
         data: Any,
         *,
-        mates: Sequence[RunSpec] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin the run in all processes of the gang.
@@ -45,13 +44,9 @@ class Flight:
             spec: The run.
             gang: Who carries it out; nobody else uses it meanwhile.
             data: Reference to the data set in the object store.
-            mates: Other runs of its cell, trained with it by a gang of one.
             clock: Tells seconds.
         """
         self.spec = spec
-        self.mates = tuple(mates)
-        self.records_of_mates: tuple[RunRecord, ...] = ()
-        """When the run has ended well."""
         self.gang = gang
         self.is_sound = True
         """Whether the gang can take another run."""
@@ -133,8 +128,7 @@ class Flight:
         if self._notes:
             # Those who knew what was lost may be lost too: it is all that nobody counts.
             taken = (self._ending_s - self._formed_s) * self._size
-            used = sum(r.cost.device_s for r in (record, *self.records_of_mates))
-            lost = max(taken - used, cost.wasted_device_s)
+            lost = max(taken - cost.device_s, cost.wasted_device_s)
             cost = dataclasses.replace(cost, wasted_device_s=lost)
         notes = (*self._notes, *record.interruptions)
         return dataclasses.replace(record, cost=cost, interruptions=notes)
@@ -156,7 +150,7 @@ class Flight:
                 self._lose(slot, f"silent for {silence_s:.0f} s")
 
     def _begin(self, slot: int) -> Member:
-        stream = self.gang.begin(slot, (self.spec, *self.mates), self._data, self._name)
+        stream = self.gang.begin(slot, self.spec, self._data, self._name)
         alone = self.gang.is_alone
         return Member(
             stream=stream,
@@ -171,9 +165,6 @@ class Flight:
         member = self._members[slot]
         if isinstance(message, Progress):
             return message if self._verdict is None else None
-        if isinstance(message, tuple):
-            message, *others = message
-            self.records_of_mates = tuple(others)
         if isinstance(message, RunRecord):
             member.status = "ended"
             if self._verdict is None:

@@ -49,16 +49,6 @@ def runs_that_fit(cluster: ClusterConfig, nodes: Sequence[Node]) -> int:
     return min(fitting, cluster.max_parallel_runs or fitting)
 
 
-def runs_together(cluster: ClusterConfig) -> int:
-    """Return how many runs of one cell a worker may train at once.
-
-    Args:
-        cluster: What a run asks for; gangs and their spares take one run at a time.
-    """
-    alone = _gang(cluster) == 1
-    return cluster.batch_seeds if alone else 1
-
-
 def _require(cluster: ClusterConfig, nodes: Sequence[Node]) -> None:
     asked = [
         ("GPU", "gpus_per_worker", cluster.gpus_per_worker, [n.gpus for n in nodes]),

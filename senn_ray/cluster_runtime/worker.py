@@ -10,7 +10,7 @@ import os
 import platform
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import ray.util
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from senn_ray.runs.run import Keeping
     from senn_ray.training.reducer import Reducer
 
-Message = Ready | Progress | RunRecord | tuple[RunRecord, ...]
-"""A tuple has the records of runs that were trained together."""
+Message = Ready | Progress | RunRecord
 
 
 class Train(Protocol):
@@ -47,20 +46,6 @@ class Train(Protocol):
         ...
 
 
-class TrainTogether(Protocol):
-    """What carries out runs of one cell: ``senn_ray.runs.run.train_together``."""
-
-    def __call__(
-        self,
-        specs: Sequence[RunSpec],
-        raw: "RawData",
-        *,
-        on_progress: "Callable[[Progress], None] | None",
-    ) -> list[RunRecord]:
-        """Train networks that differ in their seed, and tell every outcome."""
-        ...
-
-
 class Replica:
     """Carry out runs, alone or as one of a gang.
 
@@ -69,11 +54,8 @@ class Replica:
     runs are numbered.
     """
 
-    def __init__(
-        self, train: Train, together: TrainTogether, cluster: ClusterConfig
-    ) -> None:
+    def __init__(self, train: Train, cluster: ClusterConfig) -> None:
         self._train = train
-        self._train_together = together
         self._cluster = cluster
         self._membership: Membership | None = None
         self._newest = -1
@@ -84,7 +66,7 @@ class Replica:
 
     def run(
         self,
-        specs: Sequence[RunSpec],
+        spec: RunSpec,
         raw: "RawData",
         *,
         number: int,
@@ -93,8 +75,7 @@ class Replica:
         """Carry out a run; one that was begun before, and left over, is let go.
 
         Args:
-            specs: The run, the same on all replicas of a gang; or several runs of one
-                cell, by a replica that works alone.
+            spec: The run, the same on all replicas of a gang.
             raw: The data set, shared with other processes of the node.
             number: Runs of this process are counted up.
             gang: The name under which this replica is offered seats; nothing if it
@@ -102,7 +83,7 @@ class Replica:
 
         Yields:
             Whenever it waits for a seat, that it does; signs of life (of rank 0 only);
-            then the record, or all records, unless the run needs it no more.
+            then the record, unless the run needs it no more.
         """
         messages: queue.SimpleQueue[Message | BaseException | None]
         messages = queue.SimpleQueue()
@@ -116,7 +97,7 @@ class Replica:
 
         def work(member: "Membership | None") -> None:
             try:
-                messages.put(self._carry_out(specs, raw, member, messages.put))
+                messages.put(self._carry_out(spec, raw, member, messages.put))
             except BaseException as error:  # noqa: BLE001 - raised by the generator
                 messages.put(error)
 
@@ -161,14 +142,11 @@ class Replica:
 
     def _carry_out(
         self,
-        specs: Sequence[RunSpec],
+        spec: RunSpec,
         raw: "RawData",
         member: "Membership | None",
         report: "Callable[[Progress], None]",
-    ) -> RunRecord | tuple[RunRecord, ...] | None:
-        if len(specs) > 1:
-            return tuple(self._train_together(specs, raw, on_progress=report))
-        (spec,) = specs
+    ) -> RunRecord | None:
         if member is None:
             return self._train(spec, raw, reducer=None, on_progress=report)
         from senn_ray.cluster_runtime.membership import DismissedError
@@ -183,29 +161,6 @@ class Replica:
             return None
         finally:
             member.leave()
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainSeeds:
-    """Call ``senn_ray.runs.run.train_together`` on the cores or the GPU of a worker."""
-
-    cluster: ClusterConfig
-
-    def __call__(
-        self,
-        specs: Sequence[RunSpec],
-        raw: "RawData",
-        *,
-        on_progress: "Callable[[Progress], None] | None",
-    ) -> list[RunRecord]:
-        """Train networks that differ in their seed, and tell every outcome."""
-        import torch
-
-        from senn_ray.runs import run
-
-        torch.set_num_threads(self.cluster.cpus_per_worker)
-        device = "cuda" if self.cluster.gpus_per_worker else "cpu"
-        return run.train_together(specs, raw, on_progress=on_progress, device=device)
 
 
 @dataclasses.dataclass(frozen=True)

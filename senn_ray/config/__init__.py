@@ -9,12 +9,14 @@ from pydantic import Field, model_validator
 from senn_ray.config.comparison import Arm, BaselineConfig, CompareConfig, ScanConfig
 from senn_ray.config.data import DataConfig
 from senn_ray.config.model import REACHES_IDENTITY, Activation, ModelConfig
+from senn_ray.config.removed import REMOVED, without_removed
 from senn_ray.config.running import BudgetConfig, ClusterConfig, OutputConfig
 from senn_ray.config.section import Section
 from senn_ray.config.training import GrowthConfig, TrainConfig
 
 __all__ = [
     "REACHES_IDENTITY",
+    "REMOVED",
     "Activation",
     "Arm",
     "BaselineConfig",
@@ -29,6 +31,7 @@ __all__ = [
     "ScanConfig",
     "Section",
     "TrainConfig",
+    "without_removed",
 ]
 
 

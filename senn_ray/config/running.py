@@ -23,12 +23,6 @@ class ClusterConfig(Section):
         default=1, ge=1, description="CPU cores and threads a replica"
     )
     gpus_per_worker: float = Field(default=0.0, ge=0, description="GPUs a replica")
-    batch_seeds: int = Field(
-        default=5,
-        ge=1,
-        description="most runs of one fixed size, with different seeds, that a worker "
-        "trains at once, with the same results; 1: one after the other",
-    )
     placement: Literal["PACK", "SPREAD"] = Field(
         default="PACK",
         description="PACK: the replicas of a gang close together, SPREAD: apart",

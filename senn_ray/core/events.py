@@ -42,8 +42,6 @@ class RunSubmitted:
     """A run was handed to the executor; again, if the driver ended before it did."""
 
     spec: RunSpec
-    together: int = 1
-    """Runs that share a worker: this one, and others of other seeds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

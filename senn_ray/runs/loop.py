@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -53,29 +53,6 @@ def run(
     Returns:
         The trace of the run. A loss that is no longer finite is a ``DivergedError``.
     """
-    for rate in course(replica, schedule, on_progress, before_step=before_step):
-        replica.trace.losses.append(train_step(replica, replica.step, rate))
-    return replica.trace
-
-
-def course(
-    replica: Replica,
-    schedule: Schedule,
-    on_progress: OnProgress | None,
-    *,
-    before_step: BeforeStep | None = None,
-) -> Iterator[float]:
-    """Do all that a run consists of but its steps, which the caller takes.
-
-    Args:
-        replica: The network and its data; changed in place.
-        schedule: What happens when.
-        on_progress: Told after every evaluation.
-        before_step: Shown the replica before every step, when its state is complete.
-
-    Yields:
-        The learning rate of a step to be taken now, and noted in the trace.
-    """
     trace, grower = replica.trace, Grower(replica)
     growing = replica.spec.kind == "grow" and replica.spec.growth.enabled
     while replica.step <= schedule.steps and not trace.pruned:
@@ -90,12 +67,14 @@ def course(
                 on_progress(_progress(replica, schedule))
             trace.pruned = is_pruned(replica.spec.cutoffs, trace.evaluations)
         if replica.step < schedule.steps and not trace.pruned:
-            yield schedule.rate(replica.step)
+            rate = schedule.rate(replica.step)
+            trace.losses.append(train_step(replica, replica.step, rate))
         replica.step += 1
     if growing:
         with replica.ledger.growing():
             _confirm(replica, grower, schedule)
     replica.net = replica.best or replica.net
+    return trace
 
 
 def train_step(replica: Replica, step: int, lr: float) -> float:

@@ -2,13 +2,11 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from senn_ray.config import DataConfig
 from senn_ray.core.errors import DivergedError
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.core.seeds import derive
@@ -21,7 +19,6 @@ from senn_ray.nets.architectures import plan
 from senn_ray.nets.make import build
 from senn_ray.nets.network import checksum
 from senn_ray.runs.loop import BeforeStep, OnProgress, run, stop_reason
-from senn_ray.runs.together import run_together
 from senn_ray.training import agreement, checkpoint
 from senn_ray.training.checkpointer import Keeper, Keeping
 from senn_ray.training.cost import Ledger
@@ -81,63 +78,6 @@ def train_run(
     return dataclasses.replace(record, interruptions=tuple(keeper.notes))
 
 
-def train_together(
-    specs: Sequence[RunSpec],
-    raw: RawData,
-    *,
-    on_progress: OnProgress | None = None,
-    device: str = "cpu",
-) -> list[RunRecord]:
-    """Train runs that differ only in their seed at once, each to its own record.
-
-    On a CPU every record, its costs in seconds aside, is the one ``train_run`` gives.
-
-    Args:
-        specs: What to train: runs of one cell (``search/units.py``), at least one.
-        raw: The data set.
-        on_progress: Told after every evaluation of every run.
-        device: Where tensors live.
-
-    Returns:
-        The records, in the order of the specifications.
-    """
-    started, parts = time.time(), _Parts(raw, device)
-    replicas = [
-        prepare(s, raw, reducer=SingleReducer(), device=device, parts=parts.of(s))
-        for s in specs
-    ]
-    for replica in replicas:
-        replica.ledger = Ledger(1 / len(replicas))
-    ends: dict[str, RunRecord] = {}
-
-    def on_diverged(replica: Replica, error: str) -> None:
-        ends[replica.spec.run_id] = _diverged(replica, error, started)
-
-    schedule = _schedule(replicas[0])
-    run_together(replicas, schedule, on_progress, on_diverged)
-    finished = [r for r in replicas if r.spec.run_id not in ends]
-    measured = [_measure(replica, raw) for replica in finished]
-    for replica, qualities in zip(finished, measured, strict=True):
-        ends[replica.spec.run_id] = _complete(replica, qualities, started)
-    return [ends[spec.run_id] for spec in specs]
-
-
-class _Parts:
-    """The parts of a data set, one copy for all runs that train on the same ones."""
-
-    def __init__(self, raw: RawData, device: str) -> None:
-        self._raw, self._device = raw, device
-        self._found: list[tuple[DataConfig, tuple[Examples, Examples]]] = []
-
-    def of(self, spec: RunSpec) -> tuple[Examples, Examples]:
-        for config, parts in self._found:
-            if config == spec.data:
-                return parts
-        parts = _parts(spec, self._raw, self._device)
-        self._found.append((spec.data, parts))
-        return parts
-
-
 def _train(
     replica: Replica,
     raw: RawData,
@@ -170,20 +110,12 @@ def _measure(replica: Replica, raw: RawData) -> tuple[Quality, Quality | None]:
     return train, evaluate(replica, replica.net, part)
 
 
-def _parts(spec: RunSpec, raw: RawData, device: str) -> tuple[Examples, Examples]:
-    """Take the training and the validation part of a run."""
-    train, val = examples(raw, split(raw, spec.data))
-    precision = spec.train.precision
-    return _on(train, device, precision), _on(val, device, precision)
-
-
 def prepare(
     spec: RunSpec,
     raw: RawData,
     *,
     reducer: Reducer,
     device: str,
-    parts: tuple[Examples, Examples] | None = None,
 ) -> Replica:
     """Set up a run: its share of the data, a fresh network and its optimiser.
 
@@ -192,12 +124,14 @@ def prepare(
         raw: The data set.
         reducer: The gang.
         device: Where tensors live.
-        parts: Its training and validation part, if they are at hand.
 
     Returns:
         A replica before its first step.
     """
-    train, val = parts or _parts(spec, raw, device)
+    precision = spec.train.precision
+    train, val = (
+        _on(part, device, precision) for part in examples(raw, split(raw, spec.data))
+    )
     architecture = plan(spec.model, raw.feature_shape, raw.num_outputs)
     generator = torch.Generator().manual_seed(derive(spec.seed, "init"))
     net = build(architecture, generator).to(device, train.shift.dtype)

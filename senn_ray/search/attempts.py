@@ -35,8 +35,6 @@ class Attempts:
     lost: dict[Key, float] = field(default_factory=dict)
     """Device seconds of attempts that ended with their driver, by its clock."""
     retries: dict[Key, int] = field(default_factory=dict)
-    shared: set[Key] = field(default_factory=set)
-    """Runs whose worker trained others at the same time."""
 
 
 def attempts(events: Sequence[Event]) -> Attempts:
@@ -48,10 +46,8 @@ def attempts(events: Sequence[Event]) -> Attempts:
     found = Attempts()
     for event in events:
         match event:
-            case RunSubmitted(spec=spec, together=together):
-                found.submitted[key := key_of(spec)] = spec
-                # The last attempt counts, and it may have gone alone.
-                (found.shared.add if together > 1 else found.shared.discard)(key)
+            case RunSubmitted(spec=spec):
+                found.submitted[key_of(spec)] = spec
             case RunFinished(record=record):
                 found.finished[key_of(record)] = record
             case JobResumed():
@@ -73,11 +69,10 @@ def seconds_lost(timed: Timed) -> dict[str, float]:
     Returns:
         Seconds times replicas, by the name of the run.
     """
-    began = dict[str, tuple[float, float]]()
+    began = dict[str, tuple[float, int]]()
     for utc_s, event in timed:
         if isinstance(event, RunSubmitted):
-            share = event.spec.workers / event.together
-            began[event.spec.run_id] = (utc_s, share)
+            began[event.spec.run_id] = (utc_s, event.spec.workers)
         elif isinstance(event, RunFinished):
             began.pop(event.record.run_id, None)
         elif isinstance(event, JobResumed):

@@ -46,7 +46,7 @@ class Meter:
         self._wall_s = elapsed_s(before, now=None)
         records = [e.record for _, e in before if isinstance(e, RunFinished)]
         self._device_s = sum(map(_device_s, records)) + _lost_s(before)
-        self._flying: dict[str, tuple[float, float]] = {}
+        self._flying: dict[str, tuple[float, int]] = {}
 
     def observe(self, event: Event) -> None:
         """Take note of an event.
@@ -55,8 +55,7 @@ class Meter:
             event: What happened.
         """
         if isinstance(event, RunSubmitted):
-            share = event.spec.workers / event.together
-            self._flying[event.spec.run_id] = (self._clock(), share)
+            self._flying[event.spec.run_id] = (self._clock(), event.spec.workers)
         elif isinstance(event, RunFinished):
             self._flying.pop(event.record.run_id, None)
             self._device_s += _device_s(event.record)

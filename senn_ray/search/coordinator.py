@@ -98,10 +98,9 @@ def _events(
             match command:
                 case Note(event=note):
                     yield note
-                case Start(specs=specs):
-                    for spec in specs:
-                        yield RunSubmitted(spec=spec, together=len(specs))
-                    executor.submit_together(specs)
+                case Start(spec=spec):
+                    yield RunSubmitted(spec=spec)
+                    executor.submit(spec)
                 case Ask(key=key):
                     inbox.append(Proposed(key=key, choice=studies.ask(key)))
                 case Tell(key=key, record=record):

@@ -6,7 +6,7 @@ A conformance suite that every executor passes is in ``tests/search/executor_sui
 import queue
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self
@@ -25,7 +25,6 @@ _FEWER_BYTES = (
 Report = RunProgressed | RunFinished | StopRequested
 OnProgress = Callable[[Progress], None]
 RunFunction = Callable[[RunSpec, OnProgress], RunRecord]
-UnitFunction = Callable[[Sequence[RunSpec], OnProgress], Sequence[RunRecord]]
 
 
 class Executor(Protocol):
@@ -37,24 +36,12 @@ class Executor(Protocol):
         ...
 
     @property
-    def together(self) -> int:
-        """How many runs that differ only in their seed one worker trains at once."""
-        ...
-
-    @property
     def where(self) -> str:
         """Where runs execute, for people: ``local Ray, 2 CPUs``."""
         ...
 
     def submit(self, spec: RunSpec) -> None:
         """Start a run, or queue it; never block for it."""
-        ...
-
-    def submit_together(self, specs: Sequence[RunSpec]) -> None:
-        """Start runs of one cell (``units.py``) on one worker, or queue them.
-
-        They count as one run in flight, until all of them have finished.
-        """
         ...
 
     def wait(self) -> list[Report]:
@@ -126,7 +113,7 @@ class _AbandonedError(Exception):
 
 
 class LocalExecutor:
-    """Carry out runs, or units of them, one after the other in this process.
+    """Carry out runs one after the other in this process.
 
     A single thread works, so that progress is reported while a run is under way and
     an interrupt reaches the waiting thread.
@@ -135,22 +122,8 @@ class LocalExecutor:
     capacity = 1
     where = "this process, one run at a time"
 
-    def __init__(
-        self,
-        run: RunFunction,
-        *,
-        run_unit: UnitFunction | None = None,
-        together: int = 1,
-    ) -> None:
-        """Note what to do.
-
-        Args:
-            run: Carries out a run.
-            run_unit: Carries out runs of one cell at once (default: one by one).
-            together: The most runs of a unit.
-        """
-        self.together = together
-        self._run, self._run_unit = run, run_unit
+    def __init__(self, run: RunFunction) -> None:
+        self._run = run
         self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._in_flight = 0
@@ -174,11 +147,6 @@ class LocalExecutor:
         self._in_flight += 1
         self._thread.submit(self._carry_out, spec)
 
-    def submit_together(self, specs: Sequence[RunSpec]) -> None:
-        """Queue runs; they are carried out at once, if it is known how."""
-        self._in_flight += len(specs)
-        self._thread.submit(self._carry_out_unit, tuple(specs))
-
     def wait(self) -> list[Report]:
         """Block for a report; return an empty list if nothing is in flight."""
         if self._in_flight == 0:
@@ -193,19 +161,6 @@ class LocalExecutor:
         """Drop queued runs; the present one stops at its next sign of life."""
         self._closed = True
         self._thread.shutdown(wait=True, cancel_futures=True)
-
-    def _carry_out_unit(self, specs: tuple[RunSpec, ...]) -> None:
-        unit = self._run_unit if len(specs) > 1 else None
-        try:
-            records = unit(specs, self._report) if unit else ()
-        except _AbandonedError:
-            return
-        except Exception:  # noqa: BLE001 - one bad run must not take the others with it
-            records = ()
-        for record in records:
-            self._reports.put(RunFinished(record=record))
-        for spec in () if records else specs:
-            self._carry_out(spec)
 
     def _carry_out(self, spec: RunSpec) -> None:
         started = time.monotonic()

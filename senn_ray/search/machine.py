@@ -35,7 +35,6 @@ from senn_ray.search.plan import (
 )
 from senn_ray.search.run_requests import all_wanted
 from senn_ray.search.targets import lock
-from senn_ray.search.units import cell, form
 
 PRUNED_ARM = "tpe_pruner"
 # How a job ends that was told to stop: its state, and the exit code.
@@ -59,9 +58,9 @@ class Note:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
-    """Command: hand a run, or several of one cell together, to the executor."""
+    """Command: hand a run to the executor."""
 
-    specs: tuple[RunSpec, ...]
+    spec: RunSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,11 +87,7 @@ class State:
 
     plan: Plan
     capacity: int
-    """Units that may be in flight."""
-    together: int = 1
-    """Most runs of a unit."""
-    units: tuple[frozenset[Key], ...] = ()
-    """In flight; a unit is as long as one of its runs is."""
+    """Runs that may be in flight."""
     issued: frozenset[Key] = frozenset()
     finished: Mapping[Key, RunRecord] = field(default_factory=dict)
     target: TargetLocked | None = None
@@ -120,7 +115,7 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
         case StopRequested():
             return _advance(dataclasses.replace(state, stopping=event))
         case Proposed(key=key, choice=choice):
-            return state, [Start(specs=(_proposed_spec(state, key, choice),))]
+            return state, [Start(spec=_proposed_spec(state, key, choice))]
         case RunFinished(record=record):
             key = key_of(record)
             finished = {**state.finished, key: record}
@@ -142,16 +137,8 @@ def _begin(state: State) -> tuple[State, list[Command]]:
         key=lambda key: (key.arm, key.study, key.trial),
     )
     tells: list[Command] = [Tell(key=key, record=state.finished[key]) for key in told]
-    found = form(
-        state.lost,
-        free=len(state.lost),
-        workers=state.capacity,
-        most=state.together,
-        cell_of=cell,
-    )
-    flying = tuple(frozenset(map(key_of, unit)) for unit in found)
-    starts = [Start(specs=tuple(unit)) for unit in found]
-    state, commands = _advance(dataclasses.replace(state, lost=(), units=flying))
+    starts = [Start(spec=spec) for spec in state.lost]
+    state, commands = _advance(dataclasses.replace(state, lost=()))
     return state, [*tells, *starts, *commands]
 
 
@@ -161,18 +148,11 @@ def _advance(state: State) -> tuple[State, list[Command]]:
         return state, [*locked, *_drain(state, state.stopping)]
     state, opened = _open_tests(state, wants := _wanted(state))
     fresh = [(k, w) for k, w in wants if k not in state.issued]
-    flying = tuple(u for u in state.units if not u.issubset(state.finished))
-    chosen = form(
-        [_start(state.plan, key, want) for key, want in fresh],
-        free=state.capacity - len(flying),
-        workers=state.capacity,
-        most=state.together,
-        cell_of=_cell,
-    )
-    begun = tuple(frozenset(map(_key, unit)) for unit in chosen)
-    issued = state.issued.union(*begun)
-    state = dataclasses.replace(state, issued=issued, units=flying + begun)
-    started = [_together(unit) for unit in chosen]
+    free = state.capacity - (len(state.issued) - len(state.finished))
+    begun = fresh[: max(free, 0)]
+    issued = state.issued.union(key for key, _ in begun)
+    state = dataclasses.replace(state, issued=issued)
+    started = [_start(state.plan, key, want) for key, want in begun]
     over = not fresh and len(state.issued) == len(state.finished)
     ended: list[Command] = [Note(event=_ended(state))] if over else []
     return state, [*locked, *opened, *started, *ended]
@@ -215,26 +195,12 @@ def _wanted(state: State) -> list[tuple[Key, Want]]:
     return all_wanted(state.plan, state.finished, state.target)
 
 
-def _start(plan: Plan, key: Key, want: Want) -> RunSpec | Ask:
+def _start(plan: Plan, key: Key, want: Want) -> Command:
     if key.arm in GROWING:
-        return grow_spec(plan, key)
+        return Start(spec=grow_spec(plan, key))
     if want.choice is None:
         return Ask(key=key)
-    return fixed_spec(plan, key, want.choice)
-
-
-def _cell(start: RunSpec | Ask) -> RunSpec | None:
-    return None if isinstance(start, Ask) else cell(start)
-
-
-def _key(start: RunSpec | Ask) -> Key:
-    return start.key if isinstance(start, Ask) else key_of(start)
-
-
-def _together(unit: list[RunSpec | Ask]) -> Command:
-    """Turn a unit into a command; what a study proposes is a unit of its own."""
-    specs = tuple(start for start in unit if not isinstance(start, Ask))
-    return Start(specs=specs) if specs else next(s for s in unit if isinstance(s, Ask))
+    return Start(spec=fixed_spec(plan, key, want.choice))
 
 
 def _proposed_spec(state: State, key: Key, choice: Choice) -> RunSpec:

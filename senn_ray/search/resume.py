@@ -24,7 +24,6 @@ def restore(
     events: Sequence[Event],
     *,
     capacity: int,
-    together: int = 1,
     retry_failed: bool = False,
 ) -> State:
     """Rebuild the state of a job from its journal, wherever the journal ends.
@@ -32,8 +31,7 @@ def restore(
     Args:
         plan: The plan of the job.
         events: What ``journal.read`` gave.
-        capacity: How many units to keep in flight from now on.
-        together: The most runs of a unit.
+        capacity: How many runs to keep in flight from now on.
         retry_failed: Whether runs that failed are done again, as if they had been in
             flight. Runs that diverged are not: they would diverge again.
     """
@@ -47,7 +45,6 @@ def restore(
     return State(
         plan=plan,
         capacity=capacity,
-        together=together,
         issued=frozenset(tried.submitted),
         finished=finished,
         target=standing(events, finished, plan.config.compare.seeds),

@@ -1,6 +1,6 @@
 """An executor that also reports when the job should end early."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from senn_ray.core.events import StopRequested
 from senn_ray.core.records import RunSpec
@@ -34,15 +34,6 @@ class Stoppable:
     def submit(self, spec: RunSpec) -> None:
         """Start a run, or queue it."""
         self._executor.submit(spec)
-
-    @property
-    def together(self) -> int:
-        """How many runs that differ only in their seed one worker trains at once."""
-        return self._executor.together
-
-    def submit_together(self, specs: Sequence[RunSpec]) -> None:
-        """Start runs that differ only in their seed, or queue them."""
-        self._executor.submit_together(specs)
 
     def wait(self) -> list[Report]:
         """Block until something happened, and tell what."""

@@ -50,7 +50,6 @@ class Driver:
             self.plan,
             before,
             capacity=self.executor.capacity,
-            together=self.executor.together,
             retry_failed=self.retry_failed,
         )
         resumed = self._resumed(state.lost, seconds_lost(timed))

@@ -4,9 +4,8 @@ The state machine of the job decides, as it will; only the runs are imagined. A
 *scenario* supposes the width that self-expansion will find (near the least width, in
 the middle, near the cap), that plain networks of this width are as good and smaller ones
 worse, and a seed. So the arms whose length depends on losses come out short or long as
-they would, and the range over all scenarios is the range of the forecast. Runs form
-units as they would (``units.py``), and a run costs what one of such a unit does; only
-here runs end in the order in which they began.
+they would, and the range over all scenarios is the range of the forecast. Only here
+runs end in the order in which they began.
 """
 
 import dataclasses
@@ -70,14 +69,14 @@ def imagine(
         scenario: What is supposed.
         prices: What runs cost.
         length_of: Tells how long a run is.
-        capacity: Runs side by side, or units of them.
+        capacity: Runs side by side.
 
     Returns:
         The journal that it would leave.
     """
     log = _Memory([])
     run_job(
-        State(plan=plan, capacity=capacity, together=prices.together),
+        State(plan=plan, capacity=capacity),
         JobStarted(
             verb=plan.verb,
             config=plan.config.model_dump(mode="json"),
@@ -85,15 +84,8 @@ def imagine(
             where="nowhere",
         ),
         executor=_Imagined(
-            lambda spec, together: _record(
-                plan,
-                spec,
-                scenario,
-                prices,
-                dataclasses.replace(length_of(spec), together=together),
-            ),
+            lambda spec: _record(plan, spec, scenario, prices, length_of(spec)),
             capacity=capacity,
-            together=prices.together,
         ),
         journal=log,
         studies=_Guesses(plan, scenario.seed),
@@ -128,7 +120,7 @@ def _record(
         hidden=(width,) * len(spec.model.hidden),
         params=params,
         val_loss=places[-1],
-        wall_s=used.device_s * length.together / spec.workers,
+        wall_s=used.device_s / spec.workers,
         cost=used,
         evaluations=tuple(_moment(loss, width, params) for loss in places),
         error=None,
@@ -169,27 +161,18 @@ class _Imagined:
 
     where = "nowhere"
 
-    def __init__(
-        self,
-        run: Callable[[RunSpec, int], RunRecord],
-        *,
-        capacity: int,
-        together: int,
-    ) -> None:
-        self.capacity, self.together = capacity, together
+    def __init__(self, run: Callable[[RunSpec], RunRecord], *, capacity: int) -> None:
+        self.capacity = capacity
         self._run = run
-        self._waiting: deque[tuple[RunSpec, int]] = deque()
+        self._waiting: deque[RunSpec] = deque()
 
     def submit(self, spec: RunSpec) -> None:
-        self.submit_together([spec])
-
-    def submit_together(self, specs: Sequence[RunSpec]) -> None:
-        self._waiting.extend((spec, len(specs)) for spec in specs)
+        self._waiting.append(spec)
 
     def wait(self) -> list[Report]:
         if not self._waiting:
             return []
-        return [RunFinished(record=self._run(*self._waiting.popleft()))]
+        return [RunFinished(record=self._run(self._waiting.popleft()))]
 
     def close(self) -> None:
         self._waiting.clear()

@@ -3,9 +3,8 @@
 Contract::
 
     verb protocol_id started(false) where capacity parallel_s{low expected high}
-    together    most runs of a fixed size, of several seeds, that share a worker; 1: none do
-    calibration[{hidden params step_s shared_step_s evaluation_s check_s}]
-        shared_step_s: for each of ``together`` runs; null, like check_s: not measured
+    calibration[{hidden params step_s evaluation_s check_s}]
+        check_s: null where it was not measured
     arms{arm or "total": {currency: {low expected high}}}
     runs[{run_id arm kind seed per_class hidden steps certain}]
         every run that may be done; hidden is null where it depends on results;
@@ -48,7 +47,7 @@ def outlook(
         plan: The plan of the job.
         prices: What runs cost.
         length_of: Tells how long a run is.
-        capacity: Runs side by side, or units of them.
+        capacity: Runs side by side.
     """
     supposed = scenarios(plan)
     journals = [
@@ -63,7 +62,6 @@ def outlook(
         "verb": plan.verb,
         "started": False,
         "capacity": capacity,
-        "together": prices.together,
         "parallel_s": {name: value / per_run for name, value in total.items()},
         "calibration": calibration(prices),
         "arms": arms,
@@ -84,7 +82,6 @@ def calibration(prices: Prices) -> list[dict[str, Any]]:
             "hidden": width,
             "params": prices.params[width],
             "step_s": float(parts.step[2]),
-            "shared_step_s": _seconds(prices.shared, width),
             "evaluation_s": float(parts.evaluation[2]),
             "check_s": _seconds(prices.checks, width),
         }

@@ -2,14 +2,13 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from senn_ray.config import ClusterConfig, Config, TrainConfig
 from senn_ray.core.errors import ResourceError
 from senn_ray.core.events import RunFinished
 from senn_ray.core.records import Progress, RunRecord, RunSpec
-from senn_ray.core.seeds import derive
 from senn_ray.search import protocol
 from senn_ray.search.plan import (
     SENN,
@@ -21,11 +20,9 @@ from senn_ray.search.plan import (
     fixed_spec,
     grow_spec,
 )
-from senn_ray.search.units import cell
 from senn_ray.service import jobs, prices
 
 if TYPE_CHECKING:
-    from senn_ray.analysis.statistics import Floats
     from senn_ray.data.examples import RawData
     from senn_ray.search.executor import Executor, LocalExecutor
 
@@ -81,21 +78,14 @@ def _here(raw: "RawData", cluster: ClusterConfig) -> "LocalExecutor":
     """Make an executor that works as a worker on this machine would, without Ray."""
     import torch
 
-    from senn_ray.cluster_runtime.resources import runs_together
-    from senn_ray.runs.run import train_run, train_together
+    from senn_ray.runs.run import train_run
     from senn_ray.search.executor import LocalExecutor
 
     def run(spec: RunSpec, on_progress: Callable[[Progress], None]) -> RunRecord:
         torch.set_num_threads(cluster.cpus_per_worker)
         return train_run(spec, raw, on_progress=on_progress)
 
-    def run_unit(
-        specs: Sequence[RunSpec], on_progress: Callable[[Progress], None]
-    ) -> list[RunRecord]:
-        torch.set_num_threads(cluster.cpus_per_worker)
-        return train_together(specs, raw, on_progress=on_progress)
-
-    return LocalExecutor(run, run_unit=run_unit, together=runs_together(cluster))
+    return LocalExecutor(run)
 
 
 def _capacity(config: Config, ready: "Executor") -> int:
@@ -133,10 +123,9 @@ def _length_of(raw: "RawData") -> Callable[[RunSpec], prices.Length]:
 
 
 def _measure(job: Plan, executor: "Executor") -> prices.Prices:
-    """Train a few steps at some widths, one run, or unit of runs, after the other."""
+    """Train a few steps at some widths, one run after the other."""
     ladder = prices.widths(job.lowest, job.highest)
-    first = _short(job, ladder[0], *prices.SHORT)
-    _carry_out(executor, first)  # The first is slow.
+    _carry_out(executor, _short(job, ladder[0], *prices.SHORT))  # The first is slow.
     params, parts = dict[int, int](), dict[int, prices.Parts]()
     for width in ladder:
         lengths = (prices.SHORT, prices.OFTEN, prices.LONG)
@@ -151,31 +140,7 @@ def _measure(job: Plan, executor: "Executor") -> prices.Prices:
         for width in ladder[:2]
         if width < job.highest
     }
-    together = executor.together if cell(first) else 1
-    return prices.Prices(
-        params=params,
-        parts=parts,
-        checks=checks,
-        together=together,
-        shared=_shared(job, executor, ladder, together) if together > 1 else {},
-    )
-
-
-def _shared(
-    job: Plan, executor: "Executor", ladder: Sequence[int], together: int
-) -> "dict[int, Floats]":
-    """Measure what a step costs each of the runs that share a worker, by width."""
-    _carry_out(executor, _short(job, ladder[0], *prices.SHORT), together)
-    lengths = (prices.SHORT, prices.LONG)
-    return {
-        width: prices.step_price(
-            *(
-                _carry_out(executor, _short(job, width, *size), together)
-                for size in lengths
-            )
-        )
-        for width in ladder
-    }
+    return prices.Prices(params=params, parts=parts, checks=checks)
 
 
 def _short(job: Plan, width: int, steps: int, evaluations: int) -> RunSpec:
@@ -210,19 +175,12 @@ def _cut(train: TrainConfig, steps: int, evaluations: int) -> TrainConfig:
     return train.model_copy(update=sizes)
 
 
-def _carry_out(executor: "Executor", spec: RunSpec, seeds: int = 1) -> RunRecord:
-    """Carry out a run, of several seeds at once; return the record of the first."""
-    executor.submit_together([_with_seed(spec, n) for n in range(seeds)])
+def _carry_out(executor: "Executor", spec: RunSpec) -> RunRecord:
+    executor.submit(spec)
     records: list[RunRecord] = []
     while reports := executor.wait():
         records += [_sound(r.record) for r in reports if isinstance(r, RunFinished)]
     return records[0]
-
-
-def _with_seed(spec: RunSpec, number: int) -> RunSpec:
-    return dataclasses.replace(
-        spec, run_id=f"{spec.run_id}-{number}", seed=derive(spec.seed, number)
-    )
 
 
 def _sound(record: RunRecord) -> RunRecord:

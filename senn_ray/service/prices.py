@@ -4,14 +4,10 @@ A run pays once, per step, per evaluation and per growth check. Three short runs
 width (few steps; more evaluations; more steps) give the first three prices; a short
 growing run gives the price of a check. In between and beyond, prices are linear in the
 width: the work of a dense layer is.
-
-Runs of one cell share a worker (``units.py``), and take their steps at once; nothing
-else. What such a step costs each of them is measured in the largest units. What the
-runs of a unit share is divided among them, so the price is linear in one over its size.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,8 +28,6 @@ class Length:
     evaluations: float
     """Of the validation part: the test part, if it is read, counts by its size."""
     checks: int
-    together: int = 1
-    """Runs of its unit, which share a worker; it is one of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,10 +48,6 @@ class Prices:
     parts: Mapping[int, Parts]
     checks: Mapping[int, Floats]
     """Price of a growth check, at some of the widths."""
-    together: int = 1
-    """Runs of the largest units."""
-    shared: Mapping[int, Floats] = field(default_factory=dict)
-    """Price of a step for each run of the largest units, at the widths of ``parts``."""
 
     def params_at(self, width: float) -> int:
         """Return the parameters of a network of one hidden layer."""
@@ -72,8 +62,9 @@ class Prices:
             length: How long it is.
             growing: Whether it checks for growth.
         """
-        once, evaluation = (self._part(name, width) for name in ("once", "evaluation"))
-        step = self._step(width, length.together)
+        once, step, evaluation = (
+            self._part(name, width) for name in ("once", "step", "evaluation")
+        )
         check = _line(self.checks, width) * length.checks if growing else np.zeros(3)
         total = once + length.steps * step + length.evaluations * evaluation + check
         return Cost(
@@ -87,13 +78,6 @@ class Prices:
     def _part(self, name: str, width: float) -> Floats:
         return _line({w: getattr(p, name) for w, p in self.parts.items()}, width)
 
-    def _step(self, width: float, together: int) -> Floats:
-        alone = self._part("step", width)
-        if together == 1 or not self.shared:
-            return alone
-        saved = (1 - 1 / together) / (1 - 1 / self.together)
-        return alone + saved * (_line(self.shared, width) - alone)
-
 
 def parts_of(short: RunRecord, often: RunRecord, long: RunRecord) -> Parts:
     """Return the prices at one width.
@@ -105,20 +89,10 @@ def parts_of(short: RunRecord, often: RunRecord, long: RunRecord) -> Parts:
     """
     first, more = _counted(short.cost), _counted(often.cost)
     evaluation = np.maximum(more - first, 0.0) / (OFTEN[1] - SHORT[1])
-    step = step_price(short, long)
+    extra = _counted(long.cost) - first
+    step = np.maximum(extra, 0.0) / (LONG[0] - SHORT[0])
     once = np.maximum(first - SHORT[0] * step - SHORT[1] * evaluation, 0.0)
     return Parts(once=once, step=step, evaluation=evaluation)
-
-
-def step_price(short: RunRecord, long: RunRecord) -> Floats:
-    """Return the price of a step, which may be that of a run in company.
-
-    Args:
-        short: A run of ``SHORT`` length.
-        long: One with more steps, of ``LONG`` length, in as much company.
-    """
-    extra = _counted(long.cost) - _counted(short.cost)
-    return np.maximum(extra, 0.0) / (LONG[0] - SHORT[0])
 
 
 def check_price(grown: RunRecord, parts: Parts) -> Floats:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import yaml
 
-from senn_ray.config import Config
+from senn_ray.config import Config, without_removed
 from senn_ray.core import files
 from senn_ray.core.errors import ConfigError, DataError
 from senn_ray.core.events import Event, JobStarted, RunFinished
@@ -156,10 +156,11 @@ def written_config(folder: Path) -> Config | None:
     """
     path = folder / "config.yaml"
     try:
-        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Config.model_validate(without_removed(written))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise ConfigError(
             f"{path} does not hold the settings of this run any more; restore it, or "
             f"delete it ({' '.join(str(error).split())[:200]})"

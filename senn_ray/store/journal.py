@@ -4,8 +4,10 @@ An event is on the disk before anything acts on it, so the journal is the truth:
 table and every number of a report can be rebuilt from it. Signs of life
 (RunProgressed) are not kept.
 
-A line is ``{"event": NAME, "utc_s": SECONDS, "data": {...}}``; ``data`` has the fields
-of the class NAME in ``senn_ray.core.events``.
+A line is ``{"event": NAME, "utc_s": SECONDS, "version": VERSION, "data": {...}}``;
+``data`` has the fields of the class NAME in ``senn_ray.core.events``. Lines of earlier
+versions (those of the first one do not name it) are brought to the present form on
+reading.
 """
 
 import json
@@ -18,10 +20,12 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from senn_ray.config import without_removed
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, RunProgressed
 
 FILE_NAME = "journal.jsonl"
+VERSION = 2
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind) for kind in get_args(Event)
 }
@@ -136,14 +140,32 @@ def read_on(path: Path, mark: Mark) -> tuple[list[tuple[float, Event]], Mark]:
 def _encode(event: Event, utc_s: float) -> bytes:
     name = type(event).__name__
     data = _ADAPTERS[name].dump_python(event, mode="json")
-    line = json.dumps({"event": name, "utc_s": utc_s, "data": data})
+    line = json.dumps({"event": name, "utc_s": utc_s, "version": VERSION, "data": data})
     return line.encode() + b"\n"
+
+
+def _upgraded(name: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Bring the data of an event of version 1 to the present form."""
+    if name == "JobStarted":
+        return {**data, "config": without_removed(data["config"])}
+    if name == "RunFinished" and data["record"]["workers"] == 1:
+        # Runs of several seeds could share a worker: each had the clock of all of them,
+        # and its own part in the cost. Alone, both agree but for microseconds.
+        record = data["record"]
+        part_s = record["cost"]["device_s"]
+        shared = part_s < 0.9 * record["wall_s"]
+        return {**data, "record": {**record, "wall_s": part_s}} if shared else data
+    return data
 
 
 def _decode(line: bytes, *, path: Path, number: int) -> tuple[float, Event]:
     try:
         values = json.loads(line)
-        event = _ADAPTERS[values["event"]].validate_python(values["data"])
+        name = values["event"]
+        data = values["data"]
+        if values.get("version", 1) < VERSION:
+            data = _upgraded(name, data)
+        event = _ADAPTERS[name].validate_python(data)
         return float(values["utc_s"]), event
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise DataError(

@@ -50,7 +50,7 @@ class Ledger:
     (another size of the gang, another process) are carried.
     """
 
-    def __init__(self, replicas: float) -> None:
+    def __init__(self, replicas: int) -> None:
         self._replicas = replicas
         self._start = time.perf_counter()
         self._wall_s = self._device_s = 0.0
@@ -87,12 +87,11 @@ class Ledger:
         """Return the seconds that the run has taken, lost work left out."""
         return self._wall_s + time.perf_counter() - self._start
 
-    def resize(self, replicas: float) -> None:
+    def resize(self, replicas: int) -> None:
         """Count for another number of replicas from now on.
 
         Args:
-            replicas: The size of the gang; less than one where several runs share a
-                replica.
+            replicas: The size of the gang.
         """
         now = self.state()
         self._replicas = replicas

@@ -4,7 +4,6 @@ They are ours, and not torch's, because their state must be reshaped by surgery 
 because importing torch.optim costs seconds in every worker.
 """
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -12,18 +11,6 @@ from torch import Tensor
 
 from senn_ray.nets.network import Network
 from senn_ray.nets.surgery import Surgery
-
-
-class Parameters(Protocol):
-    """What an optimiser changes: a network, or several side by side."""
-
-    def tensors(self) -> list[Tensor]:
-        """List all parameters."""
-        ...
-
-    def decayed(self) -> list[bool]:
-        """Tell which of them are weights, whose last column (the bias) does not decay."""
-        ...
 
 
 class Optimizer(Protocol):
@@ -72,7 +59,7 @@ class AdamW:
     BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
     _NAMES = ("first", "second", "first_weight", "second_weight")
 
-    def __init__(self, net: Parameters) -> None:
+    def __init__(self, net: Network) -> None:
         self.first, self.second, self.first_weight, self.second_weight = (
             [torch.zeros_like(w.detach()) for w in net.tensors()] for _ in self._NAMES
         )
@@ -80,10 +67,10 @@ class AdamW:
     @torch.no_grad()
     def step(
         self,
-        net: Parameters,
+        net: Network,
         gradients: list[Tensor],
         lr: float,
-        decay: float | Sequence[float],
+        decay: float,
     ) -> None:
         """Take one step.
 
@@ -91,9 +78,9 @@ class AdamW:
             net: What is changed.
             gradients: Of the mean loss, shaped like the parameters.
             lr: Learning rate of this step.
-            decay: Decoupled weight decay, or one for each of several side by side.
+            decay: Decoupled weight decay of this step, in units of the rate.
         """
-        keep = _keep(lr, decay, gradients[0])
+        keep = 1 - lr * decay
         state = zip(
             self.first, self.second, self.first_weight, self.second_weight, strict=True
         )
@@ -123,10 +110,3 @@ class AdamW:
         """Go on from what ``state`` gave."""
         for name in self._NAMES:
             setattr(self, name, state[name])
-
-
-def _keep(lr: float, decay: float | Sequence[float], like: Tensor) -> float | Tensor:
-    """Return the share of the weights that a step keeps, [S, 1, 1] of several."""
-    if isinstance(decay, Sequence):
-        return like.new_tensor([1 - lr * one for one in decay])[:, None, None]
-    return 1 - lr * decay

@@ -101,6 +101,10 @@ BEFORE_WORK = {
         2, ["model.batch-norm is not a setting", "an addition would change"],
     ),
     "pooling": (["grow", "--model.pool=max"], 2, ["pooling is not a choice"]),
+    "a setting that is gone": (
+        ["grow", "--cluster.batch-seeds", "3"],
+        2, ["cluster.batch_seeds is gone: every run has a worker of its own now"],
+    ),
     "no seeds": (["grow", "--seeds", "0"], 2, ["--seeds must be at least 1"]),
     "no cluster to submit to": (["submit", "--address", "x"], 2, ["needs a verb"]),
 }  # fmt: skip
@@ -125,13 +129,20 @@ def test_what_is_wrong_before_any_work_leaves_no_folder(
     assert Path("file").read_text() == ""
 
 
-def test_e01_a_file_is_named_with_its_key(capsys: Printed) -> None:
+def test_e01_a_file_is_named_with_its_key(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("senn.yaml").write_text("data: {per_clas: 3}")
     says = ["senn.yaml: data.per_clas is not a setting. Did you mean data.per_class?"]
     fails(["grow", "-c", "senn.yaml"], 2, says, capsys)
     Path("senn.yaml").write_text("model: {norm: layer}")
     says = ["senn.yaml: model.norm is not a setting: there is no normalisation"]
     fails(["grow", "-c", "senn.yaml"], 2, says, capsys)
+    Path("senn.yaml").write_text("cluster: {batch_seeds: 3}")
+    gone = "cluster.batch_seeds is gone: every run has a worker of its own now"
+    fails(["grow", "-c", "senn.yaml"], 2, [f"senn.yaml: {gone}"], capsys)
+    monkeypatch.setenv("SENN_RAY_CLUSTER_BATCH_SEEDS", "3")
+    fails(["grow"], 2, [f"SENN_RAY_CLUSTER_BATCH_SEEDS: {gone}"], capsys)
 
 
 def test_e04_a_cluster_that_does_not_answer_is_told_soon(capsys: Printed) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,19 +23,6 @@ class Adapted:
     ) -> RunRecord:
         del raw, reducer
         return self.run(spec, on_progress)
-
-
-@dataclass(frozen=True)
-class AdaptedTogether:
-    """Make one that carries out several runs on one worker."""
-
-    run: Callable[[RunSpec, OnProgress], RunRecord]
-
-    def __call__(
-        self, specs: Sequence[RunSpec], raw: Any, *, on_progress: Any
-    ) -> list[RunRecord]:
-        del raw
-        return [self.run(spec, on_progress) for spec in specs]
 
 
 def die_or_run(spec: RunSpec, on_progress: OnProgress) -> RunRecord:

@@ -41,10 +41,9 @@ def _executor(
     cluster: ClusterConfig,
     *,
     raw: Any = None,
-    together: Any = None,
 ) -> RayExecutor:
     # Without data, workers need not load torch, which takes seconds.
-    return RayExecutor(raw, cluster, train=train, together=together, session=session)
+    return RayExecutor(raw, cluster, train=train, session=session)
 
 
 class TestRayExecutor(ExecutorSuite):
@@ -53,12 +52,7 @@ class TestRayExecutor(ExecutorSuite):
         self.session = ray_runtime
 
     def make(self, run: RunFunction) -> RayExecutor:
-        return _executor(
-            self.session,
-            doubles.Adapted(run),
-            ClusterConfig(),
-            together=doubles.AdaptedTogether(run),
-        )
+        return _executor(self.session, doubles.Adapted(run), ClusterConfig())
 
 
 def test_a_dead_worker_fails_its_run_only_and_is_replaced(ray_runtime) -> None:
@@ -77,24 +71,6 @@ def test_a_dead_worker_fails_its_run_only_and_is_replaced(ray_runtime) -> None:
     assert reason.startswith("worker process died: ")
     assert reason.endswith("(lost 2 times, --cluster.max-recoveries 1)")
     assert "\n" not in reason
-
-
-def test_a_unit_is_tried_run_by_run_when_its_worker_dies(ray_runtime) -> None:
-    alone = ClusterConfig(max_parallel_runs=1, max_recoveries=0)
-    train, together = doubles.Adapted, doubles.AdaptedTogether
-    specs = [make_spec(f"run-{width}", width=width) for width in (2, 3, 4)]
-    with _executor(
-        ray_runtime,
-        train(doubles.die_or_run),
-        alone,
-        together=together(doubles.die_or_run),
-    ) as executor:
-        executor.submit_together(specs)
-        done = drain(executor)
-    assert [done[s.run_id].state for s in specs] == ["complete", "failed", "complete"]
-    told = done["run-4"].interruptions[0]
-    assert told.startswith("trained alone, because with 2 others: worker process died")
-    assert done["run-4"].cost.wasted_device_s > 0
 
 
 def test_workers_stay_and_share_the_data(ray_runtime) -> None:

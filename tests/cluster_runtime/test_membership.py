@@ -13,7 +13,7 @@ from senn_ray.cluster_runtime.membership import (
     StaleSeatError,
 )
 from senn_ray.cluster_runtime.messages import Ready, Seat
-from senn_ray.cluster_runtime.worker import Message, Replica, TrainSeeds
+from senn_ray.cluster_runtime.worker import Message, Replica
 from senn_ray.config import ClusterConfig
 from tests.search.executor_suite import make_record, make_spec
 
@@ -76,7 +76,7 @@ def _read(stream: Iterator[Message]) -> tuple[list[Message], threading.Thread]:
 
 def _began(replica: Replica, number: int) -> tuple[list[Message], threading.Thread]:
     said: SimpleQueue[Message] = SimpleQueue()
-    stream = replica.run((SPEC,), NO_DATA, number=number, gang=f"gang-{number}")
+    stream = replica.run(SPEC, NO_DATA, number=number, gang=f"gang-{number}")
 
     def heard() -> Iterator[Message]:
         for message in stream:
@@ -92,13 +92,13 @@ def test_a_later_run_lets_an_earlier_one_go_whatever_the_order_of_calls(
     monkeypatch,
 ) -> None:
     monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "127.0.0.1")
-    replica = Replica(_Waits(), TrainSeeds(GANG), GANG)
+    replica = Replica(_Waits(), GANG)
     first, first_thread = _began(replica, 1)
     second, second_thread = _began(replica, 3)
     first_thread.join(30)
     assert first == [Ready(epoch=0)]
     # Actors with several threads may take this up now: it was called before.
-    assert list(replica.run((SPEC,), NO_DATA, number=2, gang="gang-2")) == []
+    assert list(replica.run(SPEC, NO_DATA, number=2, gang="gang-2")) == []
     replica.dismiss("gang-1")
     replica.offer(seat(1, run="gang-3"))
     second_thread.join(30)

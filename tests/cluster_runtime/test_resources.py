@@ -4,7 +4,6 @@ from senn_ray.cluster_runtime.resources import (
     Node,
     describe,
     runs_that_fit,
-    runs_together,
 )
 from senn_ray.config import ClusterConfig
 from senn_ray.core.errors import ResourceError
@@ -66,18 +65,3 @@ def test_resources_are_named_for_people() -> None:
     assert describe(LAPTOP) == "2 CPUs"
     assert describe([Node(cpus=1, gpus=1)]) == "1 CPU, 1 GPU"
     assert describe(CLUSTER) == "32 CPUs, 4 GPUs, 3 nodes"
-
-
-@pytest.mark.parametrize(
-    ("cluster", "most"),
-    [
-        (ClusterConfig(), 5),
-        (ClusterConfig(batch_seeds=1), 1),
-        (ClusterConfig(workers_per_run=2), 1),
-        (ClusterConfig(spares=1), 1),
-    ],
-)
-def test_only_workers_that_work_alone_train_several_runs_at_once(
-    cluster: ClusterConfig, most: int
-) -> None:
-    assert runs_together(cluster) == most

@@ -4,7 +4,8 @@ Four jobs of the engine of 27 November 2026 (``compare`` has every arm, ``demo``
 comparison that the README shows). To keep the files small, all but the first and the
 last evaluation of most runs were taken out of the journals; summaries and tables were
 then made by the code of that day. What no longer answers anything (waiting curves,
-beaten, other ranges, latency) is left out of them.
+beaten, other ranges, latency) is left out of them. ``wall_s`` of a run that shared its
+worker with other seeds is its part of that time.
 """
 
 import gzip

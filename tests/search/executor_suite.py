@@ -138,25 +138,6 @@ class ExecutorSuite(ABC):
         assert done["run-3"].stop_reason == "error"
         assert "width 3 is odd" in (done["run-3"].error or "")
 
-    def test_runs_submitted_together_finish_one_by_one(self) -> None:
-        specs = [make_spec(f"run-{n}") for n in range(3)]
-        with self.make(run_well) as executor:
-            assert executor.together >= 1
-            executor.submit_together(specs)
-            executor.submit(make_spec("run-3"))
-            done = drain(executor)
-        alone = make_spec("run-3")
-        assert done == {spec.run_id: make_record(spec) for spec in [*specs, alone]}
-
-    def test_a_run_that_raises_fails_alone_in_company_too(self) -> None:
-        specs = [make_spec(f"run-{n}", width=n) for n in range(2, 5)]
-        with self.make(run_odd) as executor:
-            executor.submit_together(specs)
-            done = drain(executor)
-        states = [done[spec.run_id].state for spec in specs]
-        assert states == ["complete", "failed", "complete"]
-        assert (done["run-3"].error or "").endswith("width 3 is odd")
-
     def test_large_records_arrive_whole(self) -> None:
         with self.make(run_large) as executor:
             executor.submit(make_spec("run-0"))

@@ -106,22 +106,13 @@ class ShuffledExecutor:
         capacity: int,
         choose: Callable[[int], int],
         run: Callable[[RunSpec], RunRecord] = fake_run,
-        *,
-        together: int = 1,
     ) -> None:
         self.capacity = capacity
-        self.together = together
-        self.units: list[list[RunSpec]] = []
         self.most_in_flight = 0
         self.submitted: list[RunSpec] = []
         self._choose = choose
         self._run = run
         self._in_flight: list[RunSpec] = []
-
-    def submit_together(self, specs: Sequence[RunSpec]) -> None:
-        self.units.append([*specs])
-        for spec in specs:
-            self.submit(spec)
 
     def submit(self, spec: RunSpec) -> None:
         self.submitted.append(spec)

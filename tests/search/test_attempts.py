@@ -22,7 +22,7 @@ from senn_ray.search.attempts import seconds_lost
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.executor import failed_record
 from senn_ray.search.machine import State
-from senn_ray.search.plan import Plan, key_of
+from senn_ray.search.plan import Plan
 from senn_ray.search.resume import outcome, restore
 from tests.search.executor_suite import make_spec
 from tests.search.fakes import (
@@ -134,11 +134,6 @@ def test_what_runs_in_flight_had_used_is_told_by_the_clock_of_the_journal() -> N
     assert seconds_lost(timed) == {}
     timed += [(901.0, RunSubmitted(spec=gang)), (902.0, RunSubmitted(spec=gang))]
     assert seconds_lost(timed) == {"b": 0.0}
-    timed += [
-        (903.0, RunSubmitted(spec=make_spec("c"), together=3)),
-        (933.0, RunSubmitted(spec=make_spec("d"))),
-    ]
-    assert seconds_lost(timed)["c"] == 10.0
 
 
 def test_the_ledger_counts_what_runs_wasted_themselves_and_what_drivers_lost() -> None:
@@ -168,38 +163,3 @@ def test_the_ledger_adds_up_over_arms_and_currencies() -> None:
     costs: list[Cost] = [record.cost for record in job.records]
     assert rows["total"]["steps"] == sum(cost.steps for cost in costs)
     assert rows["total"]["device_s"] == pytest.approx(sum(c.device_s for c in costs))
-
-
-def test_runs_that_shared_a_worker_are_named() -> None:
-    assert not any("shared a worker" in said for said in summarise(REPAIRED)["caveats"])
-    together = [
-        dataclasses.replace(event, together=3)
-        if isinstance(event, RunSubmitted) and event.spec.arm == "max_once"
-        else event
-        for event in REPAIRED
-    ]
-    (said,) = [c for c in summarise(together)["caveats"] if "shared a worker" in c]
-    assert said.startswith("3 runs")
-
-
-def test_runs_that_shared_a_worker_took_their_part_of_its_time() -> None:
-    together = 3
-
-    def sharing(spec: RunSpec) -> RunRecord:
-        record = fake_run(spec)
-        length = record.cost.device_s * (together if spec.arm == "max_once" else 1)
-        return dataclasses.replace(record, wall_s=length)
-
-    alone = go_on([], fake_run)
-    shared = [
-        dataclasses.replace(event, together=together)
-        if isinstance(event, RunSubmitted) and event.spec.arm == "max_once"
-        else event
-        for event in go_on([], sharing)
-    ]
-    job = gather(shared)
-    device_s = sum(record.cost.device_s for record in job.of("max_once"))
-    assert ledger(job)["max_once"]["wall_s"] == pytest.approx(device_s)
-    assert gather(shared).tried.shared == {key_of(r) for r in job.of("max_once")}
-    retried = [*shared, *(e for e in alone if isinstance(e, RunSubmitted))]
-    assert gather(retried).tried.shared == set()

@@ -59,17 +59,6 @@ def test_runs_in_flight_count_by_the_clock_and_by_their_replicas() -> None:
     assert used.exceeded() is None
 
 
-def test_runs_that_share_a_worker_count_once_by_the_clock() -> None:
-    used, clock = meter([], device_hours=1)
-    for name in ("a", "b"):
-        spec = dataclasses.replace(SPEC, run_id=name)
-        used.observe(RunSubmitted(spec=spec, together=2))
-    clock.now = HOUR - 1
-    assert used.exceeded() is None
-    clock.now = HOUR
-    assert used.exceeded() is not None
-
-
 def test_pauses_between_drivers_cost_nothing() -> None:
     over = JobEnded(state="stopped", exit_code=130)
     before: list[tuple[float, Event]] = [(0.0, START), (HOUR, over)]

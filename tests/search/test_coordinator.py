@@ -25,7 +25,6 @@ from senn_ray.search.plan import (
     Verb,
 )
 from senn_ray.search.targets import score
-from senn_ray.search.units import cell
 from tests.search.fakes import (
     EVERY_ARM,
     FakeStudies,
@@ -54,13 +53,12 @@ def carry_out(
     capacity: int = 3,
     choose: Callable[[int], int] = in_order,
     run: Run = fake_run,
-    together: int = 1,
 ) -> tuple[JobEnded, MemoryJournal, ShuffledExecutor]:
     journal = MemoryJournal()
-    executor = ShuffledExecutor(capacity, choose, run, together=together)
+    executor = ShuffledExecutor(capacity, choose, run)
     plan = Plan(verb=verb, config=config)
     ended = run_job(
-        State(plan=plan, capacity=capacity, together=together),
+        State(plan=plan, capacity=capacity),
         started(config, verb),
         executor=executor,
         journal=journal,
@@ -98,39 +96,6 @@ def test_any_order_of_completions_gives_the_same_runs(
     assert ended == JobEnded(state="complete", exit_code=0)
     assert specs_of(executor) == REFERENCE
     assert executor.most_in_flight <= capacity
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.integers(1, 6), st.integers(2, 6), st.randoms(use_true_random=False))
-def test_the_same_runs_are_done_whether_seeds_share_a_worker_or_not(
-    capacity: int, together: int, chance
-) -> None:
-    ended, _, executor = carry_out(
-        capacity=capacity,
-        together=together,
-        choose=chance.randrange,
-    )
-    assert ended.exit_code == 0
-    assert specs_of(executor) == REFERENCE
-    assert max(map(len, executor.units)) <= together
-    for unit in executor.units:
-        assert len({repr(cell(spec)) for spec in unit}) == 1
-        assert len(unit) == 1 or cell(unit[0]) is not None
-
-
-def test_a_unit_keeps_one_worker_until_all_of_its_runs_have_finished() -> None:
-    journal = carry_out(capacity=2, together=5, choose=lambda count: count - 1)[1]
-    flying: dict[str, float] = {}
-    for event in journal.events:
-        if isinstance(event, RunSubmitted):
-            flying[event.spec.run_id] = 1 / event.together
-        if isinstance(event, RunFinished):
-            del flying[event.record.run_id]
-        assert sum(flying.values()) < 2 + 1e-9
-    assert any(
-        isinstance(event, RunSubmitted) and event.together == 2
-        for event in journal.events
-    )
 
 
 def test_every_arm_takes_part() -> None:

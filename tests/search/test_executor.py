@@ -1,48 +1,18 @@
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from senn_ray.core.records import Progress, RunRecord, RunSpec
 from senn_ray.search.executor import LocalExecutor, RunFunction
 from tests.search.executor_suite import (
     ExecutorSuite,
-    drain,
     make_record,
     make_spec,
-    run_well,
 )
 
 
 class TestLocalExecutor(ExecutorSuite):
     def make(self, run: RunFunction) -> LocalExecutor:
         return LocalExecutor(run)
-
-
-class TestLocalExecutorOfUnits(ExecutorSuite):
-    def make(self, run: RunFunction) -> LocalExecutor:
-        def run_unit(
-            specs: Sequence[RunSpec], on_progress: Callable[[Progress], None]
-        ) -> list[RunRecord]:
-            return [run(spec, on_progress) for spec in specs]
-
-        return LocalExecutor(run, run_unit=run_unit, together=3)
-
-
-def test_runs_submitted_together_are_carried_out_at_once() -> None:
-    specs = [make_spec(f"run-{n}") for n in range(3)]
-    units = list[tuple[RunSpec, ...]]()
-
-    def run_unit(
-        specs: Sequence[RunSpec], on_progress: Callable[[Progress], None]
-    ) -> list[RunRecord]:
-        del on_progress
-        units.append(tuple(specs))
-        return [make_record(spec) for spec in specs]
-
-    with LocalExecutor(run_well, run_unit=run_unit, together=3) as executor:
-        executor.submit_together(specs)
-        executor.submit_together([make_spec("run-3")])
-        assert len(drain(executor)) == 4
-    assert units == [tuple(specs)]
 
 
 def test_closing_unwinds_the_present_run_at_its_next_sign_of_life() -> None:

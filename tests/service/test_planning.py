@@ -53,27 +53,6 @@ def test_predicted_costs_are_those_of_the_job(
     assert low <= done.summary["cost"]["ladder"]["runs"] <= high
 
 
-@pytest.mark.parametrize(("most", "together"), [(5, 5), (1, 1)])
-def test_steps_in_company_are_measured_as_the_workers_would_take_them(
-    outlook: dict[str, Any], most: int, together: int
-) -> None:
-    cluster = {"batch_seeds": most, "max_parallel_runs": 1}
-    found = verbs.plan(
-        "compare", Config.model_validate({**SECTIONS, "cluster": cluster})
-    )
-    assert found["together"] == together
-    known = {row["shared_step_s"] is not None for row in found["calibration"]}
-    assert known == {together > 1}
-    for currency in ("runs", "steps", "sample_visits", "flops"):
-        total = outlook["arms"]["total"][currency]
-        assert found["arms"]["total"][currency] == pytest.approx(total)
-
-
-def test_runs_that_never_share_a_worker_are_measured_alone() -> None:
-    natural = {**SECTIONS, "train": {**SECTIONS["train"], "optimizer": "natural"}}
-    assert verbs.plan("grow", Config.model_validate(natural))["together"] == 1
-
-
 def test_every_run_is_listed_under_the_name_and_seed_it_will_have(
     outlook: dict[str, Any], done: verbs.JobResult
 ) -> None:

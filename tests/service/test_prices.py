@@ -3,10 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from senn_ray.config import BaselineConfig, Config
+from senn_ray.config import BaselineConfig
 from senn_ray.core.records import Cost, RunRecord
-from senn_ray.search.plan import Plan
-from senn_ray.service.outlook import buys, outlook
+from senn_ray.service.outlook import buys
 from senn_ray.service.prices import (
     LONG,
     OFTEN,
@@ -68,45 +67,6 @@ def test_linear_work_is_predicted_exactly_at_any_width(width: int) -> None:
 
 def test_parameters_are_linear_in_the_width() -> None:
     assert [prices().params_at(w) for w in (2, 10, 1024)] == [31, 151, 15361]
-
-
-def shared_prices() -> Prices:
-    """A step takes a second alone, and one of five 0.4 s; nothing else costs anything."""
-    zeros, alone = np.zeros(3), np.array([8.0, 16.0, 1.0])
-    parts = Parts(once=zeros, step=alone, evaluation=zeros)
-    return Prices(
-        params={2: 31, 64: 961},
-        parts={2: parts, 64: parts},
-        checks={2: zeros},
-        together=5,
-        shared=dict.fromkeys((2, 64), np.array([8.0, 16.0, 0.4])),
-    )
-
-
-@pytest.mark.parametrize(("together", "price_s"), [(1, 1.0), (2, 0.625), (5, 0.4)])
-def test_a_step_in_company_costs_its_own_work_and_a_share_of_the_rest(
-    together: int, price_s: float
-) -> None:
-    length = Length(steps=100, evaluations=4, checks=0, together=together)
-    found = shared_prices().cost(10, length, growing=False)
-    assert found.device_s == pytest.approx(100 * price_s)
-    assert (found.sample_visits, found.flops) == (800, 1600)
-
-
-@pytest.mark.parametrize(("capacity", "price_s"), [(1, 0.4), (1000, 1.0)])
-def test_runs_are_priced_in_the_units_that_the_job_would_form(
-    capacity: int, price_s: float
-) -> None:
-    sections = {
-        "model": {"max_hidden": 64},
-        "baseline": {"arms": ["grid"], "repeats": 5},
-    }
-    job = Plan(verb="compare", config=Config.model_validate(sections))
-    length = Length(steps=10, evaluations=0, checks=0)
-    found = outlook(job, shared_prices(), lambda _: length, capacity=capacity)
-    grid = found["arms"]["grid"]
-    assert grid["runs"]["expected"] == 30
-    assert grid["device_s"]["expected"] == pytest.approx(30 * 10 * price_s)
 
 
 def test_noise_of_the_clock_never_makes_a_negative_price() -> None:

@@ -20,7 +20,7 @@ from senn_ray.core.events import (
     RunSubmitted,
     TargetLocked,
 )
-from senn_ray.core.records import Progress
+from senn_ray.core.records import Cost, Progress
 from senn_ray.store.journal import Journal, read
 from tests.search.executor_suite import make_record, make_spec
 
@@ -128,3 +128,33 @@ def test_a_disk_that_fails_within_a_line_leaves_no_half_of_it(
     journal.append(EVENTS[-1])  # the end of the job, when there is room again
     journal.close()
     assert read(tmp_path) == [EVENTS[0], EVENTS[-1]]
+
+
+def test_lines_of_the_first_version_are_brought_to_the_present_form(
+    tmp_path: Path,
+) -> None:
+    spec = make_spec("a", width=3)
+    shared, alone = (
+        dataclasses.replace(make_record(spec), wall_s=6.0, cost=Cost(device_s=device_s))
+        for device_s in (2.0, 5.999)
+    )
+    config = {"seed": 1, "cluster": {"spares": 0}}
+    began = JobStarted(verb="compare", config=config, versions={}, where="here")
+    new: list[Event] = [
+        began,
+        RunSubmitted(spec=spec),
+        RunFinished(record=dataclasses.replace(shared, wall_s=2.0)),
+        RunFinished(record=alone),
+    ]
+    path = write(tmp_path / "new.jsonl", new)
+    old = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in old:
+        del line["version"]
+    old[0]["data"]["config"]["cluster"]["batch_seeds"] = 5
+    old[1]["data"]["together"] = 3
+    old[2]["data"]["record"]["wall_s"] = 6.0
+    path = tmp_path / "old.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in old))
+    assert read(path) == new
+    present: list[Event] = [RunFinished(record=shared)]
+    assert read(write(tmp_path / "present.jsonl", present)) == present
