@@ -3,16 +3,20 @@
 import ast
 import contextlib
 import functools
+import gzip
 import io
+import json
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from senn_ray.cli import main
-from senn_ray.config import Config
+from senn_ray.config import Config, DataConfig
+from senn_ray.data import datasets
 from tests.test_floors import FLOORS
 
 ROOT = Path(__file__).parents[1]
@@ -150,9 +154,43 @@ def test_paths_and_functions_that_are_named_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_that_is_marked_runnable_compiles(page):
-    for match in CODE.finditer(page.read_text(encoding="utf-8")):
-        if (match["info"] or "").strip() == "python runnable":
-            compile(match["fence"], str(page), "exec")
+    for source in runnable(str(page)):
+        compile(source, str(page), "exec")
+
+
+def runnable(page: str) -> list[str]:
+    found = CODE.finditer((ROOT / page).read_text(encoding="utf-8"))
+    return [m["fence"] for m in found if (m["info"] or "").strip() == "python runnable"]
+
+
+def test_the_examples_of_data_are_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    written, function = runnable("docs/data.md")
+    exec(written, {})
+    (tmp_path / "mine.py").write_text(function)
+    tables = datasets.load(DataConfig(dataset="parquet:."))
+    assert (tables.task, len(tables.train_y), len(tables.test_y)) == (
+        "classification", 800, 200,
+    )  # fmt: skip
+    assert datasets.load(DataConfig(dataset="factory:mine:load")).task == "regression"
+
+
+def test_the_target_can_be_computed_by_hand(tmp_path, monkeypatch, capsys):
+    golden = ROOT / "tests/golden/demo.journal.jsonl.gz"
+    lines = gzip.decompress(golden.read_bytes()).decode()
+    (tmp_path / "RUN").mkdir()
+    (tmp_path / "RUN/journal.jsonl").write_text(lines, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (by_hand,) = runnable("docs/verdict.md")
+    exec(by_hand, {})
+    (locked,) = (
+        event["data"]["val_loss"]
+        for event in map(json.loads, lines.splitlines())
+        if event["event"] == "TargetLocked"
+    )
+    assert float(capsys.readouterr().out) == locked
 
 
 @pytest.mark.parametrize("page", PAGES[2:], ids=lambda page: page.name)
