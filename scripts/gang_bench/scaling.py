@@ -53,15 +53,15 @@ class Steps:
         reducer = reducer or SingleReducer()
         reducer.join()
         clock = _Clocked(reducer)
-        replica = prepare(spec, raw, reducer=clock, device="cpu")
+        run = prepare(spec, raw, reducer=clock, device="cpu")
         rows = []
         self._meet(spec.run_id)
         for step in range(self.count):
             started, worked = time.perf_counter(), time.process_time()
-            train_step(replica, step, 1e-3)
+            train_step(run, step, 1e-3)
             ended, worked = time.perf_counter(), time.process_time() - worked
             rows.append((started, clock.arrived, clock.left, ended, worked))
-        found = {"rows": rows[5:], "params": replica.num_params, "bytes": clock.bytes}
+        found = {"rows": rows[5:], "params": run.num_params, "bytes": clock.bytes}
         if reducer.size > 1:
             found["messages"] = [_message(reducer, n) for n in MESSAGES]
         path = self.folder / f"{spec.run_id}-{reducer.rank}.json"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from senn_ray.cluster_runtime.membership import Membership
     from senn_ray.data.examples import RawData
-    from senn_ray.runs.run import Keeping
+    from senn_ray.runs.run import CheckpointPolicy
     from senn_ray.training.reducer import Reducer
 
 Message = Ready | Progress | RunRecord
@@ -198,13 +198,13 @@ class TrainRun:
             reducer=reducer,
             on_progress=on_progress,
             device="cuda" if self.cluster.gpus_per_worker else "cpu",
-            keeping=self._keeping(),
+            checkpoints=self._checkpoints(),
         )
 
-    def _keeping(self) -> "Keeping":
-        from senn_ray.runs.run import Keeping
+    def _checkpoints(self) -> "CheckpointPolicy":
+        from senn_ray.runs.run import CheckpointPolicy
 
-        return Keeping(
+        return CheckpointPolicy(
             every_s=self.cluster.checkpoint_every_s,
             every_steps=self.cluster.checkpoint_every_steps,
         )

@@ -144,7 +144,7 @@ class RunRecord:
     lr: float | None = None
     weight_decay: float | None = None
     guess_val_loss: float | None = None
-    """Of whoever sees no features, but knows the training targets."""
+    """Validation loss of a constant predictor that knows the training targets."""
     n_val: int | None = None
     val_share_gap: float | None = None
     """Total variation between the class shares of training and validation examples."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from senn_ray.data.inputs import Inputs
 from senn_ray.nets.conv import ConvNet
 from senn_ray.nets.mlp import dense
-from senn_ray.nets.network import Network, Place
+from senn_ray.nets.network import LayerIndex, Network
 
 
 class Portable(nn.Module):
@@ -37,7 +37,7 @@ class Portable(nn.Module):
         """Scale raw features [n, d]."""
         return (x - self.shift) / self.scale
 
-    def activated(self, z: Tensor, place: Place) -> Tensor:
+    def activated(self, z: Tensor, place: LayerIndex) -> Tensor:
         """Apply the nonlinearity to [n, h, ...]."""
         if not self.has_shapes:
             return self.apply_family(z, ())
@@ -53,7 +53,7 @@ class PortableDense(Portable):
         """Compute outputs [n, n_out] from raw float32 features [n, d]."""
         a = self.standardised(x)
         for i, layer in enumerate(self.layers.values()):
-            a = layer(self.activated(a, Place(0, i - 1)) if i else a)
+            a = layer(self.activated(a, LayerIndex(0, i - 1)) if i else a)
         return a
 
 
@@ -73,7 +73,7 @@ class PortableConv(Portable):
         for stage, count in enumerate(self.layout):
             if stage:
                 a = self.layers[f"into{stage}"](nn.functional.avg_pool2d(a, 2))
-            for place in (Place(stage, layer) for layer in range(count)):
+            for place in (LayerIndex(stage, layer) for layer in range(count)):
                 z = self.layers[_name("in", place)](a)
                 a = a + self.layers[_name("out", place)](self.activated(z, place))
         return self.layers["head"](a.mean((2, 3)))
@@ -101,7 +101,7 @@ def _convolutions(net: ConvNet, inputs: Inputs) -> dict[str, nn.Module]:
         layers[_name("in", place)] = _convolution(net.parts[parts.rows], side=3)
         layers[_name("out", place)] = _convolution(net.parts[parts.columns], side=1)
     for stage in range(1, len(net.layout)):
-        before = net.locate(Place(stage, 0)).rows - 1
+        before = net.locate(LayerIndex(stage, 0)).rows - 1
         layers[f"into{stage}"] = _convolution(net.parts[before], side=1)
     return {**layers, "head": _linear(_in_own_units(net.parts[-1].detach(), inputs))}
 
@@ -115,7 +115,7 @@ def _in_own_units(W: Tensor, inputs: Inputs) -> Tensor:
     return scaled
 
 
-def _name(what: str, place: Place) -> str:
+def _name(what: str, place: LayerIndex) -> str:
     return f"{what}{place.stage}_{place.layer}"
 
 

@@ -19,7 +19,7 @@ from senn_ray.growth.searcher import AnyPool, Searcher
 from senn_ray.maths.heldout import most_additions
 from senn_ray.maths.kronecker import score_ceiling
 from senn_ray.nets.surgery import site
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 
 DIVISIONS = 3
 """Of the examples into those that are searched on and those held out, where a decision
@@ -47,9 +47,9 @@ class Check:
 class Grower:
     """Grow a network, check by check."""
 
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
-        self._searcher = Searcher(replica)
+    def __init__(self, run: RunState) -> None:
+        self.run = run
+        self._searcher = Searcher(run)
 
     @torch.no_grad()
     def check(self, step: int, *, exploring: bool = False) -> Check:
@@ -63,7 +63,7 @@ class Grower:
         Returns:
             What was measured, accepted and rejected.
         """
-        judge = Judge(self.replica, exploring=exploring)
+        judge = Judge(self.run, exploring=exploring)
         rounds: list[Check] = []
         for number in range(self._divisions):
             additions = sum(part.additions for part in rounds)
@@ -77,8 +77,8 @@ class Grower:
     @property
     def _divisions(self) -> int:
         """How many are asked, in as many rounds: several if a decision sees all."""
-        sees_all = len(self.replica.train) <= most_examples(self.replica)
-        chooses = self.replica.spec.growth.score != "random"
+        sees_all = len(self.run.train) <= most_examples(self.run)
+        chooses = self.run.spec.growth.score != "random"
         return DIVISIONS if sees_all and chooses else 1
 
     def _round(self, judge: Judge, step: int, number: int, additions: int) -> Check:
@@ -95,12 +95,12 @@ class Grower:
         places = {id(pool.heldout): pool.heldout for pool in divisions[0]}
         score = sum(place.current_score for place in places.values())
         bound, events = math.inf, list[Expansion]()
-        while additions + len(events) < self.replica.spec.growth.max_additions:
+        while additions + len(events) < self.run.spec.growth.max_additions:
             divisions = [self._open(pools, len(events)) for pools in divisions]
             if not divisions[0]:
                 break
             judged, of, accepted = judge.choose(divisions, (step, number, len(events)))
-            before = self.replica.hidden
+            before = self.run.hidden
             if accepted:
                 # The others do not know what this one installs.
                 divisions = [divisions[of]]
@@ -109,7 +109,7 @@ class Grower:
                 judged.proposal.install(step)
                 judge.admit()
             at = (step, loss)
-            events.append(_event(judged, at, before, self.replica, accepted=accepted))
+            events.append(_event(judged, at, before, self.run, accepted=accepted))
             if not accepted or isinstance(judged.proposal, LayerProposal):
                 break
         check = Check(loss=loss, current_score=score, events=events)
@@ -128,16 +128,16 @@ class Grower:
         """
         # On one division luck would decide, also where a check has no time for more.
         _, divisions = self._searcher.search(step, divisions=DIVISIONS)
-        judge = Judge(self.replica)
-        if self.replica.spec.growth.score == "random":
+        judge = Judge(self.run)
+        if self.run.spec.growth.score == "random":
             return not judge.choose(divisions, (step, 0, 0))[2]
         return not judge.expects(divisions)
 
     def at_cap(self) -> bool:
         """Tell whether caps on width and depth stop every place from growing."""
-        widths = self.replica.hidden
-        cap = self.replica.spec.model.max_hidden
-        return all(h >= cap for h in widths) and not self.replica.may_insert
+        widths = self.run.hidden
+        cap = self.run.spec.model.max_hidden
+        return all(h >= cap for h in widths) and not self.run.may_insert
 
     def _open(self, pools: list[AnyPool], additions: int) -> list[AnyPool]:
         """Return the places that may grow now."""
@@ -154,7 +154,7 @@ class Grower:
         It has the fewest neurons that it can have, and is hardly trained: neurons come
         first, or layers would follow each other before anything is learnt.
         """
-        kinds = [event.kind for event in self.replica.trace.expansions]
+        kinds = [event.kind for event in self.run.trace.expansions]
         asked = [kind for kind in kinds if kind not in ("prune", "remove_layer")]
         return asked[-1:] == ["insert_layer"]
 
@@ -164,8 +164,8 @@ class Grower:
             return additions == 0
         if pool.kind == "insert_layer":
             return True
-        width = self.replica.hidden[site(self.replica.net, pool.place)]
-        return width < self.replica.spec.model.max_hidden
+        width = self.run.hidden[site(self.run.net, pool.place)]
+        return width < self.run.spec.model.max_hidden
 
     def _bound(self, pool: AnyPool, judge: Judge) -> float:
         """Bound the additions at one place; a layer ends its check."""
@@ -174,7 +174,7 @@ class Grower:
         if pool.heldout.terms.metric == "gradient":
             return math.inf  # The control has no ceiling.
         where = pool.heldout
-        (power,) = self.replica.reduce([
+        (power,) = self.run.reduce([
             score_ceiling(where.gradients, where.chol_G)[None] * len(where.gradients)
         ])
         return most_additions(
@@ -188,7 +188,7 @@ def _event(
     judged: Judged,
     moment: tuple[int, float],
     before: tuple[int, ...],
-    replica: Replica,
+    run: RunState,
     *,
     accepted: bool,
 ) -> Expansion:
@@ -196,7 +196,7 @@ def _event(
     return Expansion(
         step=moment[0],
         kind=proposal.kind if accepted else "rejected",
-        site=site(replica.net, proposal.place),
+        site=site(run.net, proposal.place),
         score_gain=proposal.score_gain,
         relative_gain=heldout.gain / max(judged.current_score, 1e-30),
         current_score=judged.current_score,
@@ -204,7 +204,7 @@ def _event(
         heldout_z=heldout.z,
         removal_cost=None,
         hidden_before=before,
-        hidden_after=replica.hidden,
+        hidden_after=run.hidden,
         loss_before=moment[1],
         loss_after=None,
     )

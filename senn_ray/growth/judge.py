@@ -11,7 +11,7 @@ from senn_ray.growth.pools import Proposal
 from senn_ray.growth.searcher import AnyPool
 from senn_ray.maths.heldout import Heldout, agreed
 from senn_ray.maths.score import Site
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class Judge:
     been trained and their removal is priced. Where there is nothing, none is let in.
     """
 
-    def __init__(self, replica: Replica, *, exploring: bool = False) -> None:
-        self.replica = replica
-        growth = replica.spec.growth
+    def __init__(self, run: RunState, *, exploring: bool = False) -> None:
+        self.run = run
+        growth = run.spec.growth
         share = growth.exploration if exploring else 1.0
-        self.least = 2 * share * growth.absolute_threshold * replica.loss_unit
+        self.least = 2 * share * growth.absolute_threshold * run.loss_unit
         """The absolute threshold now, in units of the gain."""
         self._explores = share < 1
         self.relative = 0.0 if self._explores else growth.relative_threshold
@@ -95,9 +95,9 @@ class Judge:
             Of the proposals that pass, or else of all, the one with the largest
             held-out gain; the number of its division; and whether it passes.
         """
-        growth, tries = self.replica.spec.growth, len(divisions[0])
+        growth, tries = self.run.spec.growth, len(divisions[0])
         if growth.score == "random":
-            generator = self.replica.generator("choice", *draw)
+            generator = self.run.generator("choice", *draw)
             numbers = torch.randint(2**31, (2,), generator=generator).tolist()
             pool = divisions[0][numbers[0] % tries]
             judged = self._judge(pool.pick(numbers[1]))
@@ -116,7 +116,7 @@ class Judge:
         self._on_trial = self._explores
 
     def _accepts(self, judged: Judged, *, tries: int) -> bool:
-        growth = self.replica.spec.growth
+        growth = self.run.spec.growth
         return judged.passes(growth, tries=tries, on_trial=self._on_trial)
 
     def expects(self, divisions: list[list[AnyPool]]) -> bool:
@@ -127,7 +127,7 @@ class Judge:
         Args:
             divisions: Of each the places, with their candidates.
         """
-        growth, tries = self.replica.spec.growth, len(divisions[0])
+        growth, tries = self.run.spec.growth, len(divisions[0])
         return any(
             dataclasses.replace(
                 self._best(place[0]),

@@ -12,8 +12,8 @@ from senn_ray.maths.proposals import Whitening, symmetric_whitening
 from senn_ray.maths.score import Reduce, Site
 from senn_ray.nets.layers import Mix, insert_layer, is_fan_in
 from senn_ray.nets.mlp import dense
-from senn_ray.nets.network import Place
-from senn_ray.training.run_state import Replica
+from senn_ray.nets.network import LayerIndex
+from senn_ray.training.run_state import RunState
 
 LARGEST_RATIO = 2.0
 """Of a singular value of B over their geometric mean, or its inverse."""
@@ -24,7 +24,7 @@ class LayerPool:
 
     def __init__(
         self,
-        replica: Replica,
+        run: RunState,
         layer: int,
         sites: tuple[Site, Site],
         generator: torch.Generator,
@@ -32,29 +32,29 @@ class LayerPool:
         """Draw candidates and score them.
 
         Args:
-            replica: The network that may grow, a multi-layer perceptron.
+            run: The network that may grow, a multi-layer perceptron.
             layer: The linear layer that would be split.
             sites: It on the search half and on the held-out half.
             generator: Source of chance, the same on all replicas.
         """
-        self.replica = replica
-        self.place = Place(0, layer)
+        self.run = run
+        self.place = LayerIndex(0, layer)
         self.search, self.heldout = sites
         # A quarter of the neurons' number: a layer is dearer to score than a neuron.
         self._mixes = initial_mixes(
             self._narrow(self.search),
-            count=max(1, replica.spec.growth.candidates // 4),
+            count=max(1, run.spec.growth.candidates // 4),
             generator=generator,
             reduce=self._reduce,
         )
 
     @property
     def _reduce(self) -> Reduce:
-        return self.replica.reduce
+        return self.run.reduce
 
     @property
     def _weights(self) -> Tensor:
-        net = self.replica.net
+        net = self.run.net
         return net.tensors()[net.locate(self.place).rows].detach()
 
     def _narrow(self, site: Site) -> Tensor:
@@ -65,14 +65,14 @@ class LayerPool:
 
     def _features(self, site: Site, mix: Mix) -> Tensor:
         h = mix(self._narrow(site))
-        return torch.cat(self.replica.net.family.directions(h), 1)
+        return torch.cat(self.run.net.family.directions(h), 1)
 
     def _fan_out(self, mix: Mix) -> Tensor:
         """Return the output direction of every feature [n_out, m]."""
         W = self._weights
         inverse = torch.linalg.inv(mix.B)
         V = W[:, :-1] @ inverse if is_fan_in(W) else inverse
-        return V.repeat(1, len(self.replica.net.family.directions(mix.s)))
+        return V.repeat(1, len(self.run.net.family.directions(mix.s)))
 
     def best(self) -> "LayerProposal":
         """Propose the map with the largest score gain."""
@@ -104,11 +104,11 @@ class LayerPool:
             mix: The map.
             step: When.
         """
-        replica, layer = self.replica, self.place.layer
-        change = insert_layer(dense(replica.net), layer, mix)
-        if replica.best is not None:
-            insert_layer(dense(replica.best), layer, mix)
-        replica.follow(change, step)
+        run, layer = self.run, self.place.layer
+        change = insert_layer(dense(run.net), layer, mix)
+        if run.best is not None:
+            insert_layer(dense(run.best), layer, mix)
+        run.follow(change, step)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class LayerProposal:
     kind: GrowthKind = "insert_layer"
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LayerIndex:
         """Where."""
         return self.pool.place
 

@@ -13,7 +13,7 @@ from senn_ray.nets.network import Network
 from senn_ray.nets.observe import observe
 from senn_ray.nets.views import Look, View
 from senn_ray.training.cost import FORWARD, moment_flops
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 
 INPUT_DAMPING = 1e-3
 """Damping of A at every position; activations are of order 1."""
@@ -39,25 +39,23 @@ class Draw:
     positions: list[Tensor]
     """Where each stage of a convolutional network is looked at, in all examples."""
 
-    def batches(
-        self, replica: Replica
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    def batches(self, run: RunState) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """Yield features, targets and probes, in order."""
         start = 0
-        for x, y in replica.batches(self.examples):
+        for x, y in run.batches(self.examples):
             stop = start + len(x)
             yield x, y, None if self.probes is None else self.probes[start:stop]
             start = stop
 
 
-def most_examples(replica: Replica) -> int:
+def most_examples(run: RunState) -> int:
     """Return how many training examples one decision looks at, if there are so many."""
-    given = replica.spec.growth.decision_examples
-    return given or replica.net.decision_examples
+    given = run.spec.growth.decision_examples
+    return given or run.net.decision_examples
 
 
 def draw(
-    replica: Replica,
+    run: RunState,
     stream: str,
     *moment: int,
     share: float = 1.0,
@@ -66,7 +64,7 @@ def draw(
     """Draw the examples of a decision, the same on all replicas, and divide them.
 
     Args:
-        replica: Whose training examples.
+        run: Whose training examples.
         stream: What they are for.
         moment: Names the decision.
         share: Of the most examples for one decision.
@@ -75,9 +73,9 @@ def draw(
     Returns:
         This replica's share.
     """
-    generator = replica.generator(stream, *moment)
-    order = torch.randperm(len(replica.train), generator=generator)
-    most = round(share * most_examples(replica))
+    generator = run.generator(stream, *moment)
+    order = torch.randperm(len(run.train), generator=generator)
+    most = round(share * most_examples(run))
     chosen = order[:most]
     # With plenty of examples, more of them judge than search: the search is dearer,
     # and a proposal need not be the very best one.
@@ -87,22 +85,20 @@ def draw(
         torch.randperm(len(chosen), generator=generator) for _ in range(divisions - 1)
     ]
     probes = None
-    curvature = replica.spec.growth.curvature
+    curvature = run.spec.growth.curvature
     if curvature == "auto":
-        curvature = "exact" if len(chosen) < replica.net.exact_below else "sampled"
+        curvature = "exact" if len(chosen) < run.net.exact_below else "sampled"
     if curvature == "sampled":
-        shape = (len(chosen), 2, replica.num_outputs)
+        shape = (len(chosen), 2, run.num_outputs)
         signs = 2 * torch.randint(2, shape, generator=generator) - 1
-        probes = replica.shard(signs).to(replica.train.shift)
+        probes = run.shard(signs).to(run.train.shift)
     positions = [
         torch.randperm(count, generator=generator)[:MOST_POSITIONS]
-        for count in replica.net.position_counts
+        for count in run.net.position_counts
     ]
     return Draw(
-        examples=replica.shard(chosen),
-        divisions=[
-            (replica.own(order[:cut]), replica.own(order[cut:])) for order in orders
-        ],
+        examples=run.shard(chosen),
+        divisions=[(run.own(order[:cut]), run.own(order[cut:])) for order in orders],
         probes=probes,
         count=len(chosen),
         search_count=cut,
@@ -128,7 +124,7 @@ class Measured:
 
 
 def measure(
-    replica: Replica,
+    run: RunState,
     net: Network,
     drawn: Draw,
     *,
@@ -139,7 +135,7 @@ def measure(
     """Observe a network on the examples of a decision.
 
     Args:
-        replica: Whose examples and gang.
+        run: Whose examples and gang.
         net: The network.
         drawn: The examples.
         whitenings: Coordinates for the features of every view.
@@ -153,12 +149,12 @@ def measure(
     look = Look(drawn.positions, depth_cap)
     captures, views = [], []
     coordinates: list[list[Tensor]] = [[] for _ in whitenings or []]
-    for x, y, probes in drawn.batches(replica):
+    for x, y, probes in drawn.batches(run):
         seen = observe(
             net,
             x,
             y,
-            replica.task,
+            run.task,
             probes=probes,
             with_inputs=with_inputs,
             look=look,
@@ -168,45 +164,43 @@ def measure(
         for i, whitening in enumerate(whitenings or []):
             coordinates[i].append(whitening.coordinates(views[i].features))
     captured = merge(captures)
-    replica.ledger.visit(drawn.count, net.architecture().multiply_adds(), FORWARD)
-    (sums,) = replica.reduce([torch.stack([captured.loss, captured.power])])
+    run.ledger.visit(drawn.count, net.architecture().multiply_adds(), FORWARD)
+    (sums,) = run.reduce([torch.stack([captured.loss, captured.power])])
     loss, power = (sums / drawn.count).tolist()
     return Measured(
         loss=loss,
-        error=power**0.5 if replica.task == "classification" else 1.0,
+        error=power**0.5 if run.task == "classification" else 1.0,
         layers=captured.layers,
         views=views,
         coordinates=[torch.cat(parts) for parts in coordinates],
     )
 
 
-def mean_loss(replica: Replica, net: Network, drawn: Draw) -> float:
+def mean_loss(run: RunState, net: Network, drawn: Draw) -> float:
     """Measure just the loss on the examples of a decision.
 
     Args:
-        replica: Whose examples and gang.
+        run: Whose examples and gang.
         net: The network.
         drawn: The examples.
 
     Returns:
         The mean over the gang.
     """
-    losses = [
-        loss(net(x), y, replica.task) * len(x) for x, y, _ in drawn.batches(replica)
-    ]
-    replica.ledger.visit(drawn.count, net.architecture().multiply_adds(), FORWARD)
-    (total,) = replica.reduce([torch.stack(losses).sum()])
+    losses = [loss(net(x), y, run.task) * len(x) for x, y, _ in drawn.batches(run)]
+    run.ledger.visit(drawn.count, net.architecture().multiply_adds(), FORWARD)
+    (total,) = run.reduce([torch.stack(losses).sum()])
     return total.item() / drawn.count
 
 
-def curvature(replica: Replica, layer: Layer, damping: float) -> Tensor:
+def curvature(run: RunState, layer: Layer, damping: float) -> Tensor:
     """Return the damped Gauss-Newton factor G of a layer, over the gang.
 
     The damping is one of the curvature at the network's outputs, pulled back like it:
     what a layer's units are does not matter.
 
     Args:
-        replica: Whose gang.
+        run: Whose gang.
         layer: The layer, this replica's rows.
         damping: In units of the output curvature.
 
@@ -214,7 +208,7 @@ def curvature(replica: Replica, layer: Layer, damping: float) -> Tensor:
         G + damping JᵀJ [n_out, n_out], a mean over rows.
     """
     rows = layer.curvature.new_tensor([float(len(layer.gradients))])
-    total, ridge, rows = replica.reduce([layer.curvature, layer.ridge, rows])
+    total, ridge, rows = run.reduce([layer.curvature, layer.ridge, rows])
     G = (total + damping * ridge) / rows
     # What reaches no output must not make the factor singular; rounding is of the size
     # of the largest eigenvalue, and the trace bounds that.
@@ -222,11 +216,11 @@ def curvature(replica: Replica, layer: Layer, damping: float) -> Tensor:
     return G + 10 * tiny * torch.eye(len(G)).to(G)
 
 
-def moment(replica: Replica, layer: Layer) -> Tensor:
+def moment(run: RunState, layer: Layer) -> Tensor:
     """Return the damped second moment A of a layer's inputs, over the gang.
 
     Args:
-        replica: Whose gang.
+        run: Whose gang.
         layer: The layer, this replica's rows.
 
     Returns:
@@ -234,7 +228,7 @@ def moment(replica: Replica, layer: Layer) -> Tensor:
     """
     inputs = layer.inputs
     rows = inputs.new_tensor([float(len(inputs))])
-    A, rows = replica.reduce([inputs.T @ inputs, rows])
-    replica.ledger.count(moment_flops(int(rows.item()), len(A)))
+    A, rows = run.reduce([inputs.T @ inputs, rows])
+    run.ledger.count(moment_flops(int(rows.item()), len(A)))
     eye = torch.eye(len(A)).to(A)
     return layer.positions * (A / rows + INPUT_DAMPING * eye)

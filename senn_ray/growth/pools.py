@@ -14,11 +14,11 @@ from senn_ray.maths.proposals import Whitening, activations, initial_candidates
 from senn_ray.maths.score import Gain, Reduce, Site, extend_site, score_gain
 from senn_ray.nets.blocks import insert_block
 from senn_ray.nets.conv import conv
-from senn_ray.nets.network import Network, Place
+from senn_ray.nets.network import LayerIndex, Network
 from senn_ray.nets.surgery import Surgery, widen
 from senn_ray.nets.views import View
 from senn_ray.training.cost import decision_flops
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 
 
 class Proposal(Protocol):
@@ -30,7 +30,7 @@ class Proposal(Protocol):
         ...
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LayerIndex:
         """Where."""
         ...
 
@@ -58,7 +58,7 @@ class NeuronPool:
 
     def __init__(
         self,
-        replica: Replica,
+        run: RunState,
         view: View,
         sites: list[Site],
         whitening: Whitening,
@@ -68,7 +68,7 @@ class NeuronPool:
         """Hold optimised candidates.
 
         Args:
-            replica: The network that may grow.
+            run: The network that may grow.
             view: Where.
             sites: The site on the search half and on the held-out half; shared by the
                 pools whose neurons feed the same linear layer, and kept up to date.
@@ -76,12 +76,12 @@ class NeuronPool:
             coordinates: x̃ [rows, r] of all examples, the search half first.
             candidates: [K, r + 1].
         """
-        self.replica = replica
+        self.run = run
         self.place = view.place
         self.kind: GrowthKind = "insert_layer" if view.is_new else "widen"
         self.sites = sites
         self.fan_in = whitening.fan_in(candidates)
-        values = activations(candidates, coordinates, replica.net.family.fresh)
+        values = activations(candidates, coordinates, run.net.family.fresh)
         split = len(self.search.gradients)
         self._search_values, self._heldout_values = values[:split], values[split:]
         self._taken = torch.zeros(len(candidates), dtype=torch.bool)
@@ -99,7 +99,7 @@ class NeuronPool:
 
     @property
     def _reduce(self) -> Reduce:
-        return self.replica.reduce
+        return self.run.reduce
 
     def best(self) -> "NeuronProposal":
         """Propose the candidate with the largest score gain."""
@@ -145,10 +145,10 @@ class NeuronPool:
             step: When.
         """
         fan_in = self.fan_in[k]
-        change = self._add(self.replica.net, fan_in)
-        if self.replica.best is not None:
-            self._add(self.replica.best, fan_in)
-        self.replica.follow(change, step)
+        change = self._add(self.run.net, fan_in)
+        if self.run.best is not None:
+            self._add(self.run.best, fan_in)
+        self.run.follow(change, step)
         self.kind = "widen"
         self._taken[k] = True
         values = self._search_values[:, k], self._heldout_values[:, k]
@@ -164,7 +164,7 @@ class NeuronPool:
 
     def _padded(self, fan_in: Tensor) -> Tensor:
         """Make room for neurons that this check has added to the layer before."""
-        rows = self.replica.net.tensors()[self.replica.net.locate(self.place).rows]
+        rows = self.run.net.tensors()[self.run.net.locate(self.place).rows]
         zeros = fan_in.new_zeros(rows.shape[1] - len(fan_in))
         return torch.cat([fan_in[:-1], zeros, fan_in[-1:]])
 
@@ -181,7 +181,7 @@ class NeuronProposal:
     """On the examples that it was optimised on."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LayerIndex:
         """Where."""
         return self.pool.place
 
@@ -200,7 +200,7 @@ class NeuronProposal:
 
 
 def neuron_pool(
-    replica: Replica,
+    run: RunState,
     view: View,
     sites: list[Site],
     *,
@@ -211,7 +211,7 @@ def neuron_pool(
     """Search the candidates of one place: start them, and let their gains ascend.
 
     Args:
-        replica: The network that may grow.
+        run: The network that may grow.
         view: Where.
         sites: The site on the search half and on the held-out half; the pool keeps and
             changes the list.
@@ -222,7 +222,7 @@ def neuron_pool(
     Returns:
         The pool.
     """
-    growth, search = replica.spec.growth, sites[0]
+    growth, search = run.spec.growth, sites[0]
     own = coordinates[: len(search.gradients)]
     candidates = initial_candidates(
         search,
@@ -230,11 +230,11 @@ def neuron_pool(
         whitening,
         count=growth.candidates,
         generator=generator,
-        reduce=replica.reduce,
+        reduce=run.reduce,
     )
     steps = 0 if growth.score == "random" else growth.ascent_steps
-    candidates = climb(replica, search, candidates, own, steps=steps)
-    replica.ledger.count(
+    candidates = climb(run, search, candidates, own, steps=steps)
+    run.ledger.count(
         decision_flops(
             examples=sum(round(site.weight * site.terms.positions) for site in sites),
             inputs=len(whitening.mean),
@@ -243,4 +243,4 @@ def neuron_pool(
             searches=growth.candidates * (steps + 1),
         )
     )
-    return NeuronPool(replica, view, sites, whitening, coordinates, candidates)
+    return NeuronPool(run, view, sites, whitening, coordinates, candidates)

@@ -18,7 +18,7 @@ from senn_ray.nets.capture import Layer
 from senn_ray.nets.conv import ConvNet
 from senn_ray.nets.network import Network
 from senn_ray.nets.views import View
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 
 OUTPUT_DAMPING = 1e-3
 """Of the curvature at the outputs, so that the cost of a neuron that all agree on is
@@ -26,7 +26,7 @@ not lost in rounding."""
 
 
 @dataclass(frozen=True)
-class Reader:
+class NextLayer:
     """The linear layer that reads a hidden layer, in sums over the gang."""
 
     columns: Tensor
@@ -38,14 +38,14 @@ class Reader:
     layer: Layer
     """Its rows on this replica."""
 
-    def without(self, index: int) -> "Reader":
+    def without(self, index: int) -> "NextLayer":
         """Describe it when an input is gone and the others have taken over.
 
         Args:
             index: Of the input.
         """
         keep = torch.arange(len(self.A), device=self.A.device) != index
-        return Reader(
+        return NextLayer(
             columns=compensation(self.columns, self.A, index),
             A=self.A[keep][:, keep],
             G=self.G,
@@ -53,11 +53,13 @@ class Reader:
         )
 
 
-def reader(replica: Replica, net: Network, view: View, measured: Measured) -> Reader:
+def next_layer(
+    run: RunState, net: Network, view: View, measured: Measured
+) -> NextLayer:
     """Take what reads a hidden layer from a measured network.
 
     Args:
-        replica: Whose gang.
+        run: Whose gang.
         net: The network.
         view: Of the hidden layer.
         measured: The network, measured.
@@ -66,32 +68,32 @@ def reader(replica: Replica, net: Network, view: View, measured: Measured) -> Re
         The linear layer that reads it.
     """
     layer = measured.layers[view.layer]
-    return Reader(
+    return NextLayer(
         columns=net.tensors()[net.locate(view.place).columns].detach(),
-        A=moment(replica, layer),
-        G=curvature(replica, layer, OUTPUT_DAMPING),
+        A=moment(run, layer),
+        G=curvature(run, layer, OUTPUT_DAMPING),
         layer=layer,
     )
 
 
-def neuron_costs(replica: Replica, reader: Reader) -> Tensor:
+def neuron_costs(run: RunState, next_layer: NextLayer) -> Tensor:
     """Predict by how much the loss rises when each neuron of a layer goes, at best.
 
     Args:
-        replica: Whose gang.
-        reader: The linear layer that the neurons feed.
+        run: Whose gang.
+        next_layer: The linear layer that the neurons feed.
 
     Returns:
         The costs [n], in nats.
     """
-    layer, A = reader.layer, reader.A
-    costs = removal_cost(reader.columns, A, reader.G)
+    layer, A = next_layer.layer, next_layer.A
+    costs = removal_cost(next_layer.columns, A, next_layer.G)
     lost = residual_inputs(layer.inputs, A) if layer.roots else None
-    return _measured(replica, layer, reader.columns, lost, costs)[:-1]
+    return _measured(run, layer, next_layer.columns, lost, costs)[:-1]
 
 
 def linearised(
-    replica: Replica, net: Network, view: View, measured: Measured
+    run: RunState, net: Network, view: View, measured: Measured
 ) -> tuple[float, Tensor]:
     """Predict the cost of removing a layer, and find its best linear replacement.
 
@@ -99,7 +101,7 @@ def linearised(
     function of the constant replaces it: the mean of its channels.
 
     Args:
-        replica: Whose gang.
+        run: Whose gang.
         net: The network.
         view: Of the hidden layer.
         measured: The network, measured.
@@ -111,37 +113,37 @@ def linearised(
     place = view.place
     V = net.tensors()[net.locate(place).columns].detach()[:, :-1]
     if isinstance(net, ConvNet):
-        return _without_block(replica, V, measured.layers[view.layer])
+        return _without_block(run, V, measured.layers[view.layer])
     below, above = measured.layers[place.layer], measured.layers[place.layer + 1]
     s = above.inputs[:, :-1]
     rows = s.new_tensor([float(len(s))])
-    cross, power, rows = replica.reduce([s.T @ below.inputs, s.T @ s, rows])
+    cross, power, rows = run.reduce([s.T @ below.inputs, s.T @ s, rows])
     return layer_removal(
         V,
-        moment(replica, below),
-        curvature(replica, above, OUTPUT_DAMPING),
+        moment(run, below),
+        curvature(run, above, OUTPUT_DAMPING),
         cross=cross / rows,
         power=power / rows,
     )
 
 
-def _without_block(replica: Replica, V: Tensor, layer: Layer) -> tuple[float, Tensor]:
-    A = moment(replica, layer)
+def _without_block(run: RunState, V: Tensor, layer: Layer) -> tuple[float, Tensor]:
+    A = moment(run, layer)
     cost, mean = layer_removal(
         V,
         A[-1:, -1:],
-        curvature(replica, layer, OUTPUT_DAMPING),
+        curvature(run, layer, OUTPUT_DAMPING),
         cross=A[:-1, -1:],
         power=A[:-1, :-1],
     )
     lost = (layer.inputs[:, :-1] - mean[:, 0]) @ V.T
     # The change of the outputs as a whole is one input that goes.
-    whole = _measured(replica, layer, None, lost, V.new_tensor(cost))
+    whole = _measured(run, layer, None, lost, V.new_tensor(cost))
     return whole.item(), mean
 
 
 def _measured(
-    replica: Replica,
+    run: RunState,
     layer: Layer,
     V: Tensor | None,
     lost: Tensor | None,
@@ -150,7 +152,7 @@ def _measured(
     """Measure costs by the curvature of the steps, where positions are many.
 
     Args:
-        replica: Whose gang.
+        run: Whose gang.
         layer: The linear layer.
         V: Its weights [n_out, m], where ``lost`` is of its inputs.
         lost: What goes of every input [rows, m], or of the outputs [rows, n_out].
@@ -162,5 +164,5 @@ def _measured(
     q = (roots * lost).sum(1) if V is None else (roots @ V) * lost
     sums = square_of_sums(q, group=layer.group, positions=layer.positions)
     count = torch.full((1,), len(q) / layer.group).to(q)
-    sums, count = replica.reduce([sums, count])
+    sums, count = run.reduce([sums, count])
     return 0.5 * step_curvature(sums, count.item(), 2 * least)

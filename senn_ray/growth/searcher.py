@@ -22,7 +22,7 @@ from senn_ray.nets.capture import Layer
 from senn_ray.nets.observe import features
 from senn_ray.nets.views import Look
 from senn_ray.training.cost import FORWARD, moment_flops
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 
 WHITENING_SHRINKAGE = 0.1
 WHITENING_ROWS = 4096
@@ -54,8 +54,8 @@ def _rows(examples: Tensor, group: int) -> Tensor:
 class Searcher:
     """Measure sites and search their candidates, on fresh examples each time."""
 
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
+    def __init__(self, run: RunState) -> None:
+        self.run = run
 
     def search(
         self, step: int, number: int = 0, *, divisions: int = 1
@@ -73,18 +73,18 @@ class Searcher:
             The mean training loss on the decision examples, and the pools of every
             division: the same places, in one order.
         """
-        replica = self.replica
-        drawn = draw(replica, "decision", step, number, divisions=divisions)
+        run = self.run
+        drawn = draw(run, "decision", step, number, divisions=divisions)
         whitenings = self._whitenings(drawn)
         measured = measure(
-            replica,
-            replica.net,
+            run,
+            run.net,
             drawn,
             whitenings=whitenings,
-            with_inputs=replica.may_insert_dense,
-            depth_cap=replica.spec.model.depth_cap,
+            with_inputs=run.may_insert_dense,
+            depth_cap=run.spec.model.depth_cap,
         )
-        generator = replica.generator("candidates", step, number)
+        generator = run.generator("candidates", step, number)
         metrics = [self._metric(layer, measured.error) for layer in measured.layers]
         return measured.loss, [
             self._pools(measured, halves, metrics, whitenings, generator)
@@ -100,7 +100,7 @@ class Searcher:
         generator: torch.Generator,
     ) -> list[AnyPool]:
         """Search the candidates of every place on one division of the examples."""
-        replica = self.replica
+        run = self.run
         sites = [
             self._sites(layer, metric, halves)
             for layer, metric in zip(measured.layers, metrics, strict=True)
@@ -108,7 +108,7 @@ class Searcher:
         groups = [measured.layers[view.layer].group for view in measured.views]
         pools: list[AnyPool] = [
             neuron_pool(
-                replica,
+                run,
                 view,
                 sites[view.layer],
                 whitening=whitening,
@@ -119,16 +119,16 @@ class Searcher:
                 measured.views, groups, whitenings, measured.coordinates, strict=True
             )
         ]
-        if replica.may_insert_dense:
+        if run.may_insert_dense:
             pools += [
-                LayerPool(replica, i, (both[0], both[1]), generator)
+                LayerPool(run, i, (both[0], both[1]), generator)
                 for i, both in enumerate(sites)
             ]
         return pools
 
     def _metric(self, layer: Layer, error: float) -> "_Metric":
         """Measure the damped G of a layer on all examples of a decision."""
-        growth = self.replica.spec.growth
+        growth = self.run.spec.growth
         terms = Terms(
             damping=INPUT_DAMPING * layer.positions,
             positions=layer.positions,
@@ -141,7 +141,7 @@ class Searcher:
             # Relative to the gradient at the outputs: in units of the loss, and the
             # promise stays finite where the loss is near zero. There the curvature of
             # confident mistakes vanishes, but their gradient does not.
-            G = curvature(self.replica, layer, growth.damping * error)
+            G = curvature(self.run, layer, growth.damping * error)
             chol_G = damped_cholesky(G, 0.0)
         roots = None
         if layer.roots is not None and terms.metric == "natural":
@@ -159,7 +159,7 @@ class Searcher:
                 layer.gradients[half],
                 metric.chol_G,
                 terms=metric.terms,
-                reduce=self.replica.reduce,
+                reduce=self.run.reduce,
                 roots=None if metric.roots is None else metric.roots[half],
             )
             for half in rows
@@ -170,40 +170,40 @@ class Searcher:
 
         Those of a dense network's inputs are measured once: they do not change.
         """
-        replica = self.replica
-        places = replica.net.places()
-        if not (places and replica.net.looks_at_inputs):
+        run = self.run
+        places = run.net.places()
+        if not (places and run.net.looks_at_inputs):
             return self._whiten_features(drawn)
-        if replica.whitening is None:
+        if run.whitening is None:
             x, count = self._some(drawn, WHITENING_ROWS)
-            replica.whitening = self._whiten(x, drawn, rows=count)
+            run.whitening = self._whiten(x, drawn, rows=count)
         later = self._whiten_features(drawn)[1:] if len(places) > 1 else []
-        return [replica.whitening, *later]
+        return [run.whitening, *later]
 
     def _whiten_features(self, drawn: Draw) -> list[Whitening]:
         """Whiten what the neurons of every place look at now, on some examples."""
-        replica = self.replica
+        run = self.run
         group = max(map(len, drawn.positions), default=1)
         x, count = self._some(drawn, WHITENING_ROWS // group)
-        replica.ledger.visit(count, replica.multiply_adds, FORWARD)
-        look = Look(drawn.positions, replica.spec.model.depth_cap)
-        seen = features(replica.net, x, look=look)
+        run.ledger.visit(count, run.multiply_adds, FORWARD)
+        look = Look(drawn.positions, run.spec.model.depth_cap)
+        seen = features(run.net, x, look=look)
         return [self._whiten(x, drawn, rows=count * group) for x in seen]
 
     def _some(self, drawn: Draw, most: int) -> tuple[Tensor, int]:
         """Take this replica's share of so many examples; how many they are in all."""
-        reducer = self.replica.reducer
+        reducer = self.run.reducer
         own = range(reducer.rank, most, reducer.size)
-        x, _ = self.replica.train.batch(drawn.examples[: len(own)])
+        x, _ = self.run.train.batch(drawn.examples[: len(own)])
         return x, min(most, drawn.count)
 
     def _whiten(self, x: Tensor, drawn: Draw, *, rows: int) -> Whitening:
-        replica = self.replica
-        replica.ledger.count(moment_flops(rows, x.shape[1]))
+        run = self.run
+        run.ledger.count(moment_flops(rows, x.shape[1]))
         most = max(drawn.search_count // DIRECTION_EXAMPLES, 1)
         return whiten(
             x,
-            rank=min(replica.spec.growth.rank, most),
+            rank=min(run.spec.growth.rank, most),
             shrinkage=WHITENING_SHRINKAGE,
-            reduce=replica.reduce,
+            reduce=run.reduce,
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 from senn_ray.maths.proposals import ascend
 from senn_ray.maths.score import Site
 from senn_ray.training.reducer import Reducer
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 
 LATENCY_S, BYTES_PER_S = 5e-4, 1e9
 """A message between two nodes of a usual cluster: 10 Gbit/s Ethernet."""
@@ -49,12 +49,12 @@ def gather(reducer: Reducer, own: Tensor) -> Tensor:
 
 
 def climb(
-    replica: Replica, site: Site, candidates: Tensor, coordinates: Tensor, *, steps: int
+    run: RunState, site: Site, candidates: Tensor, coordinates: Tensor, *, steps: int
 ) -> Tensor:
     """Let candidates ascend, on all examples together or a part of them on each replica.
 
     Args:
-        replica: Whose gang and nonlinearity.
+        run: Whose gang and nonlinearity.
         site: The site on this replica's rows of the search half.
         candidates: Where to start [K, r + 1], the same on all replicas.
         coordinates: x̃ [n, r] of the same rows.
@@ -63,18 +63,18 @@ def climb(
     Returns:
         The candidates where they are then, the same on all replicas.
     """
-    fresh, reducer = replica.net.family.fresh, replica.reducer
+    fresh, reducer = run.net.family.fresh, run.reducer
     width = site.activations.shape[1] + site.residual.shape[1] + coordinates.shape[1]
     if site.roots is not None:
         width += site.roots.shape[1]
     rows = round(site.weight * site.terms.positions)
-    share = replica.spec.growth.share
+    share = run.spec.growth.share
     if share == "auto":
         cheaper = is_cheaper(rows * width, messages=2 * (steps + 1))
         share = "candidates" if cheaper else "examples"
     if share == "examples" or reducer.size == 1 or len(candidates) < reducer.size:
         return ascend(
-            site, candidates, coordinates, fresh, steps=steps, reduce=replica.reduce
+            site, candidates, coordinates, fresh, steps=steps, reduce=run.reduce
         )[0]
     parts = [site.activations, site.residual, coordinates]
     if site.roots is not None:

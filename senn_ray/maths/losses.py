@@ -24,8 +24,10 @@ def loss(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
     return 0.5 * (outputs - targets).square().sum(1).mean()
 
 
-def guess(known: Tensor, targets: Tensor, task: Task, num_outputs: int) -> float:
-    """Measure the mean loss of whoever sees no features, only other targets.
+def constant_predictor_loss(
+    known: Tensor, targets: Tensor, task: Task, num_outputs: int
+) -> float:
+    """Measure the mean loss of the best constant outputs, which see no features.
 
     Args:
         known: Targets [n] or [n, n_out] to guess from: by the frequencies of their

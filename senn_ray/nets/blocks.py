@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from senn_ray.nets.conv import ConvNet
-from senn_ray.nets.network import Place
+from senn_ray.nets.network import LayerIndex
 from senn_ray.nets.surgery import Replace, replace, site
 
 
@@ -20,7 +20,7 @@ def insert_block(net: ConvNet, stage: int, fan_in: Tensor) -> Replace:
     Returns:
         The change, for everything else that is shaped like the parameters.
     """
-    place = Place(stage, net.layout[stage])
+    place = LayerIndex(stage, net.layout[stage])
     parts = net.locate(place)
     channels = net.architecture().channels[stage]
     tensors = [fan_in[None].clone()]
@@ -31,7 +31,7 @@ def insert_block(net: ConvNet, stage: int, fan_in: Tensor) -> Replace:
 
 
 @torch.no_grad()
-def remove_block(net: ConvNet, place: Place, mean: Tensor) -> Replace:
+def remove_block(net: ConvNet, place: LayerIndex, mean: Tensor) -> Replace:
     """Remove a block; what it adds to the stream on average stays.
 
     That constant goes to the bias of the linear layer that feeds the stream just before
@@ -53,7 +53,7 @@ def remove_block(net: ConvNet, place: Place, mean: Tensor) -> Replace:
 
 def _replace(
     net: ConvNet,
-    place: Place,
+    place: LayerIndex,
     where: tuple[int, int],
     tensors: list[Tensor],
     *,

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from senn_ray.config import Activation
 from senn_ray.nets.activations import FAMILIES
-from senn_ray.nets.network import Network, Parts, Place
+from senn_ray.nets.network import LayerIndex, Network, Parts
 
 TAPS = 9
 """Of a 3x3 convolution."""
@@ -102,7 +102,7 @@ class Block:
 class Trace:
     """What a convolutional network does on some examples."""
 
-    blocks: dict[Place, Block]
+    blocks: dict[LayerIndex, Block]
     ends: list[Tensor]
     """The stream at the end of every stage [n, c, H, W]."""
     outputs: Tensor
@@ -147,7 +147,7 @@ class ConvNet(Network):
             channels=tuple(len(self.parts[start - 1]) for start in starts),
             blocks=tuple(
                 tuple(
-                    len(self.parts[self.locate(Place(stage, layer)).rows])
+                    len(self.parts[self.locate(LayerIndex(stage, layer)).rows])
                     for layer in range(count)
                 )
                 for stage, count in enumerate(self.layout)
@@ -165,7 +165,7 @@ class ConvNet(Network):
         """Number the first tensor of a stage's blocks."""
         return sum(1 + self.stride * count for count in self.layout[:stage]) + 1
 
-    def locate(self, place: Place) -> Parts:
+    def locate(self, place: LayerIndex) -> Parts:
         """Find the tensors of a block; also of the next one that could be appended."""
         rows = self._start(place.stage) + place.layer * self.stride
         return Parts(
@@ -194,7 +194,7 @@ class ConvNet(Network):
                 stream = nn.functional.avg_pool2d(stream, 2)
                 stream = conv1x1(stream, self.parts[self._start(stage) - 1])
             for layer in range(count):
-                place = Place(stage, layer)
+                place = LayerIndex(stage, layer)
                 blocks[place] = self._block(stream, place)
                 stream = blocks[place].stream
             ends.append(stream)
@@ -202,7 +202,7 @@ class ConvNet(Network):
         outputs = stream.mean((2, 3)) @ W[:, :-1].T + W[:, -1]
         return Trace(blocks, ends, outputs)
 
-    def _block(self, stream: Tensor, place: Place) -> Block:
+    def _block(self, stream: Tensor, place: LayerIndex) -> Block:
         parts = self.locate(place)
         shape = [values[:, None, None] for values in self.shape(place)]
         z = conv3x3(stream, self.parts[parts.rows])

@@ -24,7 +24,7 @@ from senn_ray.nets.capture import (
     random_cotangents,
 )
 from senn_ray.nets.conv import TAPS, ConvNet, Trace
-from senn_ray.nets.network import Place, with_constant
+from senn_ray.nets.network import LayerIndex, with_constant
 from senn_ray.nets.views import Look, Observation, View
 
 
@@ -32,10 +32,10 @@ from senn_ray.nets.views import Look, Observation, View
 class _Spot:
     """A place that may grow, what it would look at, and where it would write."""
 
-    place: Place
+    place: LayerIndex
     seen: Tensor
     """The stream that its channels see [n, c, H, W]."""
-    writes: Place | None
+    writes: LayerIndex | None
     """The block with which it shares the linear layer; none in an empty stage."""
     is_new: bool
 
@@ -144,14 +144,14 @@ def _spots(net: ConvNet, trace: Trace, look: Look) -> list[_Spot]:
     ]
     for stage, count in enumerate(net.layout):
         if count < look.depth_cap:
-            last = Place(stage, count - 1) if count else None
+            last = LayerIndex(stage, count - 1) if count else None
             spots.append(
-                _Spot(Place(stage, count), trace.ends[stage], last, is_new=True)
+                _Spot(LayerIndex(stage, count), trace.ends[stage], last, is_new=True)
             )
     return spots
 
 
-def _streams(trace: Trace, spots: list[_Spot]) -> dict[Place, Tensor]:
+def _streams(trace: Trace, spots: list[_Spot]) -> dict[LayerIndex, Tensor]:
     """Return the outputs of the linear layers that places write to."""
     streams = {place: block.stream for place, block in trace.blocks.items()}
     for spot in spots:
@@ -162,7 +162,7 @@ def _streams(trace: Trace, spots: list[_Spot]) -> dict[Place, Tensor]:
 
 def _factors(
     outputs: Tensor,
-    streams: dict[Place, Tensor],
+    streams: dict[LayerIndex, Tensor],
     task: Task,
     probes: Tensor | None,
     look: Look,

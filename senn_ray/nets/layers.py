@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from senn_ray.nets.mlp import MLP
-from senn_ray.nets.network import Place
+from senn_ray.nets.network import LayerIndex
 from senn_ray.nets.surgery import Replace, replace
 
 
@@ -77,7 +77,7 @@ def insert_layer(net: MLP, layer: int, mix: Mix) -> Replace:
     """
     if net.family.identity is None:
         raise ValueError(f"{net.activation} cannot be the identity: no layer fits in")
-    at = net.locate(Place(0, layer)).rows
+    at = net.locate(LayerIndex(0, layer)).rows
     first, second = split(net.parts[at].detach(), mix)
     identity = first.new_tensor(net.family.identity).expand(len(first), -1).clone()
     return _replace(net, layer, (at, at + 1), [first, identity, second], grow=1)
@@ -95,7 +95,7 @@ def remove_layer(net: MLP, layer: int, C: Tensor) -> Replace:
     Returns:
         The change, for everything else that is shaped like the parameters.
     """
-    parts = net.locate(Place(0, layer))
+    parts = net.locate(LayerIndex(0, layer))
     V = net.parts[parts.columns].detach()
     W = V[:, :-1] @ C
     W[:, -1] += V[:, -1]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from senn_ray.config import Activation
 from senn_ray.nets.activations import FAMILIES
-from senn_ray.nets.network import Network, Parts, Place
+from senn_ray.nets.network import LayerIndex, Network, Parts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class MLP(Network):
 
     The tensors are, input first, each layer's weight matrix with the bias in the last
     column, and after it the parameters of the nonlinearity if there are any. There is
-    one stage; hidden layer i is at ``Place(0, i)``.
+    one stage; hidden layer i is at ``LayerIndex(0, i)``.
     """
 
     looks_at_inputs = True
@@ -67,7 +67,7 @@ class MLP(Network):
             activation=self.activation,
         )
 
-    def locate(self, place: Place) -> Parts:
+    def locate(self, place: LayerIndex) -> Parts:
         """Find the tensors of a hidden layer."""
         rows = place.layer * self.stride
         shape = rows + 1 if self.family.start else None
@@ -95,7 +95,7 @@ class MLP(Network):
             outputs.append(hidden_layer(a, W))
         return inputs, outputs
 
-    def _activate(self, z: Tensor, place: Place) -> Tensor:
+    def _activate(self, z: Tensor, place: LayerIndex) -> Tensor:
         z = nn.functional.pad(z, (0, -z.shape[1] % CHUNK))
         shape = [
             nn.functional.pad(values, (0, z.shape[1] - len(values)))

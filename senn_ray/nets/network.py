@@ -13,7 +13,7 @@ from senn_ray.nets.activations import FAMILIES, Shape
 
 
 @dataclass(frozen=True, order=True, slots=True)
-class Place:
+class LayerIndex:
     """Where a hidden layer is, or where one may be inserted: its stage and number."""
 
     stage: int
@@ -101,7 +101,7 @@ class Network(nn.Module, ABC):
         """Describe the network as it is now."""
 
     @abstractmethod
-    def locate(self, place: Place) -> Parts:
+    def locate(self, place: LayerIndex) -> Parts:
         """Find the tensors of a hidden layer."""
 
     def decayed(self) -> list[bool]:
@@ -112,15 +112,15 @@ class Network(nn.Module, ABC):
         shapes = {self.locate(place).shape for place in self.places()}
         return [i not in shapes for i in range(len(self.parts))]
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[LayerIndex]:
         """List the hidden layers, input first."""
         return [
-            Place(stage, layer)
+            LayerIndex(stage, layer)
             for stage, count in enumerate(self.layout)
             for layer in range(count)
         ]
 
-    def shape(self, place: Place) -> Shape:
+    def shape(self, place: LayerIndex) -> Shape:
         """Return the parameters of a layer's nonlinearity, each [n]."""
         index = self.locate(place).shape
         return [] if index is None else self.parts[index].unbind(1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from senn_ray.maths.removal import compensation
-from senn_ray.nets.network import Network, Parts, Place
+from senn_ray.nets.network import LayerIndex, Network, Parts
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,13 @@ class Replace:
 Surgery = Widen | Prune | Replace
 
 
-def site(net: Network, place: Place) -> int:
+def site(net: Network, place: LayerIndex) -> int:
     """Number a hidden layer over all stages."""
     return sum(net.layout[: place.stage]) + place.layer
 
 
 @torch.no_grad()
-def widen(net: Network, place: Place, fan_in: Tensor) -> Widen:
+def widen(net: Network, place: LayerIndex, fan_in: Tensor) -> Widen:
     """Add a neuron whose fan-out is exactly zero, so the function is unchanged.
 
     Args:
@@ -110,7 +110,7 @@ def widen(net: Network, place: Place, fan_in: Tensor) -> Widen:
 
 
 @torch.no_grad()
-def prune(net: Network, place: Place, index: int, A: Tensor) -> Prune:
+def prune(net: Network, place: LayerIndex, index: int, A: Tensor) -> Prune:
     """Remove a neuron and let the others take over what they can.
 
     Args:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from senn_ray.nets.capture import Capture
-from senn_ray.nets.network import Place
+from senn_ray.nets.network import LayerIndex
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ EVERYWHERE = Look()
 class View:
     """One place that may grow: neurons (or channels) that feed a linear layer."""
 
-    place: Place
+    place: LayerIndex
     features: Tensor
     """What the neurons look at [rows, d]."""
     layer: int

@@ -19,69 +19,69 @@ from senn_ray.training.cost import TRAINING, moment_flops
 from senn_ray.training.decay import next_decay
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.natural import Natural
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import Schedule
 from senn_ray.training.trace import Trace
 
 OnProgress = Callable[[Progress], None]
-BeforeStep = Callable[[Replica], None]
+BeforeStep = Callable[[RunState], None]
 
 FLAT_SHARE, FLAT_NATS, FLAT_WINDOW = 0.1, 0.01, 2
 """A loss is flat if so many evaluations differ by less from as many before; batches
 alone differ by some."""
 
 
-def run(
-    replica: Replica,
+def train(
+    run: RunState,
     schedule: Schedule,
     on_progress: OnProgress | None,
     *,
     before_step: BeforeStep | None = None,
 ) -> Trace:
-    """Train a replica from the step where it is to the end of its schedule.
+    """Train a run from the step where it is to the end of its schedule.
 
     The run ends with the network of its least validation loss: the same early stopping
     for growing and fixed runs. Surgery changes that network alike, so that it has the
     final size even if the least loss was met before.
 
     Args:
-        replica: The network and its data; changed in place.
+        run: The network and its data; changed in place.
         schedule: What happens when.
         on_progress: Told after every evaluation.
-        before_step: Shown the replica before every step, when its state is complete.
+        before_step: Shown the run before every step, when its state is complete.
 
     Returns:
         The trace of the run. A loss that is no longer finite is a ``DivergedError``.
     """
-    trace, grower = replica.trace, Grower(replica)
-    growing = replica.spec.kind == "grow" and replica.spec.growth.enabled
-    while replica.step <= schedule.steps and not trace.pruned:
+    trace, grower = run.trace, Grower(run)
+    growing = run.spec.kind == "grow" and run.spec.growth.enabled
+    while run.step <= schedule.steps and not trace.pruned:
         if before_step:
-            before_step(replica)
+            before_step(run)
         if growing:
-            with replica.ledger.growing():
-                _change_size(replica, grower, schedule)
-        if schedule.evaluates(replica.step):
-            _evaluate(replica, schedule)
+            with run.ledger.growing():
+                _change_size(run, grower, schedule)
+        if schedule.evaluates(run.step):
+            _evaluate(run, schedule)
             if on_progress:
-                on_progress(_progress(replica, schedule))
-            trace.pruned = is_pruned(replica.spec.cutoffs, trace.evaluations)
-        if replica.step < schedule.steps and not trace.pruned:
-            rate = schedule.rate(replica.step)
-            trace.losses.append(train_step(replica, replica.step, rate))
-        replica.step += 1
+                on_progress(_progress(run, schedule))
+            trace.pruned = is_pruned(run.spec.cutoffs, trace.evaluations)
+        if run.step < schedule.steps and not trace.pruned:
+            rate = schedule.rate(run.step)
+            trace.losses.append(train_step(run, run.step, rate))
+        run.step += 1
     if growing:
-        with replica.ledger.growing():
-            _confirm(replica, grower, schedule)
-    replica.net = replica.best or replica.net
+        with run.ledger.growing():
+            _confirm(run, grower, schedule)
+    run.net = run.best or run.net
     return trace
 
 
-def train_step(replica: Replica, step: int, lr: float) -> float:
+def train_step(run: RunState, step: int, lr: float) -> float:
     """Take one optimiser step on a batch that follows from (seed, step).
 
     Args:
-        replica: The network and its data; changed in place.
+        run: The network and its data; changed in place.
         step: Number of the step.
         lr: Learning rate.
 
@@ -89,47 +89,47 @@ def train_step(replica: Replica, step: int, lr: float) -> float:
         The mean loss of the batch, before the step. One that is no longer finite is a
         ``DivergedError``.
     """
-    chosen, size = draw_batch(replica, step)
-    x, y = replica.train.batch(chosen)
-    if isinstance(replica.optimizer, Natural) and replica.optimizer.observe(
-        replica.net, x, y, size
+    chosen, size = draw_batch(run, step)
+    x, y = run.train.batch(chosen)
+    if isinstance(run.optimizer, Natural) and run.optimizer.observe(
+        run.net, x, y, size
     ):
-        replica.ledger.visit(size, replica.multiply_adds, TRAINING)
-        for n_out, n_in in dense(replica.net).architecture().matrices():
-            replica.ledger.count(moment_flops(size, n_in) + moment_flops(size, n_out))
-    total = loss(replica.net(x), y, replica.task) * len(x)
-    gradients = torch.autograd.grad(total, replica.net.tensors())
-    *sums, total = replica.reduce([*gradients, total.detach()[None]])
+        run.ledger.visit(size, run.multiply_adds, TRAINING)
+        for n_out, n_in in dense(run.net).architecture().matrices():
+            run.ledger.count(moment_flops(size, n_in) + moment_flops(size, n_out))
+    total = loss(run.net(x), y, run.task) * len(x)
+    gradients = torch.autograd.grad(total, run.net.tensors())
+    *sums, total = run.reduce([*gradients, total.detach()[None]])
     mean_loss = total.item() / size
-    check_finite(replica, step, mean_loss)
+    check_finite(run, step, mean_loss)
     means = [s / size for s in sums]
-    replica.optimizer.step(replica.net, means, lr, replica.weight_decay)
-    replica.ledger.visit(size, replica.multiply_adds, TRAINING)
-    replica.ledger.steps += 1
+    run.optimizer.step(run.net, means, lr, run.weight_decay)
+    run.ledger.visit(size, run.multiply_adds, TRAINING)
+    run.ledger.steps += 1
     return mean_loss
 
 
-def draw_batch(replica: Replica, step: int) -> tuple[Tensor, int]:
+def draw_batch(run: RunState, step: int) -> tuple[Tensor, int]:
     """Draw the batch of a step, a function of (seed, step).
 
     Args:
-        replica: Whose training data it is drawn from.
+        run: Whose training data it is drawn from.
         step: Number of the step.
 
     Returns:
         Indices of this replica's share, and the size of the whole batch.
     """
-    count = len(replica.train)
-    size = min(replica.spec.train.batch_size, count)
-    chosen = torch.randint(count, (size,), generator=replica.generator("batch", step))
-    return replica.shard(chosen), size
+    count = len(run.train)
+    size = min(run.spec.train.batch_size, count)
+    chosen = torch.randint(count, (size,), generator=run.generator("batch", step))
+    return run.shard(chosen), size
 
 
-def check_finite(replica: Replica, step: int, mean_loss: float) -> None:
+def check_finite(run: RunState, step: int, mean_loss: float) -> None:
     """Check the loss of a batch.
 
     Args:
-        replica: The run.
+        run: The run.
         step: Number of the step.
         mean_loss: Of the batch.
 
@@ -137,39 +137,39 @@ def check_finite(replica: Replica, step: int, mean_loss: float) -> None:
         DivergedError: if the loss is no longer finite.
     """
     if not math.isfinite(mean_loss):
-        config = replica.spec.train
+        config = run.spec.train
         raise DivergedError(
             f"loss became {mean_loss} at step {step} (train.lr {config.lr}, "
             f"train.optimizer {config.optimizer}); lower train.lr"
         )
 
 
-def _change_size(replica: Replica, grower: Grower, schedule: Schedule) -> None:
-    trace, step = replica.trace, replica.step
+def _change_size(run: RunState, grower: Grower, schedule: Schedule) -> None:
+    trace, step = run.trace, run.step
     before = len(trace.expansions)
     if schedule.prunes(step):
-        removals = prune_cheapest(replica, step, born_before=schedule.grown_up(step))
+        removals = prune_cheapest(run, step, born_before=schedule.prunable_before(step))
         trace.shrinking = bool(removals)
         trace.expansions += removals
-        if removals and replica.best is not None:
-            trace.best = evaluate(replica, replica.best, replica.val)
+        if removals and run.best is not None:
+            trace.best = evaluate(run, run.best, run.val)
     if schedule.checks_growth(step) and not grower.at_cap():
         check = grower.check(step, exploring=step < schedule.cooldown_start)
         trace.checks += 1
         trace.current_score = check.current_score
         trace.expansions = _realised(trace.expansions, check.loss) + check.events
     if len(trace.expansions) > before:
-        agreement.verify(replica)
+        agreement.verify(run)
 
 
-def _confirm(replica: Replica, grower: Grower, schedule: Schedule) -> None:
+def _confirm(run: RunState, grower: Grower, schedule: Schedule) -> None:
     """Ask the annealed network whether it wants to grow, or to shrink, any more."""
-    trace, end = replica.trace, schedule.steps
+    trace, end = run.trace, schedule.steps
     trace.confirmed = grower.confirm(end)
     trace.checks += 1
     if trace.shrinking:
-        grown_up = schedule.grown_up(end)
-        trace.shrinking = would_prune(replica, end, born_before=grown_up)
+        prunable_before = schedule.prunable_before(end)
+        trace.shrinking = would_prune(run, end, born_before=prunable_before)
 
 
 def _realised(events: list[Expansion], loss_now: float) -> list[Expansion]:
@@ -182,31 +182,31 @@ def _realised(events: list[Expansion], loss_now: float) -> list[Expansion]:
     ]
 
 
-def _evaluate(replica: Replica, schedule: Schedule) -> None:
-    trace, step = replica.trace, replica.step
-    quality = evaluate(replica, replica.net, replica.val)
+def _evaluate(run: RunState, schedule: Schedule) -> None:
+    trace, step = run.trace, run.step
+    quality = evaluate(run, run.net, run.val)
     if not math.isfinite(quality.loss):
         raise DivergedError(f"validation loss became {quality.loss} at step {step}")
     evaluation = Evaluation(
         step=step,
-        sample_visits=replica.ledger.sample_visits,
-        device_s=replica.ledger.cost().device_s,
+        sample_visits=run.ledger.sample_visits,
+        device_s=run.ledger.cost().device_s,
         train_loss=sum(trace.losses) / len(trace.losses),
         val_loss=quality.loss,
         val_accuracy=quality.accuracy,
         lr=schedule.rate(min(step, schedule.steps - 1)),
-        hidden=replica.hidden,
-        params=replica.num_params,
+        hidden=run.hidden,
+        params=run.num_params,
         current_score=trace.current_score,
-        weight_decay=replica.weight_decay,
+        weight_decay=run.weight_decay,
     )
     trace.evaluations.append(evaluation)
     trace.losses = []
     if trace.best is None or quality.loss < trace.best.loss:
         trace.best = quality
-        replica.best = copy.deepcopy(replica.net)
+        run.best = copy.deepcopy(run.net)
     if step < schedule.steps:
-        replica.weight_decay = next_decay(replica, quality.loss)
+        run.weight_decay = next_decay(run, quality.loss)
 
 
 def is_pruned(
@@ -223,10 +223,10 @@ def is_pruned(
     return cutoff is not None and min(e.val_loss for e in evaluations) > cutoff
 
 
-def _progress(replica: Replica, schedule: Schedule) -> Progress:
-    last = replica.trace.evaluations[-1]
+def _progress(run: RunState, schedule: Schedule) -> Progress:
+    last = run.trace.evaluations[-1]
     return Progress(
-        run_id=replica.spec.run_id,
+        run_id=run.spec.run_id,
         step=last.step,
         max_steps=schedule.steps,
         hidden=last.hidden,
@@ -236,14 +236,14 @@ def _progress(replica: Replica, schedule: Schedule) -> Progress:
     )
 
 
-def _is_capped(replica: Replica) -> bool:
+def _is_capped(run: RunState) -> bool:
     """Tell whether a cap on the width, or one on the depth, decided the size."""
-    model = replica.spec.model
-    widths = bool(replica.hidden) and min(replica.hidden) >= model.max_hidden
-    return widths or (model.may_deepen and not replica.may_insert)
+    model = run.spec.model
+    widths = bool(run.hidden) and min(run.hidden) >= model.max_hidden
+    return widths or (model.may_deepen and not run.may_insert)
 
 
-def stop_reason(replica: Replica, trace: Trace) -> StopReason:
+def stop_reason(run: RunState, trace: Trace) -> StopReason:
     """Say why a finished run has the size it has.
 
     Converged means that neither growth nor pruning changes anything any more: a last
@@ -251,7 +251,7 @@ def stop_reason(replica: Replica, trace: Trace) -> StopReason:
     another one would remove nothing more), and the training loss is flat.
 
     Args:
-        replica: The finished run.
+        run: The finished run.
         trace: What it has been through.
 
     Returns:
@@ -260,12 +260,12 @@ def stop_reason(replica: Replica, trace: Trace) -> StopReason:
     """
     if trace.pruned:
         return "pruned"
-    growth = replica.spec.growth
-    if replica.spec.kind == "fixed" or not growth.enabled:
+    growth = run.spec.growth
+    if run.spec.kind == "fixed" or not growth.enabled:
         return "schedule"
-    if _is_capped(replica):
+    if _is_capped(run):
         return "cap_hit"
-    flat = is_flat(trace.evaluations, FLAT_NATS * replica.loss_unit)
+    flat = is_flat(trace.evaluations, FLAT_NATS * run.loss_unit)
     settled = trace.confirmed and not trace.shrinking and flat
     return "converged" if settled else "budget"
 

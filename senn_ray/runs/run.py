@@ -14,21 +14,21 @@ from senn_ray.data.examples import Examples, RawData
 from senn_ray.data.inputs import inputs_of
 from senn_ray.data.shares import share_gap
 from senn_ray.data.splits import examples, split, test_examples
-from senn_ray.maths.losses import guess
+from senn_ray.maths.losses import constant_predictor_loss
 from senn_ray.nets.architectures import plan
 from senn_ray.nets.make import build
 from senn_ray.nets.network import checksum
-from senn_ray.runs.loop import BeforeStep, OnProgress, run, stop_reason
+from senn_ray.runs.loop import BeforeStep, OnProgress, stop_reason, train
 from senn_ray.training import agreement, checkpoint
-from senn_ray.training.checkpointer import Keeper, Keeping
-from senn_ray.training.cost import Ledger
+from senn_ray.training.checkpointer import Checkpointer, CheckpointPolicy
+from senn_ray.training.cost import CostLedger
 from senn_ray.training.devices import name_of
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
 from senn_ray.training.recovery import Rounds
 from senn_ray.training.reducer import Reducer, SingleReducer
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import Schedule, make_schedule
 from senn_ray.training.trace import Quality
 
@@ -40,7 +40,7 @@ def train_run(
     reducer: Reducer | None = None,
     on_progress: OnProgress | None = None,
     device: str = "cpu",
-    keeping: Keeping | None = None,
+    checkpoints: CheckpointPolicy | None = None,
 ) -> RunRecord:
     """Train one network, growing or fixed, from scratch to its record.
 
@@ -53,61 +53,61 @@ def train_run(
         reducer: The gang; a gang of one if none is given.
         on_progress: Told after every evaluation.
         device: Where tensors live.
-        keeping: How often the run under way is kept beside its final network.
+        checkpoints: How often the run under way is kept beside its final network.
 
     Returns:
         The record; a run that diverged says so in its state.
     """
     started = time.time()
-    replica = prepare(spec, raw, reducer=reducer or SingleReducer(), device=device)
-    keeper = Keeper(spec, keeping or Keeping())
-    rounds = Rounds(replica, keeper.load())
+    run = prepare(spec, raw, reducer=reducer or SingleReducer(), device=device)
+    checkpointer = Checkpointer(spec, checkpoints or CheckpointPolicy())
+    rounds = Rounds(run, checkpointer.load())
 
-    def before_step(replica: Replica) -> None:
-        rounds.before_step(replica)
-        keeper.before_step(replica)
+    def before_step(run: RunState) -> None:
+        rounds.before_step(run)
+        checkpointer.before_step(run)
 
     def work() -> RunRecord:
         try:
-            return _train(replica, raw, on_progress, before_step, started)
+            return _train(run, raw, on_progress, before_step, started)
         except DivergedError as error:
-            return _diverged(replica, str(error), started)
+            return _diverged(run, str(error), started)
 
     record = rounds.carry_through(work)
-    keeper.clear()
-    return dataclasses.replace(record, interruptions=tuple(keeper.notes))
+    checkpointer.clear()
+    return dataclasses.replace(record, interruptions=tuple(checkpointer.notes))
 
 
 def _train(
-    replica: Replica,
+    run: RunState,
     raw: RawData,
     on_progress: OnProgress | None,
     before_step: BeforeStep,
     started: float,
 ) -> RunRecord:
-    """Train a replica from where it is to its record."""
-    run(replica, _schedule(replica), on_progress, before_step=before_step)
-    qualities = _measure(replica, raw)
-    if replica.spec.checkpoint and replica.reducer.rank == 0:
-        checkpoint.save(replica.net, Path(replica.spec.checkpoint), inputs_of(raw))
+    """Train a run from where it is to its record."""
+    train(run, _schedule(run), on_progress, before_step=before_step)
+    qualities = _measure(run, raw)
+    if run.spec.checkpoint and run.reducer.rank == 0:
+        checkpoint.save(run.net, Path(run.spec.checkpoint), inputs_of(raw))
     # Nobody is done before everything is on disk, and the same for all.
-    agreement.verify(replica)
-    return _complete(replica, qualities, started)
+    agreement.verify(run)
+    return _complete(run, qualities, started)
 
 
-def _schedule(replica: Replica) -> Schedule:
-    spec = replica.spec
-    return make_schedule(spec.train, spec.growth, len(replica.train))
+def _schedule(run: RunState) -> Schedule:
+    spec = run.spec
+    return make_schedule(spec.train, spec.growth, len(run.train))
 
 
-def _measure(replica: Replica, raw: RawData) -> tuple[Quality, Quality | None]:
+def _measure(run: RunState, raw: RawData) -> tuple[Quality, Quality | None]:
     """Measure a finished run on training and, if it is asked for, on test examples."""
-    train = evaluate(replica, replica.net, replica.train)
-    if not replica.spec.evaluate_test:
+    train = evaluate(run, run.net, run.train)
+    if not run.spec.evaluate_test:
         return train, None
-    device, precision = replica.train.shift.device, replica.spec.train.precision
+    device, precision = run.train.shift.device, run.spec.train.precision
     part = _on(test_examples(raw), str(device), precision)
-    return train, evaluate(replica, replica.net, part)
+    return train, evaluate(run, run.net, part)
 
 
 def prepare(
@@ -116,7 +116,7 @@ def prepare(
     *,
     reducer: Reducer,
     device: str,
-) -> Replica:
+) -> RunState:
     """Set up a run: its share of the data, a fresh network and its optimiser.
 
     Args:
@@ -126,7 +126,7 @@ def prepare(
         device: Where tensors live.
 
     Returns:
-        A replica before its first step.
+        The run before its first step.
     """
     precision = spec.train.precision
     train, val = (
@@ -140,7 +140,7 @@ def prepare(
         if spec.train.optimizer == "natural"
         else AdamW(net)
     )
-    return Replica(
+    return RunState(
         spec=spec,
         net=net,
         optimizer=optimizer,
@@ -149,7 +149,7 @@ def prepare(
         task=raw.task,
         num_outputs=raw.num_outputs,
         reducer=reducer,
-        ledger=Ledger(reducer.size),
+        ledger=CostLedger(reducer.size),
         births=[[0] * width for width in net.architecture().hidden],
         weight_decay=spec.train.weight_decay,
         loss_unit=1.0 if raw.task == "classification" else _variance(train.y),
@@ -163,14 +163,14 @@ def _variance(targets: torch.Tensor) -> float:
 
 
 def _complete(
-    replica: Replica, qualities: tuple[Quality, Quality | None], started: float
+    run: RunState, qualities: tuple[Quality, Quality | None], started: float
 ) -> RunRecord:
     train, test = qualities
-    trace, best = replica.trace, replica.trace.best
+    trace, best = run.trace, run.trace.best
     return RunRecord(
-        **_identity(replica, started),
+        **_identity(run, started),
         state="pruned" if trace.pruned else "complete",
-        stop_reason=stop_reason(replica, trace),
+        stop_reason=stop_reason(run, trace),
         train_loss=train.loss,
         val_loss=best.loss if best else None,
         val_accuracy=best.accuracy if best else None,
@@ -179,17 +179,17 @@ def _complete(
         checks=trace.checks,
         evaluations=tuple(trace.evaluations),
         expansions=tuple(trace.expansions),
-        checkpoint=replica.spec.checkpoint,
-        checksum=checksum(replica.net),
-        guess_val_loss=guess(
-            replica.train.y, replica.val.y, replica.task, replica.num_outputs
+        checkpoint=run.spec.checkpoint,
+        checksum=checksum(run.net),
+        guess_val_loss=constant_predictor_loss(
+            run.train.y, run.val.y, run.task, run.num_outputs
         ),
     )
 
 
-def _diverged(replica: Replica, error: str, started: float) -> RunRecord:
+def _diverged(run: RunState, error: str, started: float) -> RunRecord:
     return RunRecord(
-        **_identity(replica, started),
+        **_identity(run, started),
         state="diverged",
         stop_reason="diverged",
         train_loss=None,
@@ -202,9 +202,9 @@ def _diverged(replica: Replica, error: str, started: float) -> RunRecord:
     )
 
 
-def _identity(replica: Replica, started: float) -> dict[str, Any]:
+def _identity(run: RunState, started: float) -> dict[str, Any]:
     """Return the fields that every record of a run has."""
-    spec = replica.spec
+    spec = run.spec
     return {
         "run_id": spec.run_id,
         "arm": spec.arm,
@@ -214,16 +214,16 @@ def _identity(replica: Replica, started: float) -> dict[str, Any]:
         "dataset": spec.data.dataset,
         "per_class": spec.data.per_class,
         "seed": spec.seed,
-        "workers": replica.reducer.size,
+        "workers": run.reducer.size,
         "hidden_start": spec.model.hidden,
-        "hidden": replica.hidden,
-        "params": replica.num_params,
-        "n_train": len(replica.train),
-        "n_val": len(replica.val),
-        "val_share_gap": share_gap(replica.train.y, replica.val.y),
-        "wall_s": replica.ledger.wall_s(),
-        "cost": replica.ledger.cost(),
-        "device_name": name_of(replica.train.shift.device),
+        "hidden": run.hidden,
+        "params": run.num_params,
+        "n_train": len(run.train),
+        "n_val": len(run.val),
+        "val_share_gap": share_gap(run.train.y, run.val.y),
+        "wall_s": run.ledger.wall_s(),
+        "cost": run.ledger.cost(),
+        "device_name": name_of(run.train.shift.device),
         "started_utc_s": started,
         "lr": spec.train.lr,
         "weight_decay": spec.train.weight_decay,

@@ -5,27 +5,27 @@ from collections import Counter
 import torch
 
 from senn_ray.core.errors import DisagreementError
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from senn_ray.training.snapshots import State, digests, from_bytes, live_state, to_bytes
 
 _WORDS = 4
 """Numbers of 64 bits in a SHA-256."""
 
 
-def verify(replica: Replica) -> None:
+def verify(run: RunState) -> None:
     """Compare the replicas of a gang bit for bit, by their hashes.
 
     Args:
-        replica: A member; it is not changed.
+        run: A member; it is not changed.
 
     Raises:
         DisagreementError: on all replicas alike, if any of them differs; it names the
             ranks and what they differ in.
     """
-    reducer = replica.reducer
+    reducer = run.reducer
     if reducer.size == 1:
         return
-    parts = digests(live_state(replica))
+    parts = digests(live_state(run))
     own = torch.frombuffer(bytearray(b"".join(parts.values())), dtype=torch.int64)
     table = torch.zeros(reducer.size, len(own), dtype=torch.int64)
     table[reducer.rank] = own
@@ -37,7 +37,7 @@ def verify(replica: Replica) -> None:
     ]
     if found:
         raise DisagreementError(
-            f"replicas disagree before step {replica.step}: {'; '.join(found)} differ "
+            f"replicas disagree before step {run.step}: {'; '.join(found)} differ "
             "from the others; the processors or libraries of the nodes may differ: "
             "use nodes of one kind, or --cluster.workers-per-run 1"
         )
@@ -53,17 +53,17 @@ def odd_ones(hashes: list[tuple[int, ...]]) -> list[int]:
     return [rank for rank, value in enumerate(hashes) if value != usual]
 
 
-def newest(replica: Replica, kept: State | None) -> State | None:
+def newest(run: RunState, kept: State | None) -> State | None:
     """Find the newest state that any replica has kept, and give it to all of them.
 
     Args:
-        replica: A member of the gang.
+        run: A member of the gang.
         kept: What this replica has kept, if anything.
 
     Returns:
         The state to go on from; nothing if nobody has kept any.
     """
-    reducer = replica.reducer
+    reducer = run.reducer
     steps = torch.zeros(reducer.size, dtype=torch.int64)
     steps[reducer.rank] = 0 if kept is None else kept["step"] + 1
     known = reducer.sum(steps).tolist()

@@ -16,7 +16,7 @@ import torch
 
 from senn_ray.core.files import replacing
 from senn_ray.core.records import RunSpec, to_json
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from senn_ray.training.snapshots import State, digests, snapshot
 
 FORMAT = "senn-ray run under way, 3"
@@ -27,7 +27,7 @@ _ALIVE_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keeping:
+class CheckpointPolicy:
     """How often a run is kept on disk."""
 
     every_s: float = 60.0
@@ -38,21 +38,21 @@ class _RefusedError(Exception):
     """Say why a checkpoint is not gone on from."""
 
 
-class Keeper:
+class Checkpointer:
     """Keep the state of a run in a folder; only rank 0 writes."""
 
-    def __init__(self, spec: RunSpec, keeping: Keeping) -> None:
+    def __init__(self, spec: RunSpec, checkpoints: CheckpointPolicy) -> None:
         """Note what to do; nothing is written yet.
 
         Args:
             spec: The run; without the path of a final network nothing is kept.
-            keeping: How often.
+            checkpoints: How often.
         """
         self.notes: list[str] = []
         """What was found wrong, or gone on from, one line each."""
         self._folder = Path(spec.checkpoint).parent if spec.checkpoint else None
         self._identity = identity(spec)
-        self._keeping = keeping
+        self._policy = checkpoints
         self._kept_s = self._alive_s = time.monotonic()
 
     def load(self) -> State | None:
@@ -67,18 +67,18 @@ class Keeper:
                 return state
         return None
 
-    def before_step(self, replica: Replica) -> None:
+    def before_step(self, run: RunState) -> None:
         """Write a checkpoint, if one is due.
 
         Args:
-            replica: The run, before a step.
+            run: The run, before a step.
         """
-        if self._folder is None or replica.reducer.rank != 0:
+        if self._folder is None or run.reducer.rank != 0:
             return
-        now, every = time.monotonic(), self._keeping.every_steps
-        by_step = every is not None and replica.step % every == 0 and replica.step > 0
-        if by_step or now - self._kept_s >= self._keeping.every_s:
-            self._keep(replica, self._folder)
+        now, every = time.monotonic(), self._policy.every_steps
+        by_step = every is not None and run.step % every == 0 and run.step > 0
+        if by_step or now - self._kept_s >= self._policy.every_s:
+            self._keep(run, self._folder)
             self._kept_s = self._alive_s = time.monotonic()
         elif now - self._alive_s >= _ALIVE_S:
             for path in self._files()[-1:]:
@@ -94,18 +94,18 @@ class Keeper:
         """List the checkpoints, oldest first."""
         return sorted(self._folder.glob(_PATTERN)) if self._folder else []
 
-    def _keep(self, replica: Replica, folder: Path) -> None:
-        state = snapshot(replica)
+    def _keep(self, run: RunState, folder: Path) -> None:
+        state = snapshot(run)
         contents = {
             "format": FORMAT,
             "identity": self._identity,
             "digests": _texts(state),
             "saved_utc_s": time.time(),
-            "replicas": replica.reducer.size,
+            "replicas": run.reducer.size,
             "state": state,
         }
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / f"state-{replica.step:09d}.pt") as partial:
+        with replacing(folder / f"state-{run.step:09d}.pt") as partial:
             torch.save(contents, partial)
         for path in self._files()[:-KEPT]:
             path.unlink(missing_ok=True)

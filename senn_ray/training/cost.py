@@ -43,7 +43,7 @@ def moment_flops(examples: int, size: int) -> float:
     return 2.0 * examples * size**2 + 2.0 * size**3
 
 
-class Ledger:
+class CostLedger:
     """Add up what a run uses, over the whole gang.
 
     The seconds of the present piece of a run are measured; those of pieces before it

@@ -15,7 +15,7 @@ import torch
 from senn_ray.config import TrainConfig
 from senn_ray.nets.network import Network
 from senn_ray.training.evaluate import evaluate
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 
 TRIAL = 0.01
 """The share of all weights that is taken away on trial."""
@@ -23,22 +23,22 @@ FULL = 0.1
 """d log(loss) / d log(scale of the weights) from which decay changes at full speed."""
 
 
-def next_decay(replica: Replica, val_loss: float) -> float:
+def next_decay(run: RunState, val_loss: float) -> float:
     """Choose the weight decay of the steps until the next evaluation.
 
     Args:
-        replica: A network that has just been evaluated; it is not changed.
+        run: A network that has just been evaluated; it is not changed.
         val_loss: Its validation loss.
 
     Returns:
         The decay. Where it may not rise, nothing is tried.
     """
-    config = replica.spec.train
+    config = run.spec.train
     if looks(config) == 1 or not val_loss:
-        return replica.weight_decay
-    smaller = evaluate(replica, shrunk(replica.net), replica.val).loss
+        return run.weight_decay
+    smaller = evaluate(run, shrunk(run.net), run.val).loss
     slope = (val_loss - smaller) / (TRIAL * val_loss)
-    return followed(replica.weight_decay, slope, config)
+    return followed(run.weight_decay, slope, config)
 
 
 def looks(config: TrainConfig) -> int:

@@ -6,31 +6,31 @@ from senn_ray.data.examples import Examples
 from senn_ray.maths.losses import loss
 from senn_ray.nets.network import Network
 from senn_ray.training.cost import FORWARD
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from senn_ray.training.trace import Quality
 
 
 @torch.no_grad()
-def evaluate(replica: Replica, net: Network, part: Examples) -> Quality:
+def evaluate(run: RunState, net: Network, part: Examples) -> Quality:
     """Measure the network on every example of a part, shared over the gang.
 
     Args:
-        replica: Who measures.
-        net: The network, of the replica's present size.
+        run: Who measures.
+        net: The network, of the present size of the run.
         part: The examples.
 
     Returns:
         Mean loss, and the share of right classes.
     """
-    own = replica.shard(torch.arange(len(part)))
+    own = run.shard(torch.arange(len(part)))
     total = part.shift.new_zeros(2, dtype=torch.float64)
     for indices in own.split(2 * net.batch_size):
         x, y = part.batch(indices)
         outputs = net(x)
-        total[0] += loss(outputs, y, replica.task).double() * len(x)
-        if replica.task == "classification":
+        total[0] += loss(outputs, y, run.task).double() * len(x)
+        if run.task == "classification":
             total[1] += (outputs.argmax(1) == y).sum()
-    (total,) = replica.reduce([total])
-    replica.ledger.visit(len(part), replica.multiply_adds, FORWARD)
+    (total,) = run.reduce([total])
+    run.ledger.visit(len(part), run.multiply_adds, FORWARD)
     mean_loss, accuracy = (total / len(part)).tolist()
-    return Quality(mean_loss, accuracy if replica.task == "classification" else None)
+    return Quality(mean_loss, accuracy if run.task == "classification" else None)

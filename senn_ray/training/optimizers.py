@@ -4,46 +4,13 @@ They are ours, and not torch's, because their state must be reshaped by surgery 
 because importing torch.optim costs seconds in every worker.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from senn_ray.nets.network import Network
 from senn_ray.nets.surgery import Surgery
-
-
-class Optimizer(Protocol):
-    """Turn gradients into steps."""
-
-    def step(
-        self, net: Network, gradients: list[Tensor], lr: float, decay: float
-    ) -> None:
-        """Change the network's parameters in place.
-
-        Args:
-            net: The network.
-            gradients: Of the mean loss, shaped like the parameters.
-            lr: Learning rate of this step.
-            decay: Decoupled weight decay of this step, in units of the rate.
-        """
-        ...
-
-    def reshape(self, change: Surgery) -> None:
-        """Follow a surgery: old entries are carried, new ones start fresh."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """Return all that the next step depends on: numbers and tensors, not copied."""
-        ...
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state`` gave.
-
-        Args:
-            state: Its tensors are taken over, not copied.
-        """
-        ...
 
 
 class AdamW:

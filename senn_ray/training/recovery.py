@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from senn_ray.training import agreement
 from senn_ray.training.reducer import PeerLostError
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from senn_ray.training.snapshots import State, restore, snapshot
 
 T = TypeVar("T")
@@ -22,26 +22,26 @@ ROUND_STEPS = 50
 class Rounds:
     """Keep the state at the start of the present round, and go back to it."""
 
-    def __init__(self, replica: Replica, kept: State | None = None) -> None:
+    def __init__(self, run: RunState, kept: State | None = None) -> None:
         """Begin.
 
         Args:
-            replica: A run before its first step.
+            run: A run before its first step.
             kept: A state to go on from, such as that of a checkpoint.
         """
-        self._replica = replica
+        self._run = run
         self._kept = kept
 
-    def before_step(self, replica: Replica) -> None:
+    def before_step(self, run: RunState) -> None:
         """Keep the state, if a round starts; a replica that is alone needs none."""
-        if replica.reducer.size > 1 and replica.step % ROUND_STEPS == 0:
-            self._kept = snapshot(replica)
+        if run.reducer.size > 1 and run.step % ROUND_STEPS == 0:
+            self._kept = snapshot(run)
 
     def carry_through(self, work: Callable[[], T]) -> T:
         """Do the work of the run, again and again until no replica is lost on the way.
 
         Args:
-            work: Trains the replica from the step where it is, to the end.
+            work: Trains the run from the step where it is, to the end.
 
         Returns:
             What the work gave.
@@ -56,20 +56,20 @@ class Rounds:
 
     def _regroup(self, *, rolls_back: bool) -> None:
         """Join the gang, and go on from the newest state that any replica has."""
-        replica = self._replica
-        replica.reducer.join()
-        replica.ledger.resize(replica.reducer.size)
+        run = self._run
+        run.reducer.join()
+        run.ledger.resize(run.reducer.size)
         if rolls_back and self._kept is not None:
-            self._kept = _with_waste(self._kept, replica)
-        self._kept = agreement.newest(replica, self._kept)
+            self._kept = _with_waste(self._kept, run)
+        self._kept = agreement.newest(run, self._kept)
         if self._kept is not None:
-            restore(replica, self._kept)
-            agreement.verify(replica)
+            restore(run, self._kept)
+            agreement.verify(run)
 
 
-def _with_waste(kept: State, replica: Replica) -> State:
+def _with_waste(kept: State, run: RunState) -> State:
     """Count the seconds since a state was kept as spent in vain."""
-    before, now = kept["ledger"], replica.ledger.state()
+    before, now = kept["ledger"], run.ledger.state()
     lost = now["device_s"] - before["device_s"]
     wasted = {**before, "wasted_s": now["wasted_s"] + lost}
     return {**kept, "ledger": wasted}

@@ -1,4 +1,4 @@
-"""A replica: the network of a run and everything that trains it."""
+"""The state of a run: its network and everything that trains it, on one replica."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from senn_ray.maths.score import Reduce
 from senn_ray.nets.mlp import MLP
 from senn_ray.nets.network import Network
 from senn_ray.nets.surgery import Prune, Surgery, Widen
-from senn_ray.training.cost import Ledger
+from senn_ray.training.cost import CostLedger
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
 from senn_ray.training.reducer import Reducer, sum_all
@@ -23,8 +23,8 @@ from senn_ray.training.trace import Trace
 
 
 @dataclass
-class Replica:
-    """One member of the gang of a run. All members hold the same network."""
+class RunState:
+    """One run on one replica. All replicas of its gang hold the same network."""
 
     spec: RunSpec
     net: Network
@@ -34,7 +34,7 @@ class Replica:
     task: Task
     num_outputs: int
     reducer: Reducer
-    ledger: Ledger
+    ledger: CostLedger
     births: list[list[int]]
     """Per hidden layer, the step at which each neuron was added; 0 at the start."""
     weight_decay: float

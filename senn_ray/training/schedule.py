@@ -49,7 +49,7 @@ class Schedule:
         done = step - self.first_pruning
         return done >= 0 and done % self.slice == 0
 
-    def grown_up(self, step: int) -> int:
+    def prunable_before(self, step: int) -> int:
         """Return the step before which a neuron was added if it may be pruned now."""
         return step - GRACE_SLICES * self.slice
 

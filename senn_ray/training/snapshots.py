@@ -17,58 +17,58 @@ from senn_ray.maths.proposals import Whitening
 from senn_ray.nets.make import describe, from_values, rebuild
 from senn_ray.nets.network import Network
 from senn_ray.training import trace
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 
 State = dict[str, Any]
 """Plain values and tensors on the host, which ``torch.load`` reads as weights only."""
 
 
-def snapshot(replica: Replica) -> State:
+def snapshot(run: RunState) -> State:
     """Copy the state of a run, before a step.
 
     Args:
-        replica: The run; it is not changed.
+        run: The run; it is not changed.
     """
-    return _on_device(live_state(replica), torch.device("cpu"))
+    return _on_device(live_state(run), torch.device("cpu"))
 
 
-def live_state(replica: Replica) -> State:
+def live_state(run: RunState) -> State:
     """Return the state of a run, with its own tensors: not for keeping.
 
     Args:
-        replica: The run; it is not changed.
+        run: The run; it is not changed.
     """
-    whitening, best = replica.whitening, replica.best
+    whitening, best = run.whitening, run.best
     return {
-        "step": replica.step,
-        "net": pack(replica.net),
+        "step": run.step,
+        "net": pack(run.net),
         "best": None if best is None else pack(best),
-        "optimizer": replica.optimizer.state(),
-        "births": [list(layer) for layer in replica.births],
-        "weight_decay": replica.weight_decay,
+        "optimizer": run.optimizer.state(),
+        "births": [list(layer) for layer in run.births],
+        "weight_decay": run.weight_decay,
         "whitening": None if whitening is None else vars(whitening),
-        "trace": replica.trace.state(),
-        "ledger": replica.ledger.state(),
+        "trace": run.trace.state(),
+        "ledger": run.ledger.state(),
     }
 
 
-def restore(replica: Replica, state: State) -> None:
+def restore(run: RunState, state: State) -> None:
     """Go on from a state as if nothing had happened since.
 
     Args:
-        replica: A run of the same specification; changed in place.
+        run: A run of the same specification; changed in place.
         state: What ``snapshot`` gave; it is not changed.
     """
-    own = _on_device(state, replica.train.shift.device)
-    replica.step = own["step"]
-    replica.net = unpack(own["net"])
-    replica.best = None if own["best"] is None else unpack(own["best"])
-    replica.optimizer.restore(own["optimizer"])
-    replica.births = own["births"]
-    replica.weight_decay = own["weight_decay"]
-    replica.whitening = own["whitening"] and Whitening(**own["whitening"])
-    replica.trace = trace.from_state(own["trace"])
-    replica.ledger.restore(own["ledger"])
+    own = _on_device(state, run.train.shift.device)
+    run.step = own["step"]
+    run.net = unpack(own["net"])
+    run.best = None if own["best"] is None else unpack(own["best"])
+    run.optimizer.restore(own["optimizer"])
+    run.births = own["births"]
+    run.weight_decay = own["weight_decay"]
+    run.whitening = own["whitening"] and Whitening(**own["whitening"])
+    run.trace = trace.from_state(own["trace"])
+    run.ledger.restore(own["ledger"])
 
 
 def pack(net: Network) -> State:

@@ -19,10 +19,10 @@ from senn_ray.maths.heldout import Heldout, agreed
 from senn_ray.maths.losses import loss
 from senn_ray.maths.score import score_gain
 from senn_ray.nets.mlp import dense
-from senn_ray.runs.loop import run, train_step
+from senn_ray.runs.loop import train, train_step
 from senn_ray.runs.run import prepare
 from senn_ray.training.reducer import SingleReducer
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import make_schedule
 from tests.training.problems import rings, spec, trained
 
@@ -43,25 +43,27 @@ def test_random_labels_are_rarely_grown_for(n: int, candidates: int) -> None:
             train_y=rng.permutation(np.arange(n + 60) % 3),
             default_val_per_class=20,
         )
-        run = spec(seed=seed, growth__candidates=candidates, growth__ascent_steps=5)
-        replica = prepare(run, raw, reducer=SingleReducer(), device="cpu")
-        W, V = replica.net.tensors()
-        replica.net.become([W, torch.zeros_like(V)], replica.net.layout)
-        accepted += Grower(replica).check(0, exploring=True).additions > 0
+        run_spec = spec(
+            seed=seed, growth__candidates=candidates, growth__ascent_steps=5
+        )
+        run = prepare(run_spec, raw, reducer=SingleReducer(), device="cpu")
+        W, V = run.net.tensors()
+        run.net.become([W, torch.zeros_like(V)], run.net.layout)
+        accepted += Grower(run).check(0, exploring=True).additions > 0
     # 5 % of 120 are 6; more than 9 would happen once in twelve at exactly 5 %.
     assert accepted <= 6 + 3
 
 
 def test_places_compete_by_what_all_divisions_know_of_their_best() -> None:
-    replica = trained(spec(model__hidden=(3, 3), growth__max_additions=1), rings())
-    _, divisions = Searcher(replica).search(40, divisions=DIVISIONS)
+    run = trained(spec(model__hidden=(3, 3), growth__max_additions=1), rings())
+    _, divisions = Searcher(run).search(40, divisions=DIVISIONS)
     verdicts = [
         [pool.best().judge() for pool in place]
         for place in zip(*divisions, strict=True)
     ]
     worth = [(max(v.gain for v in each), agreed(each).z) for each in verdicts]
     best = [pool.best() for pools in divisions for pool in pools]
-    (event,) = Grower(replica).check(40).events
+    (event,) = Grower(run).check(40).events
     assert event.kind == "widen"
     gain, sure = max(worth)
     assert event.heldout_gain == pytest.approx(gain)
@@ -71,7 +73,7 @@ def test_places_compete_by_what_all_divisions_know_of_their_best() -> None:
     (won,) = [b for b in best if b.judge().gain == pytest.approx(event.heldout_gain)]
     assert isinstance(won, NeuronProposal)
     torch.testing.assert_close(
-        dense(replica.net).weights[event.site][-1], won.pool.fan_in[won.index]
+        dense(run.net).weights[event.site][-1], won.pool.fan_in[won.index]
     )
 
 
@@ -83,25 +85,25 @@ def test_what_promises_more_lowers_the_loss_more(seed: int) -> None:
     reason: both are large at first.
     """
 
-    def fresh() -> Replica:
-        run = spec(seed=seed, growth__ascent_steps=0, model__hidden=(3,))
-        return trained(run, rings())
+    def fresh() -> RunState:
+        run_spec = spec(seed=seed, growth__ascent_steps=0, model__hidden=(3,))
+        return trained(run_spec, rings())
 
-    def later(replica: Replica) -> float:
+    def later(run: RunState) -> float:
         for step in range(40, 80):
-            train_step(replica, step, 0.01)
-        x, y = replica.train.batch(torch.arange(len(replica.train)))
-        return loss(replica.net(x), y, replica.task).item()
+            train_step(run, step, 0.01)
+        x, y = run.train.batch(torch.arange(len(run.train)))
+        return loss(run.net(x), y, run.task).item()
 
     base, pairs = later(fresh()), []
     for k in range(16):
-        replica = fresh()
+        run = fresh()
         with torch.no_grad():
-            _, ((pool,),) = Searcher(replica).search(40)
+            _, ((pool,),) = Searcher(run).search(40)
             proposal = pool.pick(k)
             promise = proposal.judge().gain / 2
             proposal.install(40)
-        pairs.append((promise, base - later(replica)))
+        pairs.append((promise, base - later(run)))
     ranks = torch.tensor(stats.rankdata(pairs, axis=0))
     # Spearman's: without any relation above this in one case of twenty.
     assert torch.corrcoef(ranks.T)[0, 1].item() > 0.43
@@ -114,8 +116,8 @@ def test_the_bound_on_additions_is_asserted(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_division_holds_out_what_it_does_not_search_on() -> None:
-    replica = trained(spec(), rings())
-    drawn = draw(replica, "decision", 1, divisions=DIVISIONS)
+    run = trained(spec(), rings())
+    drawn = draw(run, "decision", 1, divisions=DIVISIONS)
     everyone = torch.arange(drawn.count)
     for search, heldout in drawn.divisions:
         assert torch.equal(torch.cat([search, heldout]).sort().values, everyone)
@@ -126,32 +128,32 @@ def test_every_division_holds_out_what_it_does_not_search_on() -> None:
 def test_a_finished_network_neither_grows_nor_shrinks() -> None:
     """Asked anew, with fresh divisions each time and with no neuron too young to go."""
     run_spec = spec(train__min_steps=600)
-    replica = prepare(run_spec, rings(), reducer=SingleReducer(), device="cpu")
-    schedule = make_schedule(run_spec.train, run_spec.growth, len(replica.train))
-    run(replica, schedule, None)
-    width = replica.hidden[0]
+    run = prepare(run_spec, rings(), reducer=SingleReducer(), device="cpu")
+    schedule = make_schedule(run_spec.train, run_spec.growth, len(run.train))
+    train(run, schedule, None)
+    width = run.hidden[0]
     for step in range(schedule.steps + 1, schedule.steps + 9):
-        Grower(replica).check(step)
-        prune_cheapest(replica, step, born_before=step)
-    assert abs(replica.hidden[0] - width) <= 1
+        Grower(run).check(step)
+        prune_cheapest(run, step, born_before=step)
+    assert abs(run.hidden[0] - width) <= 1
 
 
 def test_what_was_added_is_what_was_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check of the larger network on the same examples finds the score raised so."""
     monkeypatch.setattr("senn_ray.growth.checks.DIVISIONS", 1)
-    replica = trained(spec(growth__max_additions=1), rings())
-    _, (before,) = Searcher(replica).search(40)
-    check = Grower(replica).check(40)
+    run = trained(spec(growth__max_additions=1), rings())
+    _, (before,) = Searcher(run).search(40)
+    check = Grower(run).check(40)
     assert check.additions == 1
     (event,) = check.events
-    _, (after,) = Searcher(replica).search(40)
+    _, (after,) = Searcher(run).search(40)
     assert event.current_score == pytest.approx(before[0].heldout.current_score)
     rise = after[0].search.current_score - before[0].search.current_score
     assert event.score_gain is not None
     assert rise == pytest.approx(event.score_gain, rel=1e-3)
     # And there is no second helping: the same neuron again gains nothing.
     column = after[0].search.activations[:, -2:-1]
-    again = score_gain(after[0].search, column, reduce=replica.reduce)
+    again = score_gain(after[0].search, column, reduce=run.reduce)
     assert again.exact.item() < 1e-2 * event.score_gain
 
 
@@ -163,34 +165,34 @@ def test_few_examples_are_looked_at_in_few_directions(
     raw = rings(examples + 90)
     x = rng.normal(size=(examples + 90, 40)).astype(np.float32)
     raw = dataclasses.replace(raw, train_x=x, test_x=x[:300], feature_shape=(40,))
-    run = spec(growth__rank=32)
-    replica = prepare(run, raw, reducer=SingleReducer(), device="cpu")
-    Searcher(replica).search(0)
-    assert replica.whitening is not None
-    assert replica.whitening.basis.shape == (40, directions)
+    run_spec = spec(growth__rank=32)
+    run = prepare(run_spec, raw, reducer=SingleReducer(), device="cpu")
+    Searcher(run).search(0)
+    assert run.whitening is not None
+    assert run.whitening.basis.shape == (40, directions)
 
 
 def test_one_statistic_never_adds_and_removes_a_neuron() -> None:
-    replica = trained(spec(), rings(), steps=100)
-    check = Grower(replica).check(100)
+    run = trained(spec(), rings(), steps=100)
+    check = Grower(run).check(100)
     assert check.additions > 0
-    width = replica.hidden[0]
+    width = run.hidden[0]
     old = width - check.additions
-    removals = prune_cheapest(replica, 100, born_before=100)
-    assert replica.hidden[0] == width - len(removals)
-    assert len([b for b in replica.births[0] if b == 100]) == check.additions
-    assert replica.hidden[0] >= width - old
+    removals = prune_cheapest(run, 100, born_before=100)
+    assert run.hidden[0] == width - len(removals)
+    assert len([b for b in run.births[0] if b == 100]) == check.additions
+    assert run.hidden[0] >= width - old
 
 
 def test_dead_inputs_and_certain_examples_give_finite_scores() -> None:
     raw = rings()
     dead = raw.train_x.copy()
     dead[:, 5:] = 0.0
-    replica = trained(spec(), dataclasses.replace(raw, train_x=dead))
-    W, V = replica.net.tensors()
+    run = trained(spec(), dataclasses.replace(raw, train_x=dead))
+    W, V = run.net.tensors()
     # Outputs of hundreds: the softmax is exactly one and its gradient exactly zero.
-    replica.net.become([W, 300 * V], replica.net.layout)
-    check = Grower(replica).check(40)
+    run.net.become([W, 300 * V], run.net.layout)
+    check = Grower(run).check(40)
     assert check.events
     for event in check.events:
         numbers = [event.score_gain, event.heldout_gain, event.heldout_z]
@@ -198,8 +200,8 @@ def test_dead_inputs_and_certain_examples_give_finite_scores() -> None:
 
 
 def events_of(score: str, seed: int) -> list[Expansion]:
-    replica = trained(spec(growth__score=score, seed=seed), rings())
-    return Grower(replica).check(40).events
+    run = trained(spec(growth__score=score, seed=seed), rings())
+    return Grower(run).check(40).events
 
 
 def test_the_controls_use_the_same_machinery_and_choose_otherwise() -> None:
@@ -224,10 +226,10 @@ def test_less_is_promised_where_there_is_time_to_learn_more(
         "senn_ray.growth.pools.heldout_gain",
         lambda *_, **__: Heldout(gain=next(gains), z=9.0),
     )
-    run = spec(growth__relative_threshold=0.0, growth__max_additions=1)
-    assert Grower(trained(run, rings())).check(40, exploring=exploring).additions == (
-        accepted
-    )
+    run_spec = spec(growth__relative_threshold=0.0, growth__max_additions=1)
+    assert Grower(trained(run_spec, rings())).check(
+        40, exploring=exploring
+    ).additions == (accepted)
 
 
 @pytest.mark.parametrize(
@@ -253,8 +255,8 @@ def test_neurons_come_on_trial_only_after_a_sure_one_and_while_exploring(
     monkeypatch.setattr(
         "senn_ray.growth.pools.heldout_gain", lambda *_, **__: next(judged)
     )
-    replica = trained(spec(growth__exploration=exploration), rings())
-    check = Grower(replica).check(40, exploring=exploring)
+    run = trained(spec(growth__exploration=exploration), rings())
+    check = Grower(run).check(40, exploring=exploring)
     assert check.additions == accepted
 
 
@@ -269,6 +271,6 @@ def test_one_lucky_division_does_not_make_a_finished_network_grow(
         heldout = Heldout(gain=next(gains), z=3.0)
         return Judged(proposal, heldout, least=0.002, current_score=1e-3)
 
-    replica = trained(spec(), rings())
+    run = trained(spec(), rings())
     monkeypatch.setattr("senn_ray.growth.judge.Judge._judge", judge)
-    assert Grower(replica).confirm(40) == settled
+    assert Grower(run).confirm(40) == settled

@@ -16,14 +16,14 @@ from senn_ray.data.sources import assemble
 from senn_ray.growth.checks import Grower
 from senn_ray.growth.measure import draw, measure
 from senn_ray.growth.pruning import prune_cheapest
-from senn_ray.growth.removal_costs import linearised, neuron_costs, reader
+from senn_ray.growth.removal_costs import linearised, neuron_costs, next_layer
 from senn_ray.nets.architectures import plan
 from senn_ray.nets.conv import conv
-from senn_ray.nets.network import Place
-from senn_ray.runs.loop import run, train_step
+from senn_ray.nets.network import LayerIndex
+from senn_ray.runs.loop import train, train_step
 from senn_ray.runs.run import prepare, train_run
 from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import make_schedule
 from senn_ray.training.snapshots import (
     digests,
@@ -58,22 +58,23 @@ SHORT = replace(
 )
 
 
-def fresh(reducer: Reducer, spec: RunSpec = SPEC, **growth: Any) -> Replica:
+def fresh(reducer: Reducer, spec: RunSpec = SPEC, **growth: Any) -> RunState:
     spec = replace(spec, growth=spec.growth.model_copy(update=growth))
     return prepare(spec, RAW, reducer=reducer, device="cpu")
 
 
-def finish(replica: Replica) -> dict[str, bytes]:
-    train, growth = replica.spec.train, replica.spec.growth
-    run(replica, make_schedule(train, growth, len(replica.train)), None)
-    return digests(live_state(replica))
+def finish(run: RunState) -> dict[str, bytes]:
+    settings = run.spec
+    schedule = make_schedule(settings.train, settings.growth, len(run.train))
+    train(run, schedule, None)
+    return digests(live_state(run))
 
 
-def trained(steps: int = 30) -> Replica:
-    replica = fresh(SingleReducer())
+def trained(steps: int = 30) -> RunState:
+    run = fresh(SingleReducer())
     for step in range(steps):
-        train_step(replica, step, 0.02)
-    return replica
+        train_step(run, step, 0.02)
+    return run
 
 
 def test_a_run_grows_in_width_and_depth_and_learns() -> None:
@@ -92,21 +93,21 @@ def test_a_run_grows_in_width_and_depth_and_learns() -> None:
 
 
 def test_a_check_changes_the_network_but_not_its_function() -> None:
-    replica = trained()
-    x, _ = replica.val.batch(torch.arange(20))
-    before = replica.net(x)
-    check = Grower(replica).check(30)
+    run = trained()
+    x, _ = run.val.batch(torch.arange(20))
+    before = run.net(x)
+    check = Grower(run).check(30)
     assert check.additions > 1
     assert any(event.kind == "insert_layer" for event in check.events)
-    torch.testing.assert_close(replica.net(x), before, rtol=0, atol=1e-5)
-    assert [len(layer) for layer in replica.births] == list(replica.hidden)
+    torch.testing.assert_close(run.net(x), before, rtol=0, atol=1e-5)
+    assert [len(layer) for layer in run.births] == list(run.hidden)
 
 
 def test_a_block_is_never_inserted_above_the_cap() -> None:
-    replica = trained()
+    run = trained()
     for step in (30, 31, 32):
-        Grower(replica).check(step)
-    assert max(replica.net.layout) <= 2
+        Grower(run).check(step)
+    assert max(run.net.layout) <= 2
 
 
 def test_random_labels_do_not_make_a_convolution_grow() -> None:
@@ -115,93 +116,90 @@ def test_random_labels_do_not_make_a_convolution_grow() -> None:
         labels = np.random.default_rng(seed).permutation(RAW.train_y)
         noise = replace(RAW, train_y=labels)
         spec = replace(SPEC, seed=seed)
-        replica = prepare(spec, noise, reducer=SingleReducer(), device="cpu")
+        run = prepare(spec, noise, reducer=SingleReducer(), device="cpu")
         for step in range(20):
-            train_step(replica, step, 3e-3)
-        grown += Grower(replica).check(20).additions > 0
+            train_step(run, step, 3e-3)
+        grown += Grower(run).check(20).additions > 0
     assert grown <= 1
 
 
 @pytest.mark.parametrize("score", ["gradient", "random"])
 def test_the_controls_grow_convolutions_too(score: str) -> None:
-    replica = trained(10)
+    run = trained(10)
     grower = fresh(SingleReducer(), score=score)
-    grower.net = replica.net
+    grower.net = run.net
     assert Grower(grower).check(10).events
 
 
-def grow_once(reducer: Reducer) -> Replica:
-    replica = fresh(reducer, SHORT)
+def grow_once(reducer: Reducer) -> RunState:
+    run = fresh(reducer, SHORT)
     for step in range(15):
-        train_step(replica, step, 0.02)
-    Grower(replica).check(15)
-    train_step(replica, 15, 0.02)
-    prune_cheapest(replica, 16, born_before=1)
-    return replica
+        train_step(run, step, 0.02)
+    Grower(run).check(15)
+    train_step(run, 15, 0.02)
+    prune_cheapest(run, 16, born_before=1)
+    return run
 
 
 def test_a_gang_of_two_grows_what_one_grows() -> None:
     alone = grow_once(SingleReducer())
     assert len(alone.hidden) > 2
     gang = run_threaded(2, grow_once)
-    for replica in gang:
-        assert replica.hidden == alone.hidden
-        for own, first in zip(
-            replica.net.tensors(), gang[0].net.tensors(), strict=True
-        ):
+    for run in gang:
+        assert run.hidden == alone.hidden
+        for own, first in zip(run.net.tensors(), gang[0].net.tensors(), strict=True):
             assert torch.equal(own, first)
-        for own, other in zip(replica.net.tensors(), alone.net.tensors(), strict=True):
+        for own, other in zip(run.net.tensors(), alone.net.tensors(), strict=True):
             torch.testing.assert_close(own, other, rtol=1e-6, atol=1e-8)
 
 
 def test_a_run_goes_on_from_its_state_bitwise() -> None:
     undisturbed = finish(fresh(SingleReducer()))
-    replica, kept = fresh(SingleReducer()), {}
+    run, kept = fresh(SingleReducer()), {}
 
-    def keep(at: Replica) -> None:
+    def keep(at: RunState) -> None:
         if at.step == 20:
             kept["state"] = to_bytes(live_state(at))
 
-    train, growth = replica.spec.train, replica.spec.growth
-    schedule = make_schedule(train, growth, len(replica.train))
-    run(replica, schedule, None, before_step=keep)
+    schedule = make_schedule(SPEC.train, SPEC.growth, len(run.train))
+    train(run, schedule, None, before_step=keep)
     again = fresh(SingleReducer())
     restore(again, from_bytes(kept["state"]))
     assert finish(again) == undisturbed
 
 
 def test_a_block_that_does_nothing_costs_nothing_and_goes() -> None:
-    replica = trained()
-    net = conv(replica.net)
+    run = trained()
+    net = conv(run.net)
     with torch.no_grad():
-        net.parts[net.locate(Place(0, 0)).columns][:, :-1] = 0
-    replica.best = None
-    x, _ = replica.val.batch(torch.arange(20))
+        net.parts[net.locate(LayerIndex(0, 0)).columns][:, :-1] = 0
+    run.best = None
+    x, _ = run.val.batch(torch.arange(20))
     before = net(x)
-    events = prune_cheapest(replica, 30, born_before=1)
+    events = prune_cheapest(run, 30, born_before=1)
     assert "remove_layer" in [event.kind for event in events]
     assert net.layout[0] == 0
-    assert len(replica.hidden) >= 1
+    assert len(run.hidden) >= 1
     drift = (net(x) - before).abs().max()
     assert drift < 0.2
     # An empty stage can be filled again.
-    check = Grower(replica).check(31)
+    check = Grower(run).check(31)
     assert net.layout[0] == 1
     assert check.additions >= 1
 
 
 def test_removal_costs_are_what_the_loss_then_rises_by() -> None:
-    replica = trained(60)
-    drawn = draw(replica, "pruning", 60)
-    measured = measure(replica, replica.net, drawn)
+    run = trained(60)
+    drawn = draw(run, "pruning", 60)
+    measured = measure(run, run.net, drawn)
     view = measured.views[-1]
-    costs = neuron_costs(replica, reader(replica, replica.net, view, measured))
-    whole, _ = linearised(replica, replica.net, view, measured)
+    costs = neuron_costs(run, next_layer(run, run.net, view, measured))
+    whole, _ = linearised(run, run.net, view, measured)
     assert (costs > 0).all()
     assert whole > costs.max()
-    loose = replica.spec.growth.model_copy(update={"removal_threshold": 10.0})
-    replica.spec = replace(replica.spec, growth=loose)
-    event = prune_cheapest(replica, 60, born_before=1)[0]
+    loose = run.spec.growth.model_copy(update={"removal_threshold": 10.0})
+    run.spec = replace(run.spec, growth=loose)
+    event = prune_cheapest(run, 60, born_before=1)[0]
     assert event.removal_cost is not None
     assert event.loss_before is not None
     assert event.loss_after is not None

@@ -29,9 +29,13 @@ def scaled(raw: RawData, factor: float) -> RawData:
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
 def test_the_unit_of_the_loss_changes_no_decision(factor: float) -> None:
     """Targets and outputs times c are a loss times c²: so are gains and thresholds."""
-    run = spec(model__hidden=(3,), growth__damping=1e-6, train__precision="float64")
-    plain = trained(run, waves())
-    other = prepare(run, scaled(waves(), factor), reducer=SingleReducer(), device="cpu")
+    run_spec = spec(
+        model__hidden=(3,), growth__damping=1e-6, train__precision="float64"
+    )
+    plain = trained(run_spec, waves())
+    other = prepare(
+        run_spec, scaled(waves(), factor), reducer=SingleReducer(), device="cpu"
+    )
     tensors = plain.net.tensors()
     other.net.become([tensors[0], factor * tensors[1]], plain.net.layout)
     first, second = Grower(plain).check(40), Grower(other).check(40)
@@ -43,9 +47,9 @@ def test_the_unit_of_the_loss_changes_no_decision(factor: float) -> None:
 
 
 def test_the_order_of_neurons_changes_no_decision() -> None:
-    run = spec(model__hidden=(5,))
-    plain = trained(run, rings())
-    other = trained(run, rings())
+    run_spec = spec(model__hidden=(5,))
+    plain = trained(run_spec, rings())
+    other = trained(run_spec, rings())
     order = torch.tensor([3, 0, 4, 1, 2])
     W, V = plain.net.tensors()
     columns = torch.cat([V[:, :-1][:, order], V[:, -1:]], 1)
@@ -71,23 +75,23 @@ def test_the_order_of_examples_changes_no_decision(
             divisions=[(place[a], place[b]) for a, b in drawn.divisions],
         )
 
-    run = spec(train__precision="float64", growth__curvature="exact")
-    replica = trained(run, rings())
+    run_spec = spec(train__precision="float64", growth__curvature="exact")
+    run = trained(run_spec, rings())
     torch.manual_seed(0)
-    plain = Grower(replica).check(40)
-    replica = trained(run, rings())
+    plain = Grower(run).check(40)
+    run = trained(run_spec, rings())
     # Measured once, from the first examples of the first decision.
-    Searcher(replica).search(40)
+    Searcher(run).search(40)
     monkeypatch.setattr("senn_ray.growth.searcher.draw", shuffled)
-    other = Grower(replica).check(40)
+    other = Grower(run).check(40)
     assert plain.additions > 0
     assert what(plain) == what(other)
     assert gains(other) == pytest.approx(gains(plain), rel=1e-6)
 
 
 def test_decisions_look_at_other_examples_each_time() -> None:
-    replica = trained(spec(), rings())
-    first, second = (draw(replica, "decision", step) for step in (1, 2))
+    run = trained(spec(), rings())
+    first, second = (draw(run, "decision", step) for step in (1, 2))
     assert not torch.equal(first.examples, second.examples)
 
 
@@ -95,10 +99,10 @@ def test_decisions_look_at_other_examples_each_time() -> None:
 def test_every_nonlinearity_widens_without_changing_the_function(
     activation: str,
 ) -> None:
-    replica = trained(spec(model__activation=activation), rings())
-    x, _ = replica.train.batch(torch.arange(50))
-    before, width = replica.net(x), replica.hidden[0]
-    check = Grower(replica).check(40, exploring=True)
+    run = trained(spec(model__activation=activation), rings())
+    x, _ = run.train.batch(torch.arange(50))
+    before, width = run.net(x), run.hidden[0]
+    check = Grower(run).check(40, exploring=True)
     assert {event.kind for event in check.events} <= {"widen", "rejected"}
-    assert replica.hidden[0] == width + check.additions > width
-    torch.testing.assert_close(replica.net(x), before)
+    assert run.hidden[0] == width + check.additions > width
+    torch.testing.assert_close(run.net(x), before)

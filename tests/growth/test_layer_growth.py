@@ -25,43 +25,45 @@ def test_an_inserted_layer_gains_what_was_scored(
     hidden: tuple[int, ...], activation: str
 ) -> None:
     """The features and fan-out of the installed layer give the score of every map."""
-    run = spec(model__hidden=hidden, model__max_depth=3, model__activation=activation)
-    replica = trained(run, rings())
+    run_spec = spec(
+        model__hidden=hidden, model__max_depth=3, model__activation=activation
+    )
+    run = trained(run_spec, rings())
     with torch.no_grad():
-        _, (pools,) = Searcher(replica).search(40)
+        _, (pools,) = Searcher(run).search(40)
         pool = next(p for p in pools if isinstance(p, LayerPool))
-        tensors, layout = replica.net.tensors(), replica.net.layout
+        tensors, layout = run.net.tensors(), run.net.layout
         for number in range(4):
             proposal = pool.pick(number)
-            insert_layer(dense(replica.net), proposal.place.layer, proposal.mix)
-            W = dense(replica.net).weights
+            insert_layer(dense(run.net), proposal.place.layer, proposal.mix)
+            W = dense(run.net).weights
             at = proposal.place.layer
             h = pool.search.activations @ W[at].T
-            phi = torch.cat(replica.net.family.directions(h), 1)
+            phi = torch.cat(run.net.family.directions(h), 1)
             V = W[at + 1][:, :-1].repeat(1, phi.shape[1] // h.shape[1])
-            gain = layer_gain(pool.search, phi, V, reduce=replica.reduce)
+            gain = layer_gain(pool.search, phi, V, reduce=run.reduce)
             assert gain.exact == pytest.approx(proposal.score_gain, rel=1e-3)
-            replica.net.become(tensors, layout)
+            run.net.become(tensors, layout)
 
 
 def test_layers_are_inserted_and_removed_within_one_run_of_the_best_network() -> None:
-    run = spec(model__hidden=(), model__max_depth=2, model__activation="rational")
-    replica = trained(run, rings())
-    replica.best = copy.deepcopy(replica.net)
-    check = Grower(replica).check(40)
+    run_spec = spec(model__hidden=(), model__max_depth=2, model__activation="rational")
+    run = trained(run_spec, rings())
+    run.best = copy.deepcopy(run.net)
+    check = Grower(run).check(40)
     assert [e.kind for e in check.events] == ["insert_layer"]
-    assert len(replica.hidden) == 1
-    assert replica.best.architecture() == replica.net.architecture()
-    assert [len(births) for births in replica.births] == list(replica.hidden)
-    before = replica.hidden
+    assert len(run.hidden) == 1
+    assert run.best.architecture() == run.net.architecture()
+    assert [len(births) for births in run.births] == list(run.hidden)
+    before = run.hidden
     # Still the identity: the whole layer costs nothing, once it may go.
-    assert prune_cheapest(replica, 41, born_before=40) == []
-    (removal,) = prune_cheapest(replica, 41, born_before=41)
+    assert prune_cheapest(run, 41, born_before=40) == []
+    (removal,) = prune_cheapest(run, 41, born_before=41)
     assert removal.kind == "remove_layer"
     assert removal.hidden_before == before
     assert removal.removal_cost == pytest.approx(0, abs=3e-4)
-    assert replica.hidden == replica.best.architecture().hidden == ()
-    assert replica.births == []
+    assert run.hidden == run.best.architecture().hidden == ()
+    assert run.births == []
 
 
 @pytest.mark.parametrize(("cap", "second"), [(8, ["widen"] * 2), (2, ["insert_layer"])])
@@ -75,17 +77,17 @@ def test_a_layer_gets_neurons_before_another_layer_comes(
         return Judged(proposal, Heldout(gain, z=9.0), least=0.1, current_score=1e-3)
 
     monkeypatch.setattr("senn_ray.growth.judge.Judge._judge", judge)
-    run = spec(
+    run_spec = spec(
         model__hidden=(),
         model__max_depth=3,
         model__max_hidden=cap,
         model__activation="rational",
         growth__max_additions=2,
     )
-    replica = trained(run, rings())
+    run = trained(run_spec, rings())
     checks = []
     for step in (40, 50, 60):
-        events = Grower(replica).check(step).events
-        replica.trace.expansions += events
+        events = Grower(run).check(step).events
+        run.trace.expansions += events
         checks.append([event.kind for event in events])
     assert checks == [["insert_layer"], second, ["insert_layer"]]

@@ -25,11 +25,14 @@ def test_dividing_candidates_grows_what_dividing_examples_grows(size: int) -> No
     raw = rings()
     records = {}
     for share in ("examples", "candidates"):
-        run = spec(
+        run_spec = spec(
             train__min_steps=100, train__precision="float64", growth__share=share
         )
         members = run_threaded(
-            size, lambda reducer, run=run: train_run(run, raw, reducer=reducer)
+            size,
+            lambda reducer, run_spec=run_spec: train_run(
+                run_spec, raw, reducer=reducer
+            ),
         )
         assert len({record.checksum for record in members}) == 1
         records[share] = members[0]
@@ -41,16 +44,16 @@ def test_dividing_candidates_grows_what_dividing_examples_grows(size: int) -> No
 
 def test_large_factors_are_made_once_and_are_the_same(monkeypatch) -> None:
     raw = rings()
-    run = spec(
+    run_spec = spec(
         kind="fixed",
         train__optimizer="natural",
         train__min_steps=40,
         train__precision="float64",
         model__hidden=(12,),
     )
-    apart = run_threaded(2, lambda r: train_run(run, raw, reducer=r))
+    apart = run_threaded(2, lambda r: train_run(run_spec, raw, reducer=r))
     monkeypatch.setattr(natural, "SHARED_ABOVE", 4)
-    shared = run_threaded(2, lambda r: train_run(run, raw, reducer=r))
+    shared = run_threaded(2, lambda r: train_run(run_spec, raw, reducer=r))
     assert shared[0].checksum == shared[1].checksum
     assert shared[0].checksum == apart[0].checksum
 

@@ -7,8 +7,8 @@ import torch
 
 from senn_ray.maths.losses import (
     Task,
+    constant_predictor_loss,
     curvature_root,
-    guess,
     loss,
     output_curvature,
     output_gradient,
@@ -51,11 +51,17 @@ def test_who_sees_no_features_guesses_the_frequencies_of_classes() -> None:
     known, targets = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 1, 2])
     # One of each class is added: 4, 2 and 1 of 7.
     expected = -sum(math.log(n / 7) for n in (4, 2, 1)) / 3
-    assert guess(known, targets, "classification", 3) == pytest.approx(expected)
+    assert constant_predictor_loss(
+        known, targets, "classification", 3
+    ) == pytest.approx(expected)
     even = torch.arange(10).repeat(50)
-    assert guess(even, even, "classification", 10) == pytest.approx(math.log(10))
+    assert constant_predictor_loss(even, even, "classification", 10) == pytest.approx(
+        math.log(10)
+    )
 
 
 def test_who_sees_no_features_guesses_the_mean_of_targets() -> None:
     known, targets = torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [4.0]])
-    assert guess(known, targets, "regression", 1) == pytest.approx(0.5 * 9 / 2)
+    assert constant_predictor_loss(known, targets, "regression", 1) == pytest.approx(
+        0.5 * 9 / 2
+    )

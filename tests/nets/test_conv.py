@@ -10,7 +10,7 @@ from senn_ray.maths.losses import loss
 from senn_ray.nets.activations import FAMILIES
 from senn_ray.nets.blocks import insert_block, remove_block
 from senn_ray.nets.make import describe, from_values, rebuild
-from senn_ray.nets.network import Place
+from senn_ray.nets.network import LayerIndex
 from senn_ray.nets.observe import observe
 from senn_ray.nets.surgery import prune, widen
 from senn_ray.nets.views import Look
@@ -87,7 +87,7 @@ def test_an_inserted_block_changes_nothing_but_can_learn(activation, stage) -> N
     assert net.layout == tuple(counts)
     assert change.site == (2 if stage == 0 else 3)
     torch.testing.assert_close(net(x).detach(), before, rtol=0, atol=1e-12)
-    fan_out = net.locate(Place(stage, net.layout[stage] - 1)).columns
+    fan_out = net.locate(LayerIndex(stage, net.layout[stage] - 1)).columns
     total = loss(net(x), y, "classification")
     gradient = torch.autograd.grad(total, net.tensors())[fan_out]
     assert gradient[:, 0].abs().max() > 1e-6
@@ -96,7 +96,7 @@ def test_an_inserted_block_changes_nothing_but_can_learn(activation, stage) -> N
 def test_a_new_channel_changes_nothing_and_its_gradient_is_the_captured_one() -> None:
     net = network()
     x, y = data(net)
-    place = Place(0, 1)
+    place = LayerIndex(0, 1)
     seen = observe(net, x, y, "classification")
     view = next(v for v in seen.views if v.place == place)
     layer = seen.captured.layers[view.layer]
@@ -115,10 +115,10 @@ def test_a_view_of_a_new_block_sees_what_the_block_will_see() -> None:
     x, y = data(net)
     views = observe(net, x, y, "classification", look=Look(depth_cap=3)).views
     new = [v for v in views if v.is_new]
-    assert [v.place for v in new] == [Place(0, 2), Place(1, 1)]
+    assert [v.place for v in new] == [LayerIndex(0, 2), LayerIndex(1, 1)]
     fan_in = torch.randn(37, generator=torch.Generator().manual_seed(3)).double()
     insert_block(net, 0, fan_in)
-    hidden = net.trace(x).blocks[Place(0, 2)].hidden
+    hidden = net.trace(x).blocks[LayerIndex(0, 2)].hidden
     c = torch.nn.functional.silu(new[0].features @ fan_in[:-1] + fan_in[-1])
     torch.testing.assert_close(hidden.movedim(1, -1).flatten(), c)
 
@@ -127,17 +127,17 @@ def test_removing_a_block_keeps_its_mean() -> None:
     net = network()
     x, _ = data(net)
     with torch.no_grad():
-        rows = net.locate(Place(0, 1)).rows
+        rows = net.locate(LayerIndex(0, 1)).rows
         net.parts[rows][:, :-1] = 0  # Its channels are constant.
     before = net(x).detach()
-    hidden = net.trace(x).blocks[Place(0, 1)].hidden.detach()
-    change = remove_block(net, Place(0, 1), hidden.mean((0, 2, 3)))
+    hidden = net.trace(x).blocks[LayerIndex(0, 1)].hidden.detach()
+    change = remove_block(net, LayerIndex(0, 1), hidden.mean((0, 2, 3)))
     assert net.layout == (1, 1)
     assert not change.is_insertion
     torch.testing.assert_close(net(x).detach(), before, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("place", [Place(0, 0), Place(1, 0)])
+@pytest.mark.parametrize("place", [LayerIndex(0, 0), LayerIndex(1, 0)])
 def test_the_first_block_of_a_stage_leaves_its_mean_in_what_leads_there(place) -> None:
     net = network(((2,), (3,)))
     x, _ = data(net)
@@ -152,7 +152,7 @@ def test_the_first_block_of_a_stage_leaves_its_mean_in_what_leads_there(place) -
 def test_pruning_a_duplicate_channel_keeps_the_function() -> None:
     net = network()
     x, y = data(net, 20)
-    place = Place(0, 0)
+    place = LayerIndex(0, 0)
     parts = net.locate(place)
     widen(net, place, net.tensors()[parts.rows][1].detach().clone())
     with torch.no_grad():

@@ -11,7 +11,7 @@ from senn_ray.nets.conv import ConvNet
 from senn_ray.nets.conv_capture import patches
 from senn_ray.nets.mlp import DenseArchitecture
 from senn_ray.nets.mlp import rebuild as rebuild_mlp
-from senn_ray.nets.network import Place
+from senn_ray.nets.network import LayerIndex
 from senn_ray.nets.observe import features, observe
 from senn_ray.nets.views import Look
 from tests.nets.conv_examples import data, network
@@ -19,7 +19,7 @@ from tests.nets.conv_examples import data, network
 EYE = torch.eye
 
 
-def jacobians(net: ConvNet, x: Tensor, place: Place) -> Tensor:
+def jacobians(net: ConvNet, x: Tensor, place: LayerIndex) -> Tensor:
     """Of the outputs by a shift of the stream after a block [n, out, c, H W]."""
     trace = net.trace(x)
     stream = trace.blocks[place].stream
@@ -31,9 +31,11 @@ def jacobians(net: ConvNet, x: Tensor, place: Place) -> Tensor:
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-@pytest.mark.parametrize("place", [Place(0, 0), Place(0, 1), Place(1, 0)])
+@pytest.mark.parametrize(
+    "place", [LayerIndex(0, 0), LayerIndex(0, 1), LayerIndex(1, 0)]
+)
 def test_captured_statistics_are_those_of_an_explicit_jacobian(
-    task: Task, place: Place
+    task: Task, place: LayerIndex
 ) -> None:
     net = network()
     x, y = data(net)

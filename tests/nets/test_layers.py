@@ -9,7 +9,7 @@ from senn_ray.config import REACHES_IDENTITY, Activation
 from senn_ray.growth.layer_pools import LARGEST_RATIO, initial_mixes
 from senn_ray.nets.layers import Mix, insert_layer, remove_layer
 from senn_ray.nets.mlp import MLP, DenseArchitecture, build
-from senn_ray.nets.network import Place
+from senn_ray.nets.network import LayerIndex
 
 
 def network(
@@ -103,7 +103,7 @@ def test_the_new_parameters_can_move_at_once() -> None:
     x = torch.randn(50, 4, generator=torch.Generator().manual_seed(8)).double()
     insert_layer(net, 0, mix_for(narrow(net, 0, x), seed=9))
     shape = net.tensors()[1]
-    assert net.locate(Place(0, 0)).shape == 1
+    assert net.locate(LayerIndex(0, 0)).shape == 1
     (slope,) = torch.autograd.grad(net(x).square().sum(), shape)
     assert (slope[:, 1:].abs() > 1e-6).all()
 

@@ -10,10 +10,10 @@ from senn_ray.maths.losses import Task, loss
 from senn_ray.nets.activations import FAMILIES
 from senn_ray.nets.capture import capture
 from senn_ray.nets.mlp import MLP, DenseArchitecture, build
-from senn_ray.nets.network import Place, checksum
+from senn_ray.nets.network import LayerIndex, checksum
 from senn_ray.nets.surgery import Prune, Widen, prune, widen
 
-FIRST = Place(0, 0)
+FIRST = LayerIndex(0, 0)
 
 
 def network(
@@ -51,7 +51,7 @@ def test_the_padded_network_is_the_plain_one(activation) -> None:
     x = torch.randn(9, 5, generator=torch.Generator().manual_seed(1)).double()
     a = x
     for i, W in enumerate(net.weights):
-        a = a if i == 0 else net.family.apply(a, net.shape(Place(0, i - 1)))
+        a = a if i == 0 else net.family.apply(a, net.shape(LayerIndex(0, i - 1)))
         a = a @ W[:, :-1].T + W[:, -1]
     torch.testing.assert_close(net(x), a, rtol=1e-12, atol=1e-12)
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from senn_ray.core.records import RunSpec
-from senn_ray.runs.loop import run
+from senn_ray.runs.loop import train
 from senn_ray.runs.run import prepare
 from senn_ray.training.reducer import Reducer, run_threaded
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import make_schedule
 from tests.training.problems import rings, spec
 
@@ -16,15 +16,15 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 """Relative to the largest parameter of a tensor, after the whole run."""
 
 
-def grow(reducer: Reducer, settings: RunSpec) -> Replica:
-    replica = prepare(settings, RAW, reducer=reducer, device="cpu")
-    schedule = make_schedule(settings.train, settings.growth, len(replica.train))
-    run(replica, schedule, None)
-    return replica
+def grow(reducer: Reducer, settings: RunSpec) -> RunState:
+    run = prepare(settings, RAW, reducer=reducer, device="cpu")
+    schedule = make_schedule(settings.train, settings.growth, len(run.train))
+    train(run, schedule, None)
+    return run
 
 
-def decisions(replica: Replica) -> list[tuple[int, str, int]]:
-    return [(e.step, e.kind, e.site) for e in replica.trace.expansions]
+def decisions(run: RunState) -> list[tuple[int, str, int]]:
+    return [(e.step, e.kind, e.site) for e in run.trace.expansions]
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_gangs_take_the_same_decisions_and_end_with_the_same_parameters(
     assert len({step for step, kind, _ in decisions(alone) if kind == "widen"}) > 1
     for size in sizes:
         gang = run_threaded(size, lambda reducer: grow(reducer, settings))
-        for replica in gang:
-            assert decisions(replica) == decisions(alone)
-            pairs = zip(replica.net.tensors(), alone.net.tensors(), strict=True)
+        for run in gang:
+            assert decisions(run) == decisions(alone)
+            pairs = zip(run.net.tensors(), alone.net.tensors(), strict=True)
             for own, other in pairs:
                 assert own.dtype == getattr(torch, precision)
                 error = (own - other).norm() / other.norm()

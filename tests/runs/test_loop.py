@@ -9,12 +9,12 @@ import pytest
 from senn_ray.core.records import Evaluation, RunRecord
 from senn_ray.growth.checks import Grower
 from senn_ray.growth.pruning import prune_cheapest
-from senn_ray.runs.loop import is_flat, run, train_step
+from senn_ray.runs.loop import is_flat, train, train_step
 from senn_ray.runs.run import prepare, train_run
 from senn_ray.training import checkpoint
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import make_schedule
 from tests.training.problems import rings, spec, tensors_equal, waves
 
@@ -151,20 +151,20 @@ def test_the_cap_is_kept_and_reported() -> None:
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_gangs_of_any_size_grow_the_same_network(size: int) -> None:
-    def grow(reducer: Reducer) -> Replica:
-        replica = prepare(short, RAW, reducer=reducer, device="cpu")
-        run(replica, make_schedule(short.train, short.growth, len(replica.train)), None)
-        return replica
+    def grow(reducer: Reducer) -> RunState:
+        run = prepare(short, RAW, reducer=reducer, device="cpu")
+        train(run, make_schedule(short.train, short.growth, len(run.train)), None)
+        return run
 
     short = spec(train__min_steps=100)
     alone = grow(SingleReducer())
     gang = run_threaded(size, grow)
     assert alone.hidden[0] > 2
-    for replica in gang:
-        assert replica.hidden == alone.hidden
+    for run in gang:
+        assert run.hidden == alone.hidden
         # Members agree bit for bit; gangs of other sizes sum in another order.
-        assert tensors_equal(replica.net.tensors(), gang[0].net.tensors())
-        for own, other in zip(replica.net.tensors(), alone.net.tensors(), strict=True):
+        assert tensors_equal(run.net.tensors(), gang[0].net.tensors())
+        for own, other in zip(run.net.tensors(), alone.net.tensors(), strict=True):
             assert (own - other).norm() < 1e-4 * other.norm()
 
 
@@ -193,23 +193,23 @@ def test_progress_is_told_at_every_evaluation() -> None:
 
 def test_the_best_network_lives_through_surgery() -> None:
     """Growth leaves its function as it is; pruning takes the same neurons."""
-    replica = prepare(spec(), RAW, reducer=SingleReducer(), device="cpu")
+    run = prepare(spec(), RAW, reducer=SingleReducer(), device="cpu")
     for step in range(20):
-        train_step(replica, step, 0.01)
-    best = replica.best = copy.deepcopy(replica.net)
+        train_step(run, step, 0.01)
+    best = run.best = copy.deepcopy(run.net)
     for step in range(20, 40):
-        train_step(replica, step, 0.01)
-    before = evaluate(replica, best, replica.val)
-    Grower(replica).check(40)
-    assert replica.hidden[0] > 2
-    assert best.architecture() == replica.net.architecture()
-    assert evaluate(replica, best, replica.val) == before
+        train_step(run, step, 0.01)
+    before = evaluate(run, best, run.val)
+    Grower(run).check(40)
+    assert run.hidden[0] > 2
+    assert best.architecture() == run.net.architecture()
+    assert evaluate(run, best, run.val) == before
     for step in range(40, 200):
-        train_step(replica, step, 0.01)
-    replica.spec = spec(growth__removal_threshold=0.4)
-    removals = prune_cheapest(replica, 200, born_before=200)
+        train_step(run, step, 0.01)
+    run.spec = spec(growth__removal_threshold=0.4)
+    removals = prune_cheapest(run, 200, born_before=200)
     assert removals
-    assert best.architecture() == replica.net.architecture()
+    assert best.architecture() == run.net.architecture()
     assert best.architecture().hidden == removals[-1].hidden_after
 
 

@@ -12,7 +12,7 @@ from senn_ray.runs.run import train_run
 from senn_ray.search.executor import LocalExecutor, Report
 from senn_ray.service import verbs
 from senn_ray.store import journal
-from senn_ray.training.checkpointer import Keeping
+from senn_ray.training.checkpointer import CheckpointPolicy
 from tests.service.test_verbs import settings
 
 
@@ -40,8 +40,8 @@ class Impatient(LocalExecutor):
             told(progress)
             assert self._left.wait(60)
 
-        often = Keeping(every_steps=1)
-        return train_run(spec, self._raw, on_progress=tell_and_wait, keeping=often)
+        often = CheckpointPolicy(every_steps=1)
+        return train_run(spec, self._raw, on_progress=tell_and_wait, checkpoints=often)
 
 
 def impatient(raw: RawData, cluster: ClusterConfig) -> Impatient:

@@ -10,7 +10,7 @@ from senn_ray.growth.checks import Check
 from senn_ray.runs.loop import train_step
 from senn_ray.runs.run import prepare
 from senn_ray.training.reducer import SingleReducer
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 
 
 def rings(n: int = 600, *, classes: int = 3, seed: int = 0) -> RawData:
@@ -89,12 +89,12 @@ def tensors_equal(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def trained(run_spec: RunSpec, raw: RawData, steps: int = 40) -> Replica:
+def trained(run_spec: RunSpec, raw: RawData, steps: int = 40) -> RunState:
     """Train a replica for some steps, without a check."""
-    replica = prepare(run_spec, raw, reducer=SingleReducer(), device="cpu")
+    run = prepare(run_spec, raw, reducer=SingleReducer(), device="cpu")
     for step in range(steps):
-        train_step(replica, step, 0.01)
-    return replica
+        train_step(run, step, 0.01)
+    return run
 
 
 def what(check: Check) -> list[tuple[str, int, tuple[int, ...]]]:

@@ -9,13 +9,13 @@ import torch
 
 from senn_ray.core.records import Progress, RunRecord, RunSpec
 from senn_ray.runs.run import train_run
-from senn_ray.training.checkpointer import Keeping, identity
+from senn_ray.training.checkpointer import CheckpointPolicy, identity
 from senn_ray.training.reducer import Reducer, run_threaded
 from tests.training.problems import rings, spec
 from tests.training.test_recovery import timeless
 
 RAW = rings()
-OFTEN = Keeping(every_steps=20)
+OFTEN = CheckpointPolicy(every_steps=20)
 
 
 class _EndedError(Exception):
@@ -39,8 +39,10 @@ def interrupt(folder: Path, *, size: int = 1) -> None:
     """Train up to step 75: the newest checkpoint is of step 60."""
 
     def train(reducer: Reducer) -> None:
-        run = settings(folder)
-        train_run(run, RAW, reducer=reducer, on_progress=end_at(75), keeping=OFTEN)
+        run_spec = settings(folder)
+        train_run(
+            run_spec, RAW, reducer=reducer, on_progress=end_at(75), checkpoints=OFTEN
+        )
 
     with pytest.raises(_EndedError):
         run_threaded(size, train)
@@ -68,7 +70,7 @@ def same(record: RunRecord, other: RunRecord) -> bool:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
     folder = tmp_path_factory.mktemp("whole")
-    record = train_run(settings(folder), RAW, keeping=OFTEN)
+    record = train_run(settings(folder), RAW, checkpoints=OFTEN)
     assert names(folder) == ["final.pt"]
     assert record.interruptions == ()
     return record
@@ -134,13 +136,13 @@ def test_time_alone_is_enough_to_keep_a_run(tmp_path: Path) -> None:
             settings(tmp_path),
             RAW,
             on_progress=end_at(15),
-            keeping=Keeping(every_s=0.0),
+            checkpoints=CheckpointPolicy(every_s=0.0),
         )
     assert names(tmp_path) == ["state-000000014.pt", "state-000000015.pt"]
 
 
 def test_where_a_run_lies_is_no_part_of_what_it_is(tmp_path: Path) -> None:
-    run = settings(tmp_path)
-    moved = replace(run, checkpoint="elsewhere/final.pt", workers=4)
-    assert identity(moved) == identity(run)
-    assert identity(replace(run, seed=1)) != identity(run)
+    run_spec = settings(tmp_path)
+    moved = replace(run_spec, checkpoint="elsewhere/final.pt", workers=4)
+    assert identity(moved) == identity(run_spec)
+    assert identity(replace(run_spec, seed=1)) != identity(run_spec)

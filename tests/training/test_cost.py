@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from senn_ray.maths.score import Terms, measure_site, score_gain
 from senn_ray.runs.run import train_run
-from senn_ray.training.cost import FORWARD, TRAINING, Ledger, decision_flops
+from senn_ray.training.cost import FORWARD, TRAINING, CostLedger, decision_flops
 from tests.training.problems import rings, spec
 
 
@@ -32,7 +32,7 @@ def test_growth_is_paid_for() -> None:
 
 
 def test_replicas_are_all_paid_for() -> None:
-    ledger = Ledger(replicas=3)
+    ledger = CostLedger(replicas=3)
     before = ledger.wall_s()
     cost = ledger.cost()
     assert 3 * before <= cost.device_s <= 3 * ledger.wall_s()

@@ -15,23 +15,23 @@ from senn_ray.runs.run import prepare, train_run
 from senn_ray.training.decay import TRIAL, followed, next_decay, shrunk
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.reducer import SingleReducer
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from tests.training.problems import rings, spec, tensors_equal, waves
 
 RAW = rings()
 
 
-def trained(steps: int = 60, **changes: object) -> Replica:
+def trained(steps: int = 60, **changes: object) -> RunState:
     settings = spec(model__hidden=(6,), train__precision="float64", **changes)
-    replica = prepare(settings, RAW, reducer=SingleReducer(), device="cpu")
+    run = prepare(settings, RAW, reducer=SingleReducer(), device="cpu")
     for step in range(steps):
-        train_step(replica, step, 0.01)
-    return replica
+        train_step(run, step, 0.01)
+    return run
 
 
-def radial(replica: Replica) -> float:
+def radial(run: RunState) -> float:
     """The derivative of the validation loss along the weights, by autograd."""
-    net, val = replica.net, replica.val
+    net, val = run.net, run.val
     x, y = val.batch(torch.arange(len(val)))
     gradients = torch.autograd.grad(loss(net(x), y, "classification"), net.tensors())
     return sum(
@@ -44,29 +44,29 @@ def decays_of(record: RunRecord) -> list[float]:
     return [e.weight_decay for e in record.evaluations if e.weight_decay is not None]
 
 
-def scale_weights(replica: Replica, factor: float) -> None:
+def scale_weights(run: RunState, factor: float) -> None:
     with torch.no_grad():
-        for W in replica.net.tensors():
+        for W in run.net.tensors():
             W[:, :-1] *= factor
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 3.0])
 def test_the_trial_measures_the_derivative_along_the_weights(scale: float) -> None:
-    replica = trained()
-    scale_weights(replica, scale)
-    here = evaluate(replica, replica.net, replica.val).loss
-    smaller = evaluate(replica, shrunk(replica.net), replica.val).loss
-    assert (here - smaller) / TRIAL == pytest.approx(radial(replica), rel=0.1, abs=1e-3)
+    run = trained()
+    scale_weights(run, scale)
+    here = evaluate(run, run.net, run.val).loss
+    smaller = evaluate(run, shrunk(run.net), run.val).loss
+    assert (here - smaller) / TRIAL == pytest.approx(radial(run), rel=0.1, abs=1e-3)
 
 
 @pytest.mark.parametrize(("scale", "rises"), [(0.3, False), (10.0, True)])
 def test_decay_rises_only_if_smaller_weights_would_be_better(
     scale: float, *, rises: bool
 ) -> None:
-    replica = trained()
-    scale_weights(replica, scale)
-    replica.weight_decay = 0.5
-    moved = next_decay(replica, evaluate(replica, replica.net, replica.val).loss)
+    run = trained()
+    scale_weights(run, scale)
+    run.weight_decay = 0.5
+    moved = next_decay(run, evaluate(run, run.net, run.val).loss)
     assert (moved > 0.5) == rises
     assert moved != 0.5
 
@@ -87,10 +87,10 @@ def test_decay_stays_within_its_bounds_and_moves_evenly() -> None:
 
 
 def test_a_trial_changes_no_network() -> None:
-    replica = trained()
-    before = copy.deepcopy(replica.net.tensors())
-    smaller: list[Tensor] = shrunk(replica.net).tensors()
-    assert tensors_equal(replica.net.tensors(), before)
+    run = trained()
+    before = copy.deepcopy(run.net.tensors())
+    smaller: list[Tensor] = shrunk(run.net).tensors()
+    assert tensors_equal(run.net.tensors(), before)
     for W, own in zip(smaller, before, strict=True):
         assert torch.equal(W[:, -1], own[:, -1])
         torch.testing.assert_close(W[:, :-1], own[:, :-1] * (1 - TRIAL))
@@ -99,10 +99,10 @@ def test_a_trial_changes_no_network() -> None:
 @pytest.mark.parametrize("changes", [{"decay_range": 1.0}, {"weight_decay": 0.0}])
 def test_a_decay_that_may_not_rise_costs_nothing(changes: dict[str, float]) -> None:
     named = {f"train__{key}": value for key, value in changes.items()}
-    replica = trained(steps=1, **named)
-    before = replica.ledger.sample_visits
-    assert next_decay(replica, 1.0) == replica.spec.train.weight_decay
-    assert replica.ledger.sample_visits == before
+    run = trained(steps=1, **named)
+    before = run.ledger.sample_visits
+    assert next_decay(run, 1.0) == run.spec.train.weight_decay
+    assert run.ledger.sample_visits == before
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "natural"])

@@ -5,14 +5,14 @@ import copy
 import pytest
 import torch
 
-from senn_ray.nets.network import Place
+from senn_ray.nets.network import LayerIndex
 from senn_ray.nets.surgery import widen
 from senn_ray.runs.loop import train_step
 from senn_ray.runs.run import prepare
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
 from senn_ray.training.reducer import SingleReducer
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from tests.training.problems import rings, spec, tensors_equal
 
 
@@ -38,19 +38,19 @@ def test_an_optimizer_goes_on_from_its_state_bit_for_bit(
     assert tensors_equal(first.net.tensors(), second.net.tensors())
 
 
-def started(optimizer: str, steps: int) -> Replica:
+def started(optimizer: str, steps: int) -> RunState:
     settings = spec(train__optimizer=optimizer, model__hidden=(4,))
-    replica = prepare(settings, rings(), reducer=SingleReducer(), device="cpu")
+    run = prepare(settings, rings(), reducer=SingleReducer(), device="cpu")
     for step in range(steps):
-        train_step(replica, step, 0.01)
-    return replica
+        train_step(run, step, 0.01)
+    return run
 
 
-def added(optimizer: str, steps: int) -> Replica:
-    replica = started(optimizer, steps)
+def added(optimizer: str, steps: int) -> RunState:
+    run = started(optimizer, steps)
     fan_in = torch.linspace(-1, 1, 9)
-    replica.follow(widen(replica.net, Place(0, 0), fan_in), steps)
-    return replica
+    run.follow(widen(run.net, LayerIndex(0, 0), fan_in), steps)
+    return run
 
 
 def test_old_parameters_do_not_notice_an_addition() -> None:

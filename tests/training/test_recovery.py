@@ -76,13 +76,13 @@ def test_a_gang_that_shrinks_grows_the_same_network(undisturbed) -> None:
 
 def test_replicas_that_differ_are_named_with_what_differs() -> None:
     def differ(reducer: Reducer) -> str:
-        replica = prepare(SHORT, RAW, reducer=reducer, device="cpu")
-        agreement.verify(replica)
+        run = prepare(SHORT, RAW, reducer=reducer, device="cpu")
+        agreement.verify(run)
         with torch.no_grad():
-            replica.net.tensors()[0][0, 0] += float(reducer.rank == 2)
-        replica.optimizer.state()["first"][0][0, 0] += float(reducer.rank == 1)
+            run.net.tensors()[0][0, 0] += float(reducer.rank == 2)
+        run.optimizer.state()["first"][0][0, 0] += float(reducer.rank == 1)
         with pytest.raises(DisagreementError) as raised:
-            agreement.verify(replica)
+            agreement.verify(run)
         return str(raised.value)
 
     told = run_threaded(3, differ)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from senn_ray.core.records import RunRecord, RunSpec
-from senn_ray.runs.loop import run
+from senn_ray.runs.loop import train
 from senn_ray.runs.run import prepare, train_run
 from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
-from senn_ray.training.run_state import Replica
+from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import make_schedule
 from senn_ray.training.snapshots import (
     State,
@@ -29,34 +29,34 @@ class _StoppedError(Exception):
     """Stands for whatever ends a process."""
 
 
-def fresh(reducer: Reducer, settings: RunSpec = SHORT) -> Replica:
+def fresh(reducer: Reducer, settings: RunSpec = SHORT) -> RunState:
     return prepare(settings, RAW, reducer=reducer, device="cpu")
 
 
-def finish(replica: Replica) -> State:
-    settings = replica.spec
-    schedule = make_schedule(settings.train, settings.growth, len(replica.train))
-    run(replica, schedule, None)
-    return live_state(replica)
+def finish(run: RunState) -> State:
+    settings = run.spec
+    schedule = make_schedule(settings.train, settings.growth, len(run.train))
+    train(run, schedule, None)
+    return live_state(run)
 
 
-def stop_before(replica: Replica, step: int) -> bytes:
+def stop_before(run: RunState, step: int) -> bytes:
     """Train up to a step and give the state as it would be on disk."""
 
-    def stop(at: Replica) -> None:
+    def stop(at: RunState) -> None:
         if at.step == step:
             raise _StoppedError
 
-    settings = replica.spec
-    schedule = make_schedule(settings.train, settings.growth, len(replica.train))
+    settings = run.spec
+    schedule = make_schedule(settings.train, settings.growth, len(run.train))
     with pytest.raises(_StoppedError):
-        run(replica, schedule, None, before_step=stop)
-    return to_bytes(snapshot(replica))
+        train(run, schedule, None, before_step=stop)
+    return to_bytes(snapshot(run))
 
 
-def continued(replica: Replica, data: bytes) -> State:
-    restore(replica, from_bytes(data))
-    return finish(replica)
+def continued(run: RunState, data: bytes) -> State:
+    restore(run, from_bytes(data))
+    return finish(run)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "natural"])
@@ -100,14 +100,14 @@ def test_a_gang_interrupted_at_any_step_ends_bitwise_the_same() -> None:
 
 
 def test_a_state_is_a_copy() -> None:
-    replica = fresh(SingleReducer())
-    data = stop_before(replica, 60)
-    kept = snapshot(replica)
+    run = fresh(SingleReducer())
+    data = stop_before(run, 60)
+    kept = snapshot(run)
     before = digests(kept)
-    first = continued(replica, data)
+    first = continued(run, data)
     assert digests(kept) == before
-    restore(replica, kept)
-    assert digests(finish(replica)) == digests(first)
+    restore(run, kept)
+    assert digests(finish(run)) == digests(first)
 
 
 def test_costs_go_on_where_they_were() -> None:
@@ -121,8 +121,8 @@ def test_costs_go_on_where_they_were() -> None:
 
 
 def test_the_parts_of_a_state_are_told_apart() -> None:
-    replica = fresh(SingleReducer())
-    before = digests(live_state(replica))
-    replica.births[0][0] = 7
-    after = digests(live_state(replica))
+    run = fresh(SingleReducer())
+    before = digests(live_state(run))
+    run.births[0][0] = 7
+    after = digests(live_state(run))
     assert [name for name in before if before[name] != after[name]] == ["decisions"]
