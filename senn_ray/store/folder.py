@@ -19,12 +19,7 @@ from senn_ray.store import journal
 
 
 def create(folder: Path, plan: Plan, protocol: dict[str, Any]) -> None:
-    """Make the folder, with settings, protocol and manifest.
-
-    Args:
-        folder: Where.
-        plan: The plan of the job.
-        protocol: The frozen protocol.
+    """Make the folder, with settings, the frozen protocol and a manifest.
 
     Raises:
         ConfigError: if the folder cannot be written, or another job has begun in it.
@@ -66,7 +61,7 @@ def amend(
         folder: The run folder.
         plan: The plan from here on.
         protocol: The protocol from here on.
-        more: What was extended, by key.
+        more: The settings that were extended, by key.
     """
     old = files.read_json(folder / "protocol.json")
     if old:
@@ -84,49 +79,29 @@ def amend(
 
 
 def events(folder: Path) -> list[Event]:
-    """Read the journal of a run folder; nothing, if it has not begun.
-
-    Args:
-        folder: The run folder.
-    """
+    """Read the journal of a run folder; nothing, if it has not begun."""
     return [event for _, event in timed_events(folder)]
 
 
 def timed_events(folder: Path) -> list[tuple[float, Event]]:
-    """Read the journal of a run folder with its times; nothing, if it has not begun.
-
-    Args:
-        folder: The run folder.
-    """
+    """Read the journal of a run folder with its times; nothing, if it has not begun."""
     path = folder / journal.FILE_NAME
     return journal.read_timed(path) if path.exists() else []
 
 
 def protocol_id(folder: Path) -> str:
-    """Return the identifier of the protocol that holds now.
-
-    Args:
-        folder: The run folder.
-    """
+    """Return the identifier of the protocol that holds now."""
     return files.read_json(folder / "protocol.json").get("protocol_id", "")
 
 
 def has_run(folder: Path, run_id: str) -> bool:
-    """Tell whether a run of that name has finished in a run folder.
-
-    Args:
-        folder: The run folder.
-        run_id: The run.
-    """
+    """Tell whether a run of that name has finished in a run folder."""
     finished = [e.record for e in events(folder) if isinstance(e, RunFinished)]
     return any(record.run_id == run_id for record in finished)
 
 
 def recorded_plan(folder: Path) -> Plan:
-    """Return the plan of the job that a run folder belongs to.
-
-    Args:
-        folder: The run folder, absolute.
+    """Return the plan of the job that a run folder, an absolute path, belongs to.
 
     Raises:
         DataError: if nothing tells what the job was.
@@ -146,10 +121,7 @@ def recorded_plan(folder: Path) -> Plan:
 
 
 def written_config(folder: Path) -> Config | None:
-    """Read ``config.yaml``, which somebody may have changed; or nothing.
-
-    Args:
-        folder: The run folder.
+    """Read ``config.yaml``, which may have been edited; or nothing.
 
     Raises:
         ConfigError: if it holds no valid settings.
@@ -168,21 +140,12 @@ def written_config(folder: Path) -> Config | None:
 
 
 def recorded_sha256(folder: Path) -> str | None:
-    """Return the hash of the data set, as the protocol has it; or nothing.
-
-    Args:
-        folder: The run folder.
-    """
+    """Return the hash of the data set, as the protocol has it; or nothing."""
     return files.read_json(folder / "protocol.json").get("data", {}).get("sha256")
 
 
 def set_state(folder: Path, state: str) -> None:
-    """Write the state of the job into its manifest, if there is one.
-
-    Args:
-        folder: The run folder.
-        state: How the job is, or how it ended.
-    """
+    """Write the state of the job into its manifest, if there is one."""
     path = folder / "manifest.json"
     if path.is_file():
         files.write_json(path, {**files.read_json(path), "state": state})

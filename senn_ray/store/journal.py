@@ -92,20 +92,12 @@ class Journal:
 
 
 def read(path: Path) -> list[Event]:
-    """Read all events of a journal; a torn last line is left out.
-
-    Args:
-        path: The journal, or the run folder it lies in.
-    """
+    """Read all events of a journal, or of the run folder it lies in."""
     return [event for _, event in read_timed(path)]
 
 
 def read_timed(path: Path) -> list[tuple[float, Event]]:
-    """Read all events of a journal, each with its time in seconds since 1970 (UTC).
-
-    Args:
-        path: The journal, or the run folder it lies in.
-    """
+    """Read all events of a journal, each with its time in seconds since 1970 (UTC)."""
     return read_on(path, Mark())[0]
 
 

@@ -7,26 +7,21 @@ working copy that is mirrored while a job holds the far folder.
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from senn_ray.config import Config
-from senn_ray.core.errors import ConfigError, SennRayError
+from senn_ray.core.errors import ConfigError
 from senn_ray.store import lock, stopping
-
-if TYPE_CHECKING:
-    from senn_ray.store.remote import Far, Mirror
 
 Location = str | Path
 """A path, or a URI."""
-SYNC_S = 5.0
 WORK_ENV = "SENN_RAY_WORK"
 """Names the parent of working copies (default: the user's cache)."""
 
@@ -46,11 +41,7 @@ class Held:
 
 
 def locate(location: Location) -> Location:
-    """Tell paths from URIs; paths become absolute, and ``file://`` is one of them.
-
-    Args:
-        location: What a user wrote.
-    """
+    """Tell paths from URIs; paths become absolute, and ``file://`` is one of them."""
     text = str(location)
     if isinstance(location, Path) or "://" not in text:
         return Path(location).expanduser().absolute()
@@ -60,21 +51,12 @@ def locate(location: Location) -> Location:
 
 
 def below(location: Location, name: str) -> Location:
-    """Return a location inside another one.
-
-    Args:
-        location: A path or a URI.
-        name: What is in it.
-    """
+    """Return a location inside another one."""
     return location / name if isinstance(location, Path) else f"{location}/{name}"
 
 
 def work_folder(location: Location) -> Path:
-    """Return where a job of a run folder works: there, or in a copy.
-
-    Args:
-        location: What ``locate`` gave.
-    """
+    """Return where a job of a run folder works: there, or in a copy."""
     if isinstance(location, Path):
         return location
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -175,20 +157,14 @@ def following(location: Location, *names: str) -> Iterator[Callable[[], Path]]:
     if isinstance(found, Path):
         yield lambda: found
         return
-    from senn_ray.store.follow import Follower
-    from senn_ray.store.remote import connect
+    from senn_ray.store.remote import Follower, connect
 
     with tempfile.TemporaryDirectory(prefix="senn-ray-") as folder:
         yield Follower(connect(found), Path(folder), names).update
 
 
 def request_stop(location: Location, *, now: bool) -> None:
-    """Ask the driver of a run folder to stop.
-
-    Args:
-        location: What a user wrote.
-        now: Whether runs in flight are to be given up.
-    """
+    """Ask the driver of a run folder to stop; ``now`` gives up the runs in flight."""
     found = locate(location)
     if isinstance(found, Path):
         stopping.put(found, stopping.request(now=now))
@@ -200,14 +176,7 @@ def request_stop(location: Location, *, now: bool) -> None:
 
 @contextlib.contextmanager
 def holding(location: Location) -> Iterator[Held]:
-    """Hold a run folder for a job, as its only writer.
-
-    Args:
-        location: What a user wrote.
-
-    Yields:
-        Where to work, and what keeps the far folder up to date.
-    """
+    """Hold a run folder for a job, as its only writer, until the block ends."""
     found = locate(location)
     if isinstance(found, Path):
         with lock.hold(found) as check:
@@ -216,55 +185,12 @@ def holding(location: Location) -> Iterator[Held]:
     from senn_ray.store import remote
 
     far, folder = remote.connect(found), work_folder(found)
-    with lock.hold(_FarCell(far)) as check:
-        remote.clear(folder)
+    with lock.hold(remote.LockCell(far)) as check:
+        if folder.exists():  # what an earlier job left: the far folder is the truth
+            shutil.rmtree(folder)
         far.delete(stopping.FILE_NAME)  # an old request is not for this job
         known = remote.fetch(far, folder)
         mirror = remote.Mirror(far, folder, known)
-        with _kept_up(far, folder, mirror):
+        with mirror.kept_up():
             yield Held(location=found, folder=folder, check=check, copy=mirror.record)
         mirror.compact()
-
-
-@contextlib.contextmanager
-def _kept_up(far: "Far", folder: Path, mirror: "Mirror") -> Iterator[None]:
-    """Send files there, and requests to stop here, until the end; then all files."""
-    over = threading.Event()
-
-    def keep_up() -> None:
-        while not over.wait(SYNC_S):
-            # A network that fails for a moment: the next round sends what is missing.
-            with contextlib.suppress(OSError, SennRayError):
-                if asked := far.read(stopping.FILE_NAME):
-                    far.delete(stopping.FILE_NAME)
-                    stopping.put(folder, asked)
-                mirror.sync()
-
-    thread = threading.Thread(target=keep_up, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        mirror.sync()
-
-
-class _FarCell:
-    """The lock in a far folder. No file system can guard it: see ``lock.Cell``."""
-
-    def __init__(self, far: "Far") -> None:
-        self.name = far.uri
-        self._far = far
-
-    def read(self) -> bytes | None:
-        return self._far.read(lock.FILE_NAME)
-
-    def write(self, contents: bytes) -> None:
-        self._far.write(lock.FILE_NAME, contents)
-
-    def clear(self) -> None:
-        self._far.delete(lock.FILE_NAME)
-
-    def guard(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()

@@ -3,6 +3,11 @@
 A lock is stale when its process is gone from this host, or when it has not beaten for
 ``STALE_S``: then the next writer takes it over. A writer that was frozen for so long
 notices before its next write that the folder is no longer its own, and stops.
+
+filelock guards the moment of taking; its leases are not the lock itself, because they
+need a file system that can create a file exclusively (behind a URI few can), notice a
+loss only in their own heartbeat thread (here every write asks), and see that a far
+holder is silent only by watching for the whole span (here a resumed job begins at once).
 """
 
 import contextlib
@@ -28,26 +33,39 @@ STALE_S = 60.0
 Clock = Callable[[], float]
 
 
+def pid_space() -> str:
+    """Name the processes that see each other; containers of one host may not."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Writer:
-    """Who writes into a run folder."""
+    """The process that writes into a run folder."""
 
     pid: int
     host: str
+    pid_space: str = ""
     token: str
     """Tells two locks of one process apart."""
     beat_utc_s: float
-    """When it last gave a sign of life."""
+    """Its last sign of life."""
 
     def is_alive(self, now: float) -> bool:
-        """Tell whether the folder is really being written.
-
-        Args:
-            now: Seconds since 1970 (UTC).
-        """
+        """Tell whether the folder is really being written at this time (UTC, seconds)."""
         if now - self.beat_utc_s > STALE_S:
             return False
-        return self.host != platform.node() or _runs_here(self.pid)
+        if (self.host, self.pid_space) != (platform.node(), pid_space()):
+            return True  # This process cannot look, so the heartbeat counts.
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # It is there, and somebody else's.
+            return True
+        return True
 
 
 class Cell(Protocol):
@@ -84,7 +102,7 @@ class FileCell:
         """Return the lock; or nothing."""
         try:
             return self._file.read_bytes()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write(self, contents: bytes) -> None:
@@ -102,12 +120,8 @@ class FileCell:
 
 
 def writer(place: Path | Cell) -> Writer | None:
-    """Return who holds a run folder, dead or alive; or nothing.
-
-    Args:
-        place: The run folder, or where its lock is kept.
-    """
-    text = _cell(place).read()
+    """Return the process that holds a run folder, dead or alive; or nothing."""
+    text = (FileCell(place) if isinstance(place, Path) else place).read()
     try:
         return None if text is None else Writer(**json.loads(text))
     except (ValueError, TypeError):
@@ -122,32 +136,52 @@ def hold(
 
     Args:
         place: The run folder, or where its lock is kept.
-        clock: Tells the time.
+        clock: Tells the time (UTC, seconds).
         beat_s: Seconds between signs of life.
 
     Yields:
         A check to be made before every write: it raises if the folder was lost.
     """
-    cell = _cell(place)
+    cell = FileCell(place) if isinstance(place, Path) else place
     ours = _take(cell, clock)
-    stop = threading.Event()
-    beats = threading.Thread(
-        target=_beat, args=(cell, ours, clock, stop, beat_s), daemon=True
-    )
-    beats.start()
+    over = threading.Event()
+
+    def is_ours() -> bool:
+        found = writer(cell)
+        return found is not None and found.token == ours.token
+
+    def check() -> None:
+        if is_ours():
+            return
+        other = writer(cell)
+        by = f"pid {other.pid} on {other.host}" if other else "another process"
+        raise ConfigError(
+            f"{cell.name} was taken over by {by}, after this process had been silent "
+            f"for {STALE_S:.0f} s or its {FILE_NAME} was removed; this one stops"
+        )
+
+    def beat() -> None:
+        while not over.wait(beat_s):
+            # A disk that fails for a moment must not end the signs of life for good.
+            with contextlib.suppress(OSError, SennRayError), cell.guard():
+                if is_ours():
+                    _write(cell, replace(ours, beat_utc_s=clock()))
+
+    check()  # Where there is no guard, the last of two writers at one moment wins.
+    heart = threading.Thread(target=beat, daemon=True)
+    heart.start()
     try:
-        yield lambda: _check(cell, ours)
+        yield check
     finally:
-        stop.set()
-        beats.join()
-        _release(cell, ours)
-
-
-def _cell(place: Path | Cell) -> Cell:
-    return FileCell(place) if isinstance(place, Path) else place
+        over.set()
+        heart.join()
+        with contextlib.suppress(OSError, SennRayError), cell.guard():
+            if is_ours():
+                cell.clear()
 
 
 def _take(cell: Cell, clock: Clock) -> Writer:
+    """Write the lock of this process, unless another one is alive."""
     try:
         with cell.guard():
             now, other = clock(), writer(cell)
@@ -161,12 +195,11 @@ def _take(cell: Cell, clock: Clock) -> Writer:
             ours = Writer(
                 pid=os.getpid(),
                 host=platform.node(),
+                pid_space=pid_space(),
                 token=uuid.uuid4().hex,
                 beat_utc_s=now,
             )
             _write(cell, ours)
-            # Where there is no guard, the last of two writers at one moment wins.
-            _check(cell, ours)
             return ours
     except OSError as error:
         raise ConfigError(
@@ -174,46 +207,5 @@ def _take(cell: Cell, clock: Clock) -> Writer:
         ) from error
 
 
-def _beat(
-    cell: Cell, ours: Writer, clock: Clock, stop: threading.Event, beat_s: float
-) -> None:
-    while not stop.wait(beat_s):
-        # A disk that fails for a moment must not end the signs of life for good.
-        with contextlib.suppress(OSError, SennRayError), cell.guard():
-            if _is_ours(cell, ours):
-                _write(cell, replace(ours, beat_utc_s=clock()))
-
-
-def _check(cell: Cell, ours: Writer) -> None:
-    if not _is_ours(cell, ours):
-        other = writer(cell)
-        by = f"pid {other.pid} on {other.host}" if other else "somebody"
-        raise ConfigError(
-            f"{cell.name} was taken over by {by}, after this process had been silent "
-            f"for {STALE_S:.0f} s or its {FILE_NAME} was removed; this one stops"
-        )
-
-
-def _release(cell: Cell, ours: Writer) -> None:
-    with contextlib.suppress(OSError, SennRayError), cell.guard():
-        if _is_ours(cell, ours):
-            cell.clear()
-
-
-def _is_ours(cell: Cell, ours: Writer) -> bool:
-    found = writer(cell)
-    return found is not None and found.token == ours.token
-
-
 def _write(cell: Cell, ours: Writer) -> None:
     cell.write(json.dumps(asdict(ours)).encode())
-
-
-def _runs_here(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

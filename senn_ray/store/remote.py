@@ -8,11 +8,11 @@ module keeps the far folder up to date:
   and at the end, they become ``journal.jsonl``.
 - all other files, whole, whenever they have changed.
 
-The far folder is the truth: who resumes a job begins with a fresh copy of it.
+The far folder is the truth: a job that is resumed begins with a fresh copy of it.
 """
 
 import contextlib
-import shutil
+import errno
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,17 +21,19 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 from pyarrow import fs
 
-from senn_ray.core import files
-from senn_ray.core.errors import ConfigError, ResourceError
+from senn_ray.core.errors import ConfigError, ResourceError, SennRayError
+from senn_ray.store import lock, stopping
+from senn_ray.store.journal import FILE_NAME as JOURNAL
 
-JOURNAL, SEGMENTS = "journal.jsonl", "journal"
+SEGMENTS = "journal"
 COMPACT_AT = 200
-"""Segments that become one file: readers need not open thousands."""
+"""Number of segments that become one file: readers need not open thousands."""
+SYNC_S = 5.0
+"""Seconds between two rounds of sending what has changed."""
 ATOMIC = {"s3", "gcs", "abfs"}
 """File systems where a file that is being written cannot be seen."""
 # Files with a life of their own: no copy of them is sent.
-PRIVATE = {JOURNAL, "writer.lock", "stop.json"}
-_FAILED = (OSError, pa.ArrowException)
+PRIVATE = {JOURNAL, lock.FILE_NAME, stopping.FILE_NAME}
 _State = tuple[int, int]
 
 
@@ -44,11 +46,7 @@ class Far:
     root: str
 
     def read(self, name: str) -> bytes | None:
-        """Return the contents of a file; or nothing, if it is not there.
-
-        Args:
-            name: The file.
-        """
+        """Return the contents of a file; or nothing, if it is not there."""
         with (
             _reaching(self.uri),
             contextlib.suppress(FileNotFoundError),
@@ -58,46 +56,39 @@ class Far:
         return None
 
     def write(self, name: str, contents: bytes) -> None:
-        """Write a file; readers see the old one or the new one.
+        """Write a file; readers see the old one or the new one."""
+        with (
+            self._replacing(name) as fresh,
+            self.files.open_output_stream(fresh) as file,
+        ):
+            file.write(contents)
 
-        Args:
-            name: The file.
-            contents: Its bytes.
-        """
-        path = self._path(name)
-        fresh = path if self.files.type_name in ATOMIC else f"{path}.new"
-        with _reaching(self.uri):
-            self.files.create_dir(str(PurePosixPath(path).parent), recursive=True)
-            with self.files.open_output_stream(fresh) as file:
-                file.write(contents)
-            if fresh != path:
-                self.files.move(fresh, path)
+    def send(self, path: Path, name: str) -> None:
+        """Copy a file from here; readers see the old one or the new one."""
+        with self._replacing(name) as fresh:
+            fs.copy_files(str(path), fresh, fs.LocalFileSystem(), self.files)
+
+    def fetch(self, name: str, path: Path) -> bool:
+        """Copy a file to a path here, making its folder; tell whether it was there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _reaching(self.uri), contextlib.suppress(FileNotFoundError):
+            fs.copy_files(self._path(name), str(path), self.files, fs.LocalFileSystem())
+            return True
+        return False
 
     def delete(self, name: str) -> None:
-        """Delete a file, if it is there.
-
-        Args:
-            name: The file.
-        """
+        """Delete a file, if it is there."""
         with _reaching(self.uri), contextlib.suppress(FileNotFoundError):
             self.files.delete_file(self._path(name))
 
     def size(self, name: str) -> int:
-        """Return the bytes of a file; 0, if it is not there.
-
-        Args:
-            name: The file.
-        """
+        """Return the bytes of a file; 0, if it is not there."""
         with _reaching(self.uri):
             found = self.files.get_file_info(self._path(name))
         return found.size or 0
 
     def names(self, below: str = "") -> dict[str, int]:
-        """List all files, each with its size in bytes.
-
-        Args:
-            below: A folder.
-        """
+        """List all files below a folder, each with its size in bytes."""
         top = fs.FileSelector(self._path(below), allow_not_found=True, recursive=True)
         start = len(self.root.strip("/")) + 1
         with _reaching(self.uri):
@@ -111,15 +102,23 @@ class Far:
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}".rstrip("/")
 
+    @contextlib.contextmanager
+    def _replacing(self, name: str) -> Iterator[str]:
+        """Give the path to write a file to, and move it where that is not atomic."""
+        path = self._path(name)
+        fresh = path if self.files.type_name in ATOMIC else f"{path}.new"
+        with _reaching(self.uri):
+            self.files.create_dir(str(PurePosixPath(path).parent), recursive=True)
+            yield fresh
+            if fresh != path:
+                self.files.move(fresh, path)
+
 
 def connect(uri: str) -> Far:
     """Reach a folder on another file system; it need not exist.
 
-    Args:
-        uri: Such as ``s3://bucket/runs/first``.
-
     Raises:
-        ConfigError: if no file system is known for it.
+        ConfigError: if no file system is known for the URI.
     """
     try:
         with _reaching(uri):
@@ -137,23 +136,43 @@ def _reaching(uri: str) -> Iterator[None]:
     """Turn what file systems raise into one line; a missing file stays what it is."""
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise
-    except _FAILED as error:
+    except (OSError, pa.ArrowException) as error:
+        if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
+            raise  # A disk is full: no address or credentials would help.
         raise ResourceError(
             f"cannot reach {uri}: {' '.join(str(error).split())}; check the address and "
             "the credentials of its file system, then resume"
         ) from error
 
 
-def read_journal(far: Far) -> bytes:
-    """Put the journal of a far folder together; empty, if there is none.
+class LockCell:
+    """The lock in a far folder. No file system can guard it: see ``lock.Cell``."""
 
-    Args:
-        far: The far folder.
-    """
+    def __init__(self, far: Far) -> None:
+        self.name = far.uri
+        self._far = far
+
+    def read(self) -> bytes | None:
+        """Return the lock; or nothing."""
+        return self._far.read(lock.FILE_NAME)
+
+    def write(self, contents: bytes) -> None:
+        """Replace the lock in one step."""
+        self._far.write(lock.FILE_NAME, contents)
+
+    def clear(self) -> None:
+        """Remove the lock."""
+        self._far.delete(lock.FILE_NAME)
+
+    def guard(self) -> contextlib.AbstractContextManager[None]:
+        """Let everybody in: there is nothing to guard it with."""
+        return contextlib.nullcontext()
+
+
+def read_journal(far: Far) -> bytes:
+    """Put the journal of a far folder together; empty, if there is none."""
     segments = sorted(far.names(SEGMENTS))
     # The whole file is read after the list: segments in between may have moved there.
     text = far.read(JOURNAL) or b""
@@ -164,7 +183,7 @@ def read_journal(far: Far) -> bytes:
 
 
 def fetch(far: Far, folder: Path, only: tuple[str, ...] = ("",)) -> dict[str, _State]:
-    """Copy a far folder here, its journal as one file.
+    """Copy a far folder to an empty one here, its journal as one file.
 
     Args:
         far: The far folder.
@@ -176,21 +195,71 @@ def fetch(far: Far, folder: Path, only: tuple[str, ...] = ("",)) -> dict[str, _S
     """
     folder.mkdir(parents=True, exist_ok=True)
     if text := read_journal(far):
-        put(folder / JOURNAL, text)
+        (folder / JOURNAL).write_bytes(text)
     copied = {}
     for name in far.names():
         is_journal = name.startswith(f"{SEGMENTS}/") or name == JOURNAL
-        wanted = name.startswith(only) and not is_journal
-        contents = far.read(name) if wanted else None
-        if contents is not None:
-            put(folder / name, contents)
-            if name not in PRIVATE:
+        if not is_journal and name.startswith(only):
+            there = far.fetch(name, folder / name)
+            if there and name not in PRIVATE:
                 copied[name] = _state(folder / name)
     return copied
 
 
+class Follower:
+    """A copy of a far run folder that is brought up to date again and again.
+
+    Journals only grow. Closed segments are named by the number of their first line, so
+    those that are missing here can be told by their names; the journal is read as a
+    whole only where segments have been joined before they were seen.
+    """
+
+    def __init__(self, far: Far, folder: Path, names: tuple[str, ...]) -> None:
+        """Begin with nothing.
+
+        Args:
+            far: The far folder.
+            folder: Where the copy goes; it exists.
+            names: Small files beside the journal, which are read every time.
+        """
+        self._far, self._folder, self._names = far, folder, names
+        self._lines = self._bytes = 0
+
+    def update(self) -> Path:
+        """Fetch what is new, and return the folder of the copy."""
+        for name in self._names:
+            contents = self._far.read(name)
+            if contents is None:
+                (self._folder / name).unlink(missing_ok=True)
+            else:
+                (self._folder / name).write_bytes(contents)
+        segments = sorted(self._far.names(SEGMENTS))
+        if not self._follow(segments) or self._far.size(JOURNAL) > self._bytes:
+            self._add(read_journal(self._far)[self._bytes :])
+        return self._folder
+
+    def _follow(self, segments: list[str]) -> bool:
+        """Add the segments that are new; tell whether none is missing in between."""
+        for name in segments:
+            number = int(PurePosixPath(name).stem)
+            if number < self._lines:
+                continue
+            text = self._far.read(name) if number == self._lines else None
+            if text is None:  # It became part of the whole journal.
+                return False
+            self._add(text)
+        return True
+
+    def _add(self, text: bytes) -> None:
+        if text:
+            with (self._folder / JOURNAL).open("ab") as file:
+                file.write(text)
+        self._lines += text.count(b"\n")
+        self._bytes += len(text)
+
+
 class Mirror:
-    """Keep a far folder like a local one."""
+    """Keep a far folder like the local one that a job works in."""
 
     def __init__(self, far: Far, folder: Path, known: dict[str, _State]) -> None:
         """Begin with what is equal already.
@@ -208,11 +277,7 @@ class Mirror:
         self._segments = len(far.names(SEGMENTS))
 
     def record(self, line: bytes) -> None:
-        """Keep one line of the journal; it is safe when this returns.
-
-        Args:
-            line: The line, with its end.
-        """
+        """Keep one line of the journal, with its end; it is safe when this returns."""
         self._far.write(f"{SEGMENTS}/{self._lines:09d}.jsonl", line)
         self._lines += 1
         self._segments += 1
@@ -241,20 +306,34 @@ class Mirror:
                 with contextlib.suppress(FileNotFoundError):  # gone in the meantime
                     state = _state(path)
                     if self._known.get(name) != state:
-                        self._far.write(name, path.read_bytes())
+                        self._far.send(path, name)
                         self._known[name] = state
             for name in [name for name in self._known if name not in found]:
                 self._far.delete(name)
                 del self._known[name]
 
+    @contextlib.contextmanager
+    def kept_up(self) -> Iterator[None]:
+        """Send files there, and requests to stop here, during the block; then all."""
+        over = threading.Event()
 
-def clear(folder: Path) -> None:
-    """Remove an old local copy.
+        def keep_up() -> None:
+            while not over.wait(SYNC_S):
+                # If the network fails for a moment, the next round sends what is missing.
+                with contextlib.suppress(OSError, SennRayError):
+                    if asked := self._far.read(stopping.FILE_NAME):
+                        self._far.delete(stopping.FILE_NAME)
+                        stopping.put(self._folder, asked)
+                    self.sync()
 
-    Args:
-        folder: The copy.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
+        thread = threading.Thread(target=keep_up, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            self.sync()
 
 
 def _is_shared(name: Path) -> bool:
@@ -265,14 +344,3 @@ def _is_shared(name: Path) -> bool:
 def _state(path: Path) -> _State:
     found = path.stat()
     return found.st_size, found.st_mtime_ns
-
-
-def put(path: Path, contents: bytes) -> None:
-    """Write a file here in one step, with its folders.
-
-    Args:
-        path: The file.
-        contents: Its bytes.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_bytes(path, contents)

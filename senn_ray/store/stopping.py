@@ -22,20 +22,12 @@ Stop = Callable[[], StopRequested | None]
 
 
 def request(*, now: bool) -> bytes:
-    """Write a request to stop.
-
-    Args:
-        now: Whether runs in flight are to be given up.
-    """
+    """Write a request to stop; ``now`` gives up the runs in flight."""
     return json.dumps({"now": now, "asked_utc_s": time.time()}).encode()
 
 
 def put(folder: Path, asked: bytes) -> None:
     """Hand a request to the driver of a run folder.
-
-    Args:
-        folder: The run folder.
-        asked: The request.
 
     Raises:
         ConfigError: if the folder cannot be written.
@@ -68,64 +60,44 @@ def obeyed(
         What tells whether a stop was asked for. It raises KeyboardInterrupt when the
         job must end now, unless that was called for already.
     """
-    _clear(folder)
+    file = folder / FILE_NAME
+    file.unlink(missing_ok=True)
     if interrupt is None and threading.current_thread() is threading.main_thread():
         interrupt = _interrupt_main
-    over, once = threading.Event(), _Once()
-    looks = threading.Thread(
-        target=_look_out, args=(folder, over, poll_s, once, interrupt), daemon=True
-    )
+    over = threading.Event()
+    # Taken by the first of two threads that interrupts, and never released: a second
+    # Ctrl-C would break the orderly end that the first one has begun.
+    interrupting = threading.Lock()
+
+    def look_out() -> None:
+        while interrupt and not over.wait(poll_s):
+            if _asked(file):
+                if interrupting.acquire(blocking=False):
+                    interrupt()
+                return
 
     def stop() -> StopRequested | None:
-        now = _asked(folder)
-        if now and once.claim():
+        now = _asked(file)
+        if now and interrupting.acquire(blocking=False):
             raise KeyboardInterrupt
         return None if now is None else StopRequested(why="asked")
 
+    looks = threading.Thread(target=look_out, daemon=True)
     looks.start()
     try:
         yield stop
     finally:
         over.set()
         looks.join()
-        _clear(folder)
+        file.unlink(missing_ok=True)
 
 
-def _look_out(
-    folder: Path,
-    over: threading.Event,
-    poll_s: float,
-    once: "_Once",
-    interrupt: Callable[[], None] | None,
-) -> None:
-    while interrupt and not over.wait(poll_s):
-        if _asked(folder):
-            if once.claim():
-                interrupt()
-            return
-
-
-class _Once:
-    """Let the first of two threads interrupt: a second Ctrl-C would break the end."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def claim(self) -> bool:
-        """Tell whether this is the first call."""
-        return self._lock.acquire(blocking=False)
-
-
-def _asked(folder: Path) -> bool | None:
-    """Tell whether a stop was asked for: nothing, with patience, or now."""
+def _asked(file: Path) -> bool | None:
+    """Tell whether the job must end now; nothing, if no stop was asked for."""
     try:
-        return bool(json.loads((folder / FILE_NAME).read_bytes())["now"])
+        return bool(json.loads(file.read_bytes())["now"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _clear(folder: Path) -> None:
-    (folder / FILE_NAME).unlink(missing_ok=True)
 
 
 def _interrupt_main() -> None:

@@ -7,8 +7,7 @@ from pyarrow import fs
 
 from senn_ray.service import verbs
 from senn_ray.store import locations, lock, remote
-from senn_ray.store.follow import Follower
-from senn_ray.store.remote import Far, Mirror
+from senn_ray.store.remote import Far, Follower, Mirror
 from tests.service.test_verbs import settings
 
 

@@ -22,8 +22,8 @@ with lock.hold(Path(sys.argv[1])):
 """
 
 
-def put(folder: Path, *, pid: int, host: str, beat_utc_s: float) -> None:
-    values = {"pid": pid, "host": host, "token": "x", "beat_utc_s": beat_utc_s}
+def put(folder: Path, *, pid: int, beat_utc_s: float, **where: str) -> None:
+    values = {"pid": pid, "token": "x", "beat_utc_s": beat_utc_s, **where}
     (folder / lock.FILE_NAME).write_text(json.dumps(values))
 
 
@@ -91,7 +91,8 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path, end: int) ->
 def test_locks_are_stale_without_process_or_heartbeat(
     tmp_path: Path, pid: int, host: str, age: float, alive: bool
 ) -> None:
-    put(tmp_path, pid=pid, host=host, beat_utc_s=1000.0 - age)
+    where = {"host": host, "pid_space": lock.pid_space()}
+    put(tmp_path, pid=pid, beat_utc_s=1000.0 - age, **where)
     holding = lock.hold(tmp_path, clock=lambda: 1000.0)
     if alive:
         with pytest.raises(ConfigError, match=f"pid {pid} on"), holding:
@@ -99,6 +100,20 @@ def test_locks_are_stale_without_process_or_heartbeat(
     else:
         with holding as check:
             check()
+
+
+def test_a_process_of_another_container_on_this_host_is_known_by_its_heartbeat(
+    tmp_path: Path,
+) -> None:
+    where = {"host": platform.node(), "pid_space": "pid:[1]"}
+    put(tmp_path, pid=dead_pid(), beat_utc_s=1000.0, **where)
+    with (
+        pytest.raises(ConfigError, match="is being written"),
+        lock.hold(tmp_path, clock=lambda: 1059.0),
+    ):
+        pass
+    with lock.hold(tmp_path, clock=lambda: 1061.0) as check:
+        check()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}'])

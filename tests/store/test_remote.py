@@ -1,6 +1,10 @@
 """Run folders behind URIs: pyarrow's mock, and a subtree that cannot append."""
 
+import errno
 import json
+import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,7 +73,7 @@ def test_all_verbs_work_on_a_far_folder_as_on_a_local_one(
     assert not {n for n in names if n.startswith(("journal/", "writer", ".", "stop"))}
     assert far.read("journal.jsonl") == (result.folder / "journal.jsonl").read_bytes()
     # Nobody needs the working copy any more.
-    remote.clear(locations.work_folder(URI))
+    shutil.rmtree(locations.work_folder(URI))
     capsys.readouterr()
     assert run(["status", URI, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "complete"
@@ -116,7 +120,7 @@ def test_an_interrupted_job_goes_on_elsewhere_from_the_far_folder_alone(
 ) -> None:
     grow(executor=interrupted, seeds=3)
     assert far.read("journal.jsonl")
-    remote.clear(locations.work_folder(URI))
+    shutil.rmtree(locations.work_folder(URI))
     result = verbs.resume(URI)
     whole = verbs.grow(
         settings(), out=here / "whole", seeds=3, executor=verbs.in_process
@@ -180,7 +184,7 @@ def test_what_changes_or_goes_here_changes_or_goes_there(
 def test_a_far_folder_has_one_writer_who_can_be_told_to_stop(
     here: Path, far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locations, "SYNC_S", 0.01)
+    monkeypatch.setattr(remote, "SYNC_S", 0.01)
     grow(executor=interrupted, seeds=50)
     far.write("stop.json", b'{"now": true}')  # from before the job goes on
     told, stopped = list[str](), threading.Event()
@@ -252,12 +256,26 @@ class Failing(fs.FileSystemHandler):
     [
         lambda far: far.read("a"),
         lambda far: far.write("a", b""),
+        lambda far: far.send(Path(__file__), "a"),
+        lambda far: far.fetch("a", Path(tempfile.gettempdir(), "senn-ray-never")),
         lambda far: far.delete("a"),
         lambda far: far.names(),
     ],
-    ids=["read", "write", "delete", "list"],
+    ids=["read", "write", "send", "fetch", "delete", "list"],
 )
 def test_a_network_that_is_down_says_what_to_do(act: Callable[[Far], Any]) -> None:
     far = Far(uri=URI, files=fs.PyFileSystem(Failing()), root="bucket")
     with pytest.raises(ResourceError, match=r"cannot reach far://bucket.*then resume"):
         act(far)
+
+
+def test_a_full_disk_here_is_not_told_as_an_address_that_is_wrong(
+    far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any) -> None:
+        del args
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(fs, "copy_files", full)
+    with pytest.raises(OSError, match="space"):
+        far.fetch("a", tmp_path / "a")
