@@ -6,6 +6,11 @@ A folder holds ``train*.parquet`` and ``test*.parquet``. Each file has a column
 - ``image``: encoded images (bytes, or a struct with a field ``bytes``), or raw pixels
   as ``fixed_size_binary`` with their shape under ``shape`` in the schema's metadata,
 - ``features``: a fixed-size list of numbers.
+
+Features of a part that are larger than memory go to a file of rows, which is read page
+by page: only rows that are asked for are read, the system keeps as many of them in
+memory as there is room, and processes of one node share them. There is one such file
+per part, in the order of the Parquet files, whatever the split.
 """
 
 import hashlib
@@ -22,25 +27,53 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
+from filelock import FileLock
 from PIL import Image
 
 from senn_ray.core.errors import DataError
-from senn_ray.data.examples import RawData
-from senn_ray.data.mapped import write_rows
-from senn_ray.data.sources import Part, assemble, plain_features
+from senn_ray.core.files import replacing
+from senn_ray.data.examples import Encoding, RawData
+from senn_ray.data.sources import Part, assemble
+from senn_ray.data.standardisation import encoding, stored
 
 RGB_DIMS = 3
+LAYOUT = 2
+"""Number of the layout of files of rows: others are not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """Where a data set is, and where it may be unpacked."""
+    """The files of one part of a data set."""
 
-    name: str
+    which: str
     system: pafs.FileSystem
     files: list[pafs.FileInfo]
-    memory_bytes: float
-    cache: Path
+    count: int
+    """Number of examples."""
+    shape: tuple[int, ...]
+    """Of one example."""
+    dtype: np.dtype[Any]
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the features, in memory."""
+        return self.count * math.prod(self.shape) * self.dtype.itemsize
+
+    def groups(self) -> Iterator[Part]:
+        """Read one row group after the other."""
+        for file in self.files:
+            for x, y in _groups(self.system, file.path):
+                if x.shape[1:] != self.shape:
+                    shapes = sorted([list(self.shape), list(x.shape[1:])])
+                    raise DataError(
+                        f"{file.path}: {self.which} files differ in the shape of an "
+                        f"example: {shapes}"
+                    )
+                yield x.astype(self.dtype, copy=False), y
+
+    def features(self) -> Iterator[np.ndarray]:
+        """Read the features of one row group after the other."""
+        return (x for x, _ in self.groups())
 
 
 def read(uri: str, *, memory_bytes: float = math.inf, cache: Path = Path()) -> RawData:
@@ -61,23 +94,23 @@ def read(uri: str, *, memory_bytes: float = math.inf, cache: Path = Path()) -> R
     try:
         system, path = _locate(uri)
         listing = system.get_file_info(pafs.FileSelector(path))
-        source = _Source(
-            name=name,
-            system=system,
-            files=[info for info in listing if info.is_file],
-            memory_bytes=memory_bytes,
-            cache=cache,
-        )
-        (train, shape), (test, other) = (_part(source, w) for w in ("train", "test"))
+        files = [info for info in listing if info.is_file]
+        sources = [_source(name, system, files, which) for which in ("train", "test")]
+        shape, other = (source.shape for source in sources)
+        if shape != other:
+            raise DataError(
+                f"{name}: training examples have shape {list(shape)}, test "
+                f"examples {list(other)}; both parts need the same shape"
+            )
+        known = None
+        if max(source.num_bytes for source in sources) > memory_bytes:
+            train, test, known = _mapped(name, sources, memory_bytes, cache)
+        else:
+            train, test = (_joined(source) for source in sources)
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{name} cannot be read: {reason}") from error
-    if shape != other:
-        raise DataError(
-            f"{name}: training examples have shape {list(shape)}, test "
-            f"examples {list(other)}; both parts need the same shape"
-        )
-    return assemble(name, train=train, test=test, feature_shape=shape)
+    return assemble(name, train=train, test=test, feature_shape=shape, known=known)
 
 
 def _locate(uri: str) -> tuple[pafs.FileSystem, str]:
@@ -86,43 +119,125 @@ def _locate(uri: str) -> tuple[pafs.FileSystem, str]:
     return pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
 
 
-def _part(source: _Source, which: str) -> tuple[Part, tuple[int, ...]]:
-    """Read one part; return it with the shape of its examples."""
+def _source(
+    name: str, system: pafs.FileSystem, files: list[pafs.FileInfo], which: str
+) -> _Source:
     pattern = re.compile(rf"{which}[^/]*\.parquet$")
     chosen = sorted(
-        (f for f in source.files if pattern.match(f.base_name)), key=lambda f: f.path
+        (f for f in files if pattern.match(f.base_name)), key=lambda f: f.path
     )
     if not chosen:
-        raise DataError(f"{source.name}: no file {which}*.parquet in that folder")
-    first, _ = next(_groups(source.system, chosen[0].path))
-    shape = first.shape[1:]
-
-    def groups() -> Iterator[Part]:
-        for file in chosen:
-            for x, y in _groups(source.system, file.path):
-                if x.shape[1:] != shape:
-                    raise DataError(
-                        f"{source.name}: {which} files differ in the shape of an "
-                        f"example: {sorted([list(shape), list(x.shape[1:])])}"
-                    )
-                yield x, y
-
-    rows = sum(_rows(source.system, file.path) for file in chosen)
-    if rows * first[0].nbytes <= source.memory_bytes:
-        xs, ys = zip(*groups(), strict=True)
-        return (np.concatenate(xs), np.concatenate(ys)), shape
-    labels = [_label_column(source.system, file.path) for file in chosen]
-    x = write_rows(
-        source.cache / f"{_key(source, chosen)}.rows",
-        lambda: (plain_features(x) for x, _ in groups()),
+        raise DataError(f"{name}: no file {which}*.parquet in that folder")
+    first, _ = next(_groups(system, chosen[0].path))
+    counts, dtypes = zip(*(_counted(system, file.path) for file in chosen), strict=True)
+    return _Source(
+        which=which,
+        system=system,
+        files=chosen,
+        count=sum(counts),
+        shape=first.shape[1:],
+        dtype=np.result_type(first.dtype, *dtypes),
     )
-    return (x, np.concatenate(labels)), shape
 
 
-def _key(source: _Source, files: list[pafs.FileInfo]) -> str:
-    """Name the contents of some files: written again, they have another name."""
-    facts = [(file.path, file.size, file.mtime_ns) for file in files]
-    return hashlib.sha256(f"{source.name} {facts}".encode()).hexdigest()[:16]
+def _joined(source: _Source) -> Part:
+    xs, ys = zip(*source.groups(), strict=True)
+    return np.concatenate(xs), np.concatenate(ys)
+
+
+class Mapped(np.memmap):
+    """A file of rows [n, d], read-only, that pickles as its name."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Travel by name, as long as this is the whole file and not a part of it."""
+        path = self.filename
+        if path is None or Path(path).stat().st_size != self.offset + self.nbytes:
+            return np.asarray(self).__reduce_ex__(protocol)
+        return open_rows, (Path(path),)
+
+
+def open_rows(path: Path) -> Mapped:
+    """Open a file of rows.
+
+    Raises:
+        DataError: if it is not on this machine.
+    """
+    try:
+        return np.lib.format.open_memmap(path, mode="r").view(Mapped)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}, which holds features of the data set, cannot be read here "
+            f"({error}); set data.root to a folder that all nodes share"
+        ) from error
+
+
+def _mapped(
+    name: str, sources: list[_Source], memory_bytes: float, cache: Path
+) -> tuple[Part, Part, Encoding | None]:
+    """Read both parts, with features that do not fit in files; write those if needed."""
+    facts = [(f.path, f.size, f.mtime_ns) for source in sources for f in source.files]
+    key = _digest(f"{LAYOUT} {facts}")
+    folder = cache / _digest(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts: list[Part] = []
+    # Several jobs of a node may start at once: one writes, the others wait.
+    with FileLock(folder / "lock"):
+        known = _kept_encoding(sources[0], folder / f"encoding-{key}.npy")
+        for source in sources:
+            if source.num_bytes <= memory_bytes:
+                x, y = _joined(source)
+                parts.append((stored(x, known), y))
+                continue
+            path = folder / f"{source.which}-{key}.npy"
+            if not path.exists():
+                _write_rows(path, source, known)
+            labels = [_label_column(source.system, f.path) for f in source.files]
+            parts.append((open_rows(path), np.concatenate(labels)))
+        _remove_stale(sources, name, cache, keep=key)
+    train, test = parts
+    return train, test, known
+
+
+def _kept_encoding(source: _Source, path: Path) -> Encoding | None:
+    """Read the encoding of the training features, or measure it in one pass."""
+    if not path.exists():
+        shared = len(source.shape) > 1
+        found = encoding(source.features(), source.dtype, shared=shared)
+        values = np.zeros((2, 0)) if found is None else [found.origin, found.unit]
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.save(file, values)
+    origin, unit = np.load(path)
+    return Encoding(origin=origin, unit=unit) if len(origin) else None
+
+
+def _write_rows(path: Path, source: _Source, known: Encoding | None) -> None:
+    dtype = np.uint8 if source.dtype == np.uint8 else np.float32
+    shape = (source.count, math.prod(source.shape))
+    with replacing(path) as partial:
+        rows = np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape)
+        start = 0
+        for x in source.features():
+            rows[start : start + len(x)] = stored(x, known)
+            start += len(x)
+        rows.flush()
+
+
+def _remove_stale(sources: list[_Source], name: str, cache: Path, *, keep: str) -> None:
+    """Remove files of earlier contents of the data set, and those of older layouts."""
+    files = (cache / _digest(name)).iterdir()
+    # A process that was killed leaves a partial file; only one process writes here.
+    stale = [p for p in files if keep not in p.name or p.suffix == ".partial"]
+    for source in sources:
+        # Once there were a file per part and another one per size of the split.
+        facts = [(file.path, file.size, file.mtime_ns) for file in source.files]
+        stale += cache.glob(f"{_digest(f'{name} {facts}')}*")
+    for path in stale:
+        if path.name != "lock":
+            path.unlink(missing_ok=True)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @contextmanager
@@ -135,9 +250,15 @@ def _opened(system: pafs.FileSystem, path: str) -> Iterator[pq.ParquetFile]:
         raise DataError(f"{path} is damaged or not Parquet: {reason}") from error
 
 
-def _rows(system: pafs.FileSystem, path: str) -> int:
+def _counted(system: pafs.FileSystem, path: str) -> tuple[int, np.dtype[Any]]:
+    """Return the number of examples of a file, and the type of their features."""
     with _opened(system, path) as file:
-        return file.metadata.num_rows
+        names, dtype = file.schema_arrow.names, np.dtype(np.uint8)
+        if "image" not in names and "features" in names:
+            kind = file.schema_arrow.field("features").type
+            if pa.types.is_fixed_size_list(kind) and _is_number(kind.value_type):
+                dtype = np.dtype(kind.value_type.to_pandas_dtype())
+        return file.metadata.num_rows, dtype
 
 
 def _label_column(system: pafs.FileSystem, path: str) -> np.ndarray:

@@ -1,15 +1,29 @@
-"""What all sources of data share: from features and labels to checked ``RawData``."""
+"""From features and labels to checked ``RawData``; data of one's own from a function.
+
+``factory:package.module:function`` names a function without arguments that returns
+``(train, test)``. Each part is a pair of arrays ``(features, labels)``, or a torch data
+set whose items are such pairs of one example. Integer labels make a classification,
+floats a regression. Validation examples are taken from the training part, as for every
+other source.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from senn_ray.core.errors import DataError
-from senn_ray.data.examples import RawData
+from senn_ray.core.errors import ConfigError, DataError
+from senn_ray.data.examples import Encoding, RawData
+from senn_ray.data.standardisation import chunks_of, encoding, stored, stored_targets
 
 VAL_PER_CLASS = (20, 500)
 """Least and most validation examples per class, if nothing is said."""
 VAL_REGRESSION = (100, 5000)
 SHARE, SHARE_OF_FEW = 10, 4
 """A tenth is held out; of few examples up to a quarter, for a loss that means something."""
+PAIR = 2
 
 Part = tuple[np.ndarray, np.ndarray]
 """Features [n, ...] and labels [n] or [n, targets] of one part of a data set."""
@@ -22,6 +36,7 @@ def assemble(
     test: Part,
     feature_shape: tuple[int, ...],
     val_per_class: int | None = None,
+    known: Encoding | None = None,
 ) -> RawData:
     """Check two parts of a data set and put them together.
 
@@ -36,6 +51,7 @@ def assemble(
         val_per_class: Default share of validation; if left out, 10 % of the rarest
             class, at most 500, and at least 20 if that is not more than a quarter (of
             a regression: 10 % of all, at most 5000, and at least 100).
+        known: Encoding of features that come encoded, from a file.
 
     Raises:
         DataError: if lengths, shapes, labels or tasks do not fit together.
@@ -46,20 +62,26 @@ def assemble(
             f"{name}: training labels are {train[1].dtype}, test labels "
             f"{test[1].dtype}; use integers (classes) or floats (regression) in both"
         )
-    parts = [
-        (_features(name, which, part), _labels(name, which, part))
-        for which, part in (("training", train), ("test", test))
-    ]
-    (train_x, train_y), (test_x, test_y) = parts
-    if train_x.shape[1] != test_x.shape[1] or train_y.shape[1:] != test_y.shape[1:]:
+    for which, part in (("training", train), ("test", test)):
+        _check_features(name, which, part)
+    train_y, test_y = _labels(name, "training", train), _labels(name, "test", test)
+    widths = [x.size // len(x) for x in (train[0], test[0])]
+    if widths[0] != widths[1] or train_y.shape[1:] != test_y.shape[1:]:
         raise DataError(
-            f"{name}: a training example has {train_x.shape[1]} features, a test "
-            f"example {test_x.shape[1]}; both parts need the same shape"
+            f"{name}: a training example has {widths[0]} features, a test "
+            f"example {widths[1]}; both parts need the same shape"
         )
+    if known is None:
+        shared, dtype = len(feature_shape) > 1, train[0].dtype
+        known = encoding(chunks_of(train[0]), dtype, shared=shared)
+        train_x, test_x = stored(train[0], known), stored(test[0], known)
+    else:
+        train_x, test_x = train[0], test[0]
     if classes:
         counts = _class_counts(name, train_y, test_y)
         outputs, share = len(counts), _share(min(counts), VAL_PER_CLASS)
     else:
+        train_y, test_y = stored_targets(train_y, test_y)
         outputs = train_y.shape[1]
         share = _share(len(train_y), VAL_REGRESSION)
     return RawData(
@@ -72,6 +94,7 @@ def assemble(
         test_x=test_x,
         test_y=test_y,
         default_val_per_class=val_per_class or share,
+        encoding=known,
     )
 
 
@@ -80,7 +103,7 @@ def _share(count: int, bounds: tuple[int, int]) -> int:
     return max(1, min(most, max(count // SHARE, min(least, count // SHARE_OF_FEW))))
 
 
-def _features(name: str, which: str, part: Part) -> np.ndarray:
+def _check_features(name: str, which: str, part: Part) -> None:
     x, y = part
     if len(x) == 0 or len(x) != len(y):
         raise DataError(
@@ -89,13 +112,6 @@ def _features(name: str, which: str, part: Part) -> np.ndarray:
         )
     if x.dtype.kind not in "uifb":
         raise DataError(f"{name}: {which} features are {x.dtype}; numbers are needed")
-    return plain_features(x)
-
-
-def plain_features(x: np.ndarray) -> np.ndarray:
-    """Return features [n, ...] as rows [n, d] of uint8 or float32."""
-    flat = x.reshape(len(x), -1)
-    return flat if flat.dtype == np.uint8 else flat.astype(np.float32, copy=False)
 
 
 def _labels(name: str, which: str, part: Part) -> np.ndarray:
@@ -109,7 +125,7 @@ def _labels(name: str, which: str, part: Part) -> np.ndarray:
         )
     if not np.isfinite(y).all():
         raise DataError(f"{name}: {which} labels hold NaN or infinite values")
-    return y.reshape(len(y), -1).astype(np.float32, copy=False)
+    return y.reshape(len(y), -1)
 
 
 def _class_counts(name: str, train_y: np.ndarray, test_y: np.ndarray) -> list[int]:
@@ -140,3 +156,52 @@ def _class_counts(name: str, train_y: np.ndarray, test_y: np.ndarray) -> list[in
             "training part"
         )
     return counts
+
+
+def read_factory(reference: str) -> RawData:
+    """Call a factory and check what it returns.
+
+    Args:
+        reference: ``package.module:function``, importable here or from the working
+            directory; anything else is a ``ConfigError``.
+
+    Raises:
+        DataError: if it fails, or if its arrays do not fit together.
+    """
+    name = f"factory:{reference}"
+    function = _import(reference)
+    try:
+        returned = function()
+        train, test = (_part(part) for part in returned)
+    except Exception as error:
+        raise DataError(
+            f"{name} must return (train, test), each a pair of arrays (features, "
+            f"labels) or a torch data set of such pairs: {error!r}"
+        ) from error
+    shape = train[0].shape[1:]
+    return assemble(name, train=train, test=test, feature_shape=shape)
+
+
+def _import(reference: str) -> Any:
+    module_name, _, function = reference.partition(":")
+    # A console script does not have the working directory on its path; users expect it.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return getattr(importlib.import_module(module_name), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"data.dataset factory:{reference} cannot be imported ({error}); use "
+            "factory:package.module:function"
+        ) from error
+
+
+def _part(part: Any) -> Part:
+    if isinstance(part, tuple | list) and len(part) == PAIR:
+        x, y = part
+    else:
+        pairs = [part[i] for i in range(len(part))]
+        x = np.stack([np.asarray(x) for x, _ in pairs])
+        y = np.stack([np.asarray(y) for _, y in pairs])
+    return np.asarray(x), np.asarray(y)

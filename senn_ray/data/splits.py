@@ -19,11 +19,9 @@ from senn_ray.config import DataConfig
 from senn_ray.core.errors import DataError
 from senn_ray.core.seeds import derive
 from senn_ray.data.examples import Examples, RawData
-from senn_ray.data.mapped import permuted
+from senn_ray.data.standardisation import standardisation, standardised
 
 SHUFFLE_SEED = 0
-CHUNK = 8192
-LEAST_DEVIATION = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +72,8 @@ def arranged(raw: RawData, config: DataConfig) -> RawData:
     """Shuffle the training part by a fixed seed, with the validation examples last.
 
     Files may be in an order that means something; and with validation last, all other
-    examples are one slice of the shared array, read without a copy.
+    examples are one slice of the shared array, read without a copy. Features in a file
+    stay where they are, or every size of the validation part would need a file.
 
     Args:
         raw: The data set, as read.
@@ -85,88 +84,25 @@ def arranged(raw: RawData, config: DataConfig) -> RawData:
     shuffled = dataclasses.replace(raw, train_y=raw.train_y[order])
     parts = split(shuffled, config.model_copy(update={"per_class": "all"}))
     order = order[np.concatenate([parts.train, parts.val])]
-    name = f"{config.val_per_class or raw.default_val_per_class}"
+    in_file = isinstance(raw.train_x, np.memmap)
     result = dataclasses.replace(
         raw,
-        train_x=permuted(raw.train_x, order, name),
+        train_x=raw.train_x if in_file else raw.train_x[order],
         train_y=raw.train_y[order],
+        rows=order if in_file else None,
     )
     split(result, config)  # A wrong per_class is said before any work is planned.
     return result
 
 
-def standardisation(raw: RawData) -> tuple[np.ndarray, np.ndarray]:
-    """Return shift and scale of the features of the official training part.
-
-    Images share one number, [1]; tables have one per feature, [d]. Validation
-    examples count, so that the numbers are the same over a scan.
-
-    Args:
-        raw: The data set.
-    """
-    axis = None if len(raw.feature_shape) > 1 else 0
-    count, total, squares = 0, np.zeros(1), np.zeros(1)
-    for start in range(0, len(raw.train_x), CHUNK):
-        chunk = raw.train_x[start : start + CHUNK].astype(np.float64)
-        count += chunk.size if axis is None else len(chunk)
-        total = total + chunk.sum(axis=axis)
-        squares = squares + (chunk * chunk).sum(axis=axis)
-    mean = total / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
-    # A constant feature carries nothing; dividing by rounding error would blow it up.
-    deviation[deviation <= LEAST_DEVIATION * np.abs(mean)] = 1.0
-    return mean.astype(np.float32), deviation.astype(np.float32)
-
-
-def target_standardisation(raw: RawData) -> dict[str, np.ndarray]:
-    """Return what makes targets of a regression have mean 0 and variance 1, each.
-
-    Without it a network would spend its steps on finding their mean and their size,
-    which may be anything: house prices, say.
-
-    Args:
-        raw: The data set.
-
-    Returns:
-        ``target_shift`` and ``target_scale``; nothing for classes.
-    """
-    if raw.task == "classification":
-        return {}
-    values = raw.train_y.astype(np.float64)
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
-    deviation[deviation <= LEAST_DEVIATION * np.abs(mean)] = 1.0
-    return {
-        "target_shift": mean.astype(np.float32),
-        "target_scale": deviation.astype(np.float32),
-    }
-
-
-def standardised(raw: RawData, targets: torch.Tensor) -> torch.Tensor:
-    """Return targets, or outputs in their units, as networks learn them.
-
-    Args:
-        raw: The data set.
-        targets: [n, num_outputs]; classes [n] stay as they are.
-    """
-    if raw.target_shift is None or raw.target_scale is None:
-        return targets
-    return (targets - torch.tensor(raw.target_shift)) / torch.tensor(raw.target_scale)
-
-
 def examples(raw: RawData, parts: Split) -> tuple[Examples, Examples]:
     """Return the training and the validation examples, with the same standardisation.
 
-    Args:
-        raw: The data set; consecutive examples are views of its arrays.
-        parts: The split, from ``split``.
+    Consecutive examples are views of the arrays of the data set, features in a file
+    always are.
     """
-    scaling = _scaling(raw)
     train, val = (
-        Examples(
-            x=_take(raw.train_x, indices),
-            y=standardised(raw, _take(raw.train_y, indices)),
-            **scaling,
-        )
+        _examples(raw, raw.train_x, raw.train_y, indices, raw.rows)
         for indices in (parts.train, parts.val)
     )
     return train, val
@@ -174,16 +110,31 @@ def examples(raw: RawData, parts: Split) -> tuple[Examples, Examples]:
 
 def test_examples(raw: RawData) -> Examples:
     """Return the test examples, standardised by the training features."""
-    everything = np.arange(len(raw.test_y))
-    return Examples(
-        x=_take(raw.test_x, everything),
-        y=standardised(raw, _take(raw.test_y, everything)),
-        **_scaling(raw),
-    )
+    return _examples(raw, raw.test_x, raw.test_y, np.arange(len(raw.test_y)), None)
 
 
 # pytest would take it for a test where it is imported.
 test_examples.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def share_gap(train_y: torch.Tensor, val_y: torch.Tensor) -> float | None:
+    """Return the total variation distance between the class frequencies of two parts.
+
+    It is the least fraction of one part that would have to change its class for both
+    to have the same frequencies: 0 if they are alike, 1 if they share no class.
+
+    Args:
+        train_y: Classes [n]; targets [n, m] have no classes.
+        val_y: Classes [m].
+    """
+    if train_y.is_floating_point() or not len(train_y) or not len(val_y):
+        return None
+    most = int(max(train_y.max(), val_y.max())) + 1
+    shares = [
+        torch.bincount(labels, minlength=most).double() / len(labels)
+        for labels in (train_y, val_y)
+    ]
+    return float((shares[0] - shares[1]).abs().sum() / 2)
 
 
 def _classes(raw: RawData) -> list[tuple[int | None, np.ndarray]]:
@@ -228,9 +179,20 @@ def _take(array: np.ndarray, indices: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(rows)
 
 
-def _scaling(raw: RawData) -> dict[str, torch.Tensor]:
-    if raw.shift is None or raw.scale is None:
-        shift, scale = standardisation(raw)
-    else:
-        shift, scale = raw.shift, raw.scale
-    return {"shift": torch.tensor(shift), "scale": torch.tensor(scale)}
+def _examples(
+    raw: RawData,
+    x: np.ndarray,
+    y: np.ndarray,
+    indices: np.ndarray,
+    rows: np.ndarray | None,
+) -> Examples:
+    """Take some examples of a part."""
+    shift, scale = standardisation(raw)
+    chosen = indices if rows is None else np.arange(len(x))
+    return Examples(
+        x=_take(x, chosen),
+        y=standardised(raw, _take(y, indices)),
+        shift=torch.tensor(shift),
+        scale=torch.tensor(scale),
+        rows=None if rows is None else torch.from_numpy(rows[indices]),
+    )

@@ -22,9 +22,9 @@ CARD = """# {dataset}: a network of {hidden} hidden units, grown from {start}
 Losses are {unit}. The validation loss is the least one at the final size. The test
 values {checked}.
 
-**Input**: float32 `[batch, {num_inputs}]`, any batch size; **raw** features as the data
+**Input**: {input} `[batch, {num_inputs}]`, any batch size; **raw** features as the data
 set has them ({dtype}, shape {shape}, flattened): the standardisation is inside.
-**Output**: `[batch, {num_outputs}]`, {outputs}.
+**Output**: {output} `[batch, {num_outputs}]`, {outputs}.
 
 ## Use it
 
@@ -32,7 +32,7 @@ set has them ({dtype}, shape {shape}, flattened): the standardisation is inside.
 import torch
 
 model = torch.export.load("model.pt2").module()
-x = torch.zeros(5, {num_inputs})  # raw features
+x = torch.zeros(5, {num_inputs}, dtype=torch.{input})  # raw features
 print(model(x){use})
 ```
 
@@ -53,7 +53,7 @@ state = torch.load("weights.pt", weights_only=True)
 activation = getattr(torch.nn.functional, spec["activation"])
 
 def model(x):
-    a = (x.float() - state["shift"]) / state["scale"]
+    a = ((x.to(state["shift"]) - state["shift"]) / state["scale"]).float()
     for i in range(len(spec["hidden"]) + 1):
         a = activation(a) if i else a
         a = a @ state[f"layers.{i}.weight"].T + state[f"layers.{i}.bias"]
@@ -76,7 +76,8 @@ def conv(name, a):
     return F.conv2d(a, W, bias, padding=W.shape[-1] // 2)
 
 def model(x):
-    a = ((x.float() - state["shift"]) / state["scale"]).view(-1, *spec["image"])
+    a = ((x.to(state["shift"]) - state["shift"]) / state["scale"]).float()
+    a = a.view(-1, *spec["image"])
     a = conv("stem", F.pixel_unshuffle(a, spec["patch"]))
     for s, blocks in enumerate(spec["blocks"]):
         a = conv(f"into{s}", F.avg_pool2d(a, 2)) if s else a
@@ -85,6 +86,11 @@ def model(x):
             a = a + conv(f"out{s}_{b}", hidden)
     return a.mean((2, 3)) @ state["layers.head.weight"].T + state["layers.head.bias"]
 ```
+
+"""
+
+WIDE = """Its outputs are standardised; the targets in their own units, which float32 is
+too coarse for, are `model(x) * state["target_scale"] + state["target_shift"]`.
 
 """
 
@@ -123,6 +129,8 @@ def model_card(
         num_outputs=facts["num_outputs"],
         dtype=facts["feature_dtype"],
         shape=facts["feature_shape"],
+        input=facts["input_dtype"],
+        output=facts["output_dtype"],
         params=record.params,
         run_id=record.run_id,
         seed=record.seed,
@@ -151,7 +159,8 @@ def _from_weights(facts: Mapping[str, Any]) -> str:
     """Show how to do without the program, where torch has the nonlinearity."""
     if facts["activation"] in REACHES_IDENTITY:
         return ""
-    return CONV if facts["kind"] == "conv" else DENSE
+    text = CONV if facts["kind"] == "conv" else DENSE
+    return text + WIDE if facts["output_dtype"] == "float64" else text
 
 
 def _widths(hidden: tuple[int, ...]) -> str:

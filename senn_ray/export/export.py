@@ -16,10 +16,10 @@ from senn_ray.core import files
 from senn_ray.core.errors import DataError
 from senn_ray.core.records import RunRecord
 from senn_ray.data.examples import Examples, RawData
-from senn_ray.data.inputs import Inputs, inputs_of
-from senn_ray.data.splits import standardised, test_examples
+from senn_ray.data.splits import test_examples
+from senn_ray.data.standardisation import Inputs, in_own_units, inputs_of, standardised
 from senn_ray.export.card import model_card
-from senn_ray.export.portable import Portable, portable
+from senn_ray.export.portable import Portable, has_wide_targets, portable
 from senn_ray.maths.losses import loss
 from senn_ray.nets.make import describe
 from senn_ray.nets.network import Network, checksum
@@ -102,6 +102,8 @@ def architecture(net: Network, inputs: Inputs) -> dict[str, object]:
         "num_inputs": math.prod(inputs.feature_shape),
         "feature_shape": list(inputs.feature_shape),
         "feature_dtype": inputs.feature_dtype,
+        "input_dtype": str(inputs.shift.dtype).removeprefix("torch."),
+        "output_dtype": "float64" if has_wide_targets(inputs) else "float32",
         "parameters": net.architecture().num_params(),
         "standardisation": "inside: (x - shift) / scale",
     }
@@ -114,13 +116,13 @@ def measure(
     """Measure a program on examples with raw features, in the units of the run.
 
     Args:
-        program: From raw float32 features to outputs.
+        program: From features as the data set has them to outputs.
         part: The examples.
         raw: The data set, for its task and its units.
     """
     total, right = 0.0, 0
     for x, y in zip(part.x.split(CHUNK), part.y.split(CHUNK), strict=True):
-        outputs = standardised(raw, program(x.float()))
+        outputs = standardised(raw, program(in_own_units(x, raw.encoding)))
         total += loss(outputs, y, raw.task).item() * len(x)
         if raw.task == "classification":
             right += int((outputs.argmax(1) == y).sum())
@@ -133,7 +135,7 @@ def measure(
 def _save_program(model: Portable, num_inputs: int, path: Path) -> None:
     program = torch.export.export(
         model,
-        (torch.zeros(3, num_inputs),),
+        (torch.zeros(3, num_inputs, dtype=model.shift.dtype),),
         dynamic_shapes={"x": {0: torch.export.Dim("batch")}},
     )
     torch.export.save(program, path)

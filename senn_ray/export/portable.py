@@ -1,14 +1,15 @@
 """Networks as plain modules of torch, with the standardisation inside: what is exported.
 
-They take raw float32 features [n, d], and give targets in their own units: the last
-layer undoes the standardisation of the targets. Their layers have the names that the model card
+They take raw features [n, d], and give targets in their own units: the last layer undoes
+the standardisation of the targets. Both are float32, or float64 where that is too coarse
+(time stamps). Their layers have the names that the model card
 uses; the parameters of nonlinearities are buffers ``shape…``.
 """
 
 import torch
 from torch import Tensor, nn
 
-from senn_ray.data.inputs import Inputs
+from senn_ray.data.standardisation import Inputs
 from senn_ray.nets.conv import ConvNet
 from senn_ray.nets.mlp import dense
 from senn_ray.nets.network import LayerIndex, Network
@@ -26,6 +27,10 @@ class Portable(nn.Module):
         super().__init__()
         self.register_buffer("shift", inputs.shift.clone())
         self.register_buffer("scale", inputs.scale.clone())
+        self.has_wide_targets = has_wide_targets(inputs)
+        if self.has_wide_targets:
+            self.register_buffer("target_shift", inputs.target_shift)
+            self.register_buffer("target_scale", inputs.target_scale)
         self.layers = nn.ModuleDict(layers).requires_grad_(requires_grad=False)
         self.apply_family = net.family.apply
         self.has_shapes = bool(net.family.start)
@@ -35,7 +40,14 @@ class Portable(nn.Module):
 
     def standardised(self, x: Tensor) -> Tensor:
         """Scale raw features [n, d]."""
-        return (x - self.shift) / self.scale
+        return ((x - self.shift) / self.scale).float()
+
+    def in_own_units(self, outputs: Tensor) -> Tensor:
+        """Undo the standardisation of targets that the last layer is too coarse for."""
+        if not self.has_wide_targets:
+            return outputs
+        scale, shift = self.get_buffer("target_scale"), self.get_buffer("target_shift")
+        return outputs * scale + shift
 
     def activated(self, z: Tensor, place: LayerIndex) -> Tensor:
         """Apply the nonlinearity to [n, h, ...]."""
@@ -50,11 +62,11 @@ class PortableDense(Portable):
     """A multi-layer perceptron."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute outputs [n, n_out] from raw float32 features [n, d]."""
+        """Compute outputs [n, n_out] from raw features [n, d]."""
         a = self.standardised(x)
         for i, layer in enumerate(self.layers.values()):
             a = layer(self.activated(a, LayerIndex(0, i - 1)) if i else a)
-        return a
+        return self.in_own_units(a)
 
 
 class PortableConv(Portable):
@@ -67,7 +79,7 @@ class PortableConv(Portable):
         self.image, self.patch, self.layout = net.image, net.patch, net.layout
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute outputs [n, n_out] from raw float32 features [n, d]."""
+        """Compute outputs [n, n_out] from raw features [n, d]."""
         images = self.standardised(x).view(-1, *self.image)
         a = self.layers["stem"](nn.functional.pixel_unshuffle(images, self.patch))
         for stage, count in enumerate(self.layout):
@@ -76,7 +88,13 @@ class PortableConv(Portable):
             for place in (LayerIndex(stage, layer) for layer in range(count)):
                 z = self.layers[_name("in", place)](a)
                 a = a + self.layers[_name("out", place)](self.activated(z, place))
-        return self.layers["head"](a.mean((2, 3)))
+        return self.in_own_units(self.layers["head"](a.mean((2, 3))))
+
+
+def has_wide_targets(inputs: Inputs) -> bool:
+    """Tell whether targets need float64, such as a moment of time in seconds."""
+    shift = inputs.target_shift
+    return shift is not None and shift.dtype == torch.float64
 
 
 def portable(net: Network, inputs: Inputs) -> Portable:
@@ -109,6 +127,8 @@ def _convolutions(net: ConvNet, inputs: Inputs) -> dict[str, nn.Module]:
 def _in_own_units(W: Tensor, inputs: Inputs) -> Tensor:
     """Let the last layer [n_out, n_in + 1] give targets as the data set has them."""
     if inputs.target_shift is None or inputs.target_scale is None:
+        return W
+    if has_wide_targets(inputs):
         return W
     scaled = W * inputs.target_scale[:, None]
     scaled[:, -1] += inputs.target_shift

@@ -11,9 +11,8 @@ from senn_ray.core.errors import DivergedError
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.core.seeds import derive
 from senn_ray.data.examples import Examples, RawData
-from senn_ray.data.inputs import inputs_of
-from senn_ray.data.shares import share_gap
-from senn_ray.data.splits import examples, split, test_examples
+from senn_ray.data.splits import examples, share_gap, split, test_examples
+from senn_ray.data.standardisation import inputs_of
 from senn_ray.maths.losses import constant_predictor_loss
 from senn_ray.nets.architectures import plan
 from senn_ray.nets.make import build
@@ -232,9 +231,4 @@ def _identity(run: RunState, started: float) -> dict[str, Any]:
 
 def _on(part: Examples, device: str, precision: str) -> Examples:
     """Move a part to a device; its features are made precise batch by batch."""
-    dtype = getattr(torch, precision)
-    precise = {"shift": part.shift.to(dtype), "scale": part.scale.to(dtype)}
-    if part.y.is_floating_point():
-        precise["y"] = part.y.to(dtype)
-    tensors = {**vars(part), **precise}
-    return Examples(**{name: tensor.to(device) for name, tensor in tensors.items()})
+    return part.to(device, getattr(torch, precision))

@@ -1,5 +1,6 @@
 """Freezing: the protocol of a job on its data, before the first run."""
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from senn_ray.core.files import hash_arrays
@@ -24,13 +25,19 @@ def freeze(plan: Plan, raw: "RawData") -> dict[str, Any]:
 
 
 def hash_of(raw: "RawData") -> str:
-    """Return the SHA-256 of the arrays of a data set.
+    """Return the SHA-256 of the arrays of a data set, wherever they are kept."""
+    from senn_ray.data.standardisation import chunks_of
 
-    Args:
-        raw: The data set.
-    """
-    arrays = (raw.train_x, raw.train_y, raw.test_x, raw.test_y)
-    return hash_arrays(*arrays)
+    digest = hashlib.sha256()
+    # Features in a file have another order there, and may be larger than memory.
+    chunks = [slice(None)] if raw.rows is None else chunks_of(raw.rows)
+    for chunk in chunks:
+        digest.update(raw.train_x[chunk].data.cast("B"))
+    kept = raw.encoding
+    extra = () if kept is None else (kept.origin, kept.unit)
+    for array in (raw.train_y, raw.test_x, raw.test_y, *extra):
+        digest.update(array.data.cast("B"))
+    return digest.hexdigest()
 
 
 def _split(plan: Plan, raw: "RawData") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from senn_ray.core.files import replacing
-from senn_ray.data.inputs import Inputs, from_dict, to_dict
+from senn_ray.data.standardisation import Inputs, from_dict, to_dict
 from senn_ray.nets.network import Network
 from senn_ray.training.snapshots import pack, unpack
 

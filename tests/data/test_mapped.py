@@ -1,6 +1,7 @@
 """A data set in a file is the data set it would be in memory."""
 
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,52 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from senn_ray.config import DataConfig
 from senn_ray.core.errors import DataError
 from senn_ray.data.datasets import load
-from senn_ray.data.mapped import Mapped, open_rows, permuted, write_rows
+from senn_ray.data.examples import RawData
+from senn_ray.data.parquet import Mapped, open_rows
+from senn_ray.data.splits import examples, split
 from senn_ray.runs.run import train_run
+from senn_ray.service.freezing import hash_of
 from tests.training.problems import rings, spec
 
-ROWS = np.arange(60, dtype=np.float32).reshape(20, 3)
-
-
-@pytest.fixture
-def mapped(tmp_path: Path) -> Mapped:
-    return write_rows(tmp_path / "a.rows", lambda: [ROWS[:7], ROWS[7:]])
-
-
-def test_rows_are_read_back_and_written_once(mapped: Mapped) -> None:
-    np.testing.assert_array_equal(mapped, ROWS)
-    path = Path(str(mapped.filename))
-    again = write_rows(path, lambda: pytest.fail("written twice"))
-    np.testing.assert_array_equal(again, ROWS)
-    assert not mapped.flags.writeable
-
-
-def test_a_file_travels_by_its_name_and_a_part_of_it_by_its_values(
-    mapped: Mapped,
-) -> None:
-    whole, part = pickle.dumps(mapped), pickle.dumps(mapped[3:5])
-    assert b"a.rows" in whole
-    assert ROWS.tobytes() not in whole
-    assert isinstance(pickle.loads(whole), Mapped)
-    np.testing.assert_array_equal(pickle.loads(whole), ROWS)
-    np.testing.assert_array_equal(pickle.loads(part), ROWS[3:5])
-
-
-def test_another_order_is_another_file(mapped: Mapped) -> None:
-    order = np.random.default_rng(0).permutation(20)
-    moved = permuted(mapped, order, "shuffled")
-    assert isinstance(moved, Mapped)
-    np.testing.assert_array_equal(moved, ROWS[order])
-    np.testing.assert_array_equal(permuted(ROWS, order, "shuffled"), ROWS[order])
-
-
-def test_a_node_without_the_file_is_told_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"set data\.root to a folder that all"):
-        open_rows(tmp_path / "nowhere", "<f4", 3)
+Load = Callable[..., RawData]
 
 
 @pytest.fixture
@@ -69,15 +37,45 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_run_from_a_file_is_the_run_from_memory(folder: Path) -> None:
-    settings = DataConfig(dataset=f"parquet:{folder}", root=folder / "cache")
-    inside = load(settings)
-    outside = load(settings.model_copy(update={"memory_gb": 0.0}))
+@pytest.fixture
+def mapped(folder: Path) -> Load:
+    def inner(**settings: object) -> RawData:
+        config = DataConfig(
+            dataset=f"parquet:{folder}", root=folder / "cache", memory_gb=0.0
+        )
+        return load(config.model_copy(update=settings))
+
+    return inner
+
+
+def kept(folder: Path) -> set[str]:
+    return {p.name for p in folder.glob("cache/parquet/**/*") if p.suffix == ".npy"}
+
+
+def test_a_file_travels_by_its_name_and_a_part_of_it_by_its_values(
+    mapped: Load,
+) -> None:
+    rows = mapped().train_x
+    whole, part = pickle.dumps(rows), pickle.dumps(rows[3:5])
+    assert rows.tobytes() not in whole
+    assert isinstance(pickle.loads(whole), Mapped)
+    assert not rows.flags.writeable
+    np.testing.assert_array_equal(pickle.loads(whole), rows)
+    np.testing.assert_array_equal(pickle.loads(part), rows[3:5])
+
+
+def test_a_node_without_the_file_is_told_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"set data\.root to a folder that all"):
+        open_rows(tmp_path / "nowhere.npy")
+
+
+def test_a_run_from_a_file_is_the_run_from_memory(mapped: Load) -> None:
+    inside, outside = mapped(memory_gb=1.0), mapped()
     assert isinstance(outside.train_x, Mapped)
     assert not isinstance(inside.train_x, Mapped)
-    np.testing.assert_array_equal(outside.train_x, inside.train_x)
-    np.testing.assert_array_equal(outside.train_y, inside.train_y)
-    run = replace(spec(train__min_steps=60, evaluate_test=True), data=settings)
+    assert hash_of(inside) == hash_of(outside)
+    run = spec(train__min_steps=60, evaluate_test=True)
+    run = replace(run, data=run.data.model_copy(update={"dataset": inside.name}))
     records = [
         train_run(run, raw) for raw in (inside, pickle.loads(pickle.dumps(outside)))
     ]
@@ -85,11 +83,58 @@ def test_a_run_from_a_file_is_the_run_from_memory(folder: Path) -> None:
     assert records[0].test_loss == records[1].test_loss
 
 
-def test_files_that_were_written_again_are_read_again(folder: Path) -> None:
-    settings = DataConfig(
-        dataset=f"parquet:{folder}", root=folder / "cache", memory_gb=0.0
-    )
-    before = np.array(load(settings).train_x)
+def test_every_split_reads_the_same_file(mapped: Load, folder: Path) -> None:
+    mapped()
+    before = kept(folder)
+    for settings in ({"val_per_class": 7}, {"val_per_class": 31, "per_class": 9}):
+        outside, inside = mapped(**settings), mapped(**settings, memory_gb=1.0)
+        config = DataConfig.model_validate(settings)
+        for ours, theirs in zip(
+            examples(outside, split(outside, config)),
+            examples(inside, split(inside, config)),
+            strict=True,
+        ):
+            chosen = torch.arange(len(theirs))
+            for moved in (ours, ours.to("cpu", torch.float64)):
+                assert len(moved) == len(theirs)
+                x, y = moved.batch(chosen)
+                torch.testing.assert_close(x.float(), theirs.batch(chosen)[0])
+                assert torch.equal(y, theirs.batch(chosen)[1])
+    assert kept(folder) == before
+    assert len([name for name in before if name.startswith("train")]) == 1
+
+
+def test_files_that_were_written_again_replace_their_copies(
+    mapped: Load, folder: Path
+) -> None:
+    before = np.array(mapped().train_x)
+    names, other = kept(folder), folder / "cache/parquet/another_data_set.npy"
+    other.touch()
     table = pq.read_table(folder / "train.parquet")
     pq.write_table(table.slice(0, 300), folder / "train.parquet")
-    assert len(load(settings).train_x) == 300 < len(before)
+    assert len(mapped().train_x) == 300 < len(before)
+    assert len(kept(folder) - {other.name}) == len(names)
+    assert not kept(folder) & names
+    assert other.exists()
+
+
+def test_copies_of_older_versions_are_removed(mapped: Load, folder: Path) -> None:
+    from senn_ray.data.parquet import _digest
+
+    info = folder / "train.parquet"
+    facts = [(str(info), info.stat().st_size, info.stat().st_mtime_ns)]
+    old = _digest(f"parquet:{folder} {facts}")
+    root = folder / "cache" / "parquet"
+    root.mkdir(parents=True)
+    for name in (f"{old}.rows", f"{old}.txt", f"{old}-40.rows"):
+        (root / name).touch()
+    mapped()
+    assert not [path for path in root.iterdir() if path.is_file()]
+
+
+def test_a_copy_that_was_cut_short_is_written_again(mapped: Load, folder: Path) -> None:
+    expected = np.array(mapped().train_x)
+    for path in folder.glob("cache/parquet/*/train-*.npy"):
+        path.rename(path.with_name(f".{path.name}.1-2.partial"))
+    np.testing.assert_array_equal(mapped().train_x, expected)
+    assert not list(folder.glob("cache/parquet/*/.*.partial"))

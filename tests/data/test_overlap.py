@@ -5,10 +5,9 @@ import pytest
 
 from senn_ray.config import DataConfig
 from senn_ray.core.errors import DataError
-from senn_ray.data import overlap
-from senn_ray.data.datasets import load
+from senn_ray.data import standardisation
+from senn_ray.data.datasets import load, refuse_overlap
 from senn_ray.data.examples import RawData
-from senn_ray.data.overlap import refuse_overlap
 
 
 def raw(train: np.ndarray, test: np.ndarray) -> RawData:
@@ -42,7 +41,7 @@ def test_equal_numbers_of_other_types_and_signs_of_zero_are_equal() -> None:
 
 
 def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlap, "CHUNK", 3)
+    monkeypatch.setattr(standardisation, "CHUNK", 3)
     with pytest.raises(DataError, match="share 5 identical"):
         refuse_overlap(raw(X[:30], X[25:]))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from senn_ray.config import DataConfig
 from senn_ray.core.errors import DataError
 from senn_ray.data.examples import RawData
-from senn_ray.data.splits import arranged, examples, split, standardisation
+from senn_ray.data.splits import arranged, examples, share_gap, split
 from senn_ray.data.splits import test_examples as read_test
 
 COUNTS = (30, 22, 41)
@@ -152,8 +152,20 @@ def test_tables_are_standardised_per_feature_and_constants_stay_finite():
     torch.testing.assert_close(x.std(0, unbiased=False), expected, atol=1e-5, rtol=0)
 
 
-def test_stored_standardisation_is_used():
-    raw = make_raw()
-    shift, scale = standardisation(raw)
-    stored = dataclasses.replace(raw, shift=shift + 1, scale=scale)
-    assert read_test(stored).shift.item() == pytest.approx(shift[0] + 1)
+@pytest.mark.parametrize(
+    ("train", "val", "gap"),
+    [
+        ([0, 0, 1, 1], [0, 1], 0.0),
+        ([0, 0, 0, 1], [0, 1], 0.25),
+        ([0, 0], [1], 1.0),
+        ([2, 2, 2, 0], [0, 1, 2], 5 / 12),
+    ],
+)
+def test_the_gap_is_the_share_that_would_have_to_change_its_class(
+    train: list[int], val: list[int], gap: float
+) -> None:
+    assert share_gap(torch.tensor(train), torch.tensor(val)) == pytest.approx(gap)
+
+
+def test_targets_of_a_regression_have_no_classes() -> None:
+    assert share_gap(torch.zeros(3, 1), torch.zeros(2, 1)) is None

@@ -14,7 +14,7 @@ from senn_ray.config import Activation, DataConfig, GrowthConfig, ModelConfig
 from senn_ray.config import TrainConfig as Train
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.data.datasets import load
-from senn_ray.data.inputs import Inputs
+from senn_ray.data.standardisation import Inputs
 from senn_ray.export.export import export
 from senn_ray.export.portable import portable
 from senn_ray.nets.activations import FAMILIES
