@@ -11,6 +11,7 @@ Contract (design, section 5); values that are not known are null.
     runs[{the same per run, with run_state and error}]   caveats[]
     ledger{arm: {...}}   (see ``senn_ray/analysis/ledger.py``; in every verb)
     promises{...}        (see ``senn_ray/analysis/promises.py``; in every verb)
+    plan{...}            (see ``senn_ray/analysis/plan_summary.py``; in every verb)
 
 With several seeds the values at the top are medians (low medians for widths and
 counts), ``stop_reason`` is "mixed" unless all agree, ``run_id`` is null and
@@ -31,6 +32,7 @@ from senn_ray.analysis.comparison import compare_summary
 from senn_ray.analysis.job import Job, gather
 from senn_ray.analysis.ledger import ledger
 from senn_ray.analysis.over_targets import over_targets
+from senn_ray.analysis.plan_summary import plan_summary
 from senn_ray.analysis.promises import promise_summary
 from senn_ray.analysis.retrained import retrained
 from senn_ray.analysis.scan import scan_summary
@@ -84,7 +86,7 @@ def summarise(events: Sequence[Event]) -> dict[str, Any]:
 
 def _of_runs(job: Job) -> dict[str, Any]:
     """Compute what is alike for all verbs, and what needs the runs of a comparison."""
-    shared = {"promises": promise_summary(job.senn)}
+    shared = {"promises": promise_summary(job.senn), "plan": plan_summary(job)}
     if job.started.verb != "compare":
         return shared
     return {**shared, "retrained": retrained(job), "over_targets": over_targets(job)}

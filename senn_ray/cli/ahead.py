@@ -9,10 +9,7 @@ from rich.table import Table
 
 from senn_ray.cli.common import DEFAULTS, NO_FLAGS, AllSettings, Common, people
 from senn_ray.core.errors import ConfigError
-from senn_ray.report.formatting import UNKNOWN, duration, number
-
-COLUMNS = ("runs", "steps", "sample_visits", "flops")
-LEAST_HITS = 1
+from senn_ray.report.formatting import duration
 
 
 def plan(
@@ -53,71 +50,23 @@ def plan(
 
 
 def shown(found: Mapping[str, Any]) -> list[RenderableType]:
-    """Show an outlook: what every arm costs, what the budget buys, and how to go on.
-
-    Args:
-        found: What ``verbs.plan`` gave.
-    """
+    """Show a plan: what every arm costs, how long it takes, and how to go on."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("arm", "runs", "steps", "device time"):
+        table.add_column(name, no_wrap=name == "arm")
+    for arm, row in found["arms"].items():
+        most = "" if row["certain"] == row["runs"] else "at most "
+        runs, steps = f"{row['runs']:,}", f"{row['steps']:,}"
+        table.add_row(
+            arm, most + runs, most + steps, f"about {duration(row['device_s'])}"
+        )
     measured = ", ".join(str(row["hidden"]) for row in found["calibration"])
-    parts: list[RenderableType] = [
+    return [
         f"Plan of {found['verb']}, protocol {found['protocol_id']}; measured on a few "
         f"steps at {measured} hidden units ({found['where']})",
-        _costs(found["arms"]),
-        _times(found),
+        table,
+        f"With {found['capacity']} runs side by side: at most about "
+        f"{duration(found['wall_s'])}, if widths that nobody knows yet are in the middle. "
+        f"{found['arms']['total']['certain']} runs are certain (--json lists all).",
+        f"Nothing was started. Start it with: senn-ray {found['verb']} ...",
     ]
-    if found["buys"]:
-        parts += [
-            "What the budget of random and qmc buys, if a hit really takes so many runs:",
-            _buys(found["buys"]),
-        ]
-    parts.append(f"Nothing was started. Start it with: senn-ray {found['verb']} ...")
-    return parts
-
-
-def _costs(arms: Mapping[str, Any]) -> Table:
-    table = _table("arm", "runs", "steps", "sample visits", "flops", "device time")
-    for arm, row in arms.items():
-        counts = (_span(row[name], _count) for name in COLUMNS)
-        table.add_row(arm, *counts, _span(row["device_s"], duration))
-    return table
-
-
-def _times(found: Mapping[str, Any]) -> str:
-    widths = ", ".join(map(str, found["supposed"]))
-    return (
-        f"With {found['capacity']} runs side by side: "
-        f"{_span(found['parallel_s'], duration)}. From low to high: self-found widths of "
-        f"{widths} are supposed; {sum(r['certain'] for r in found['runs'])} runs are "
-        f"certain (--json lists all {len(found['runs'])})."
-    )
-
-
-def _buys(rows: list[Mapping[str, Any]]) -> Table:
-    table = _table("runs to a hit", "hits", "trials", "95 % interval would be")
-    for row in rows:
-        top = UNKNOWN if row["high"] is None else _count(row["high"])
-        told = f"[{_count(row['low'])}, {top}]"
-        if row["hits"] < LEAST_HITS:
-            told = f"at least {_count(row['low'])}"
-        table.add_row(*(str(row[n]) for n in ("truth", "hits", "trials")), told)
-    return table
-
-
-def _span(values: Mapping[str, float], write: Any) -> str:
-    low, middle, high = (write(values[name]) for name in ("low", "expected", "high"))
-    return middle if low == high else f"{middle} ({low}\N{EN DASH}{high})"
-
-
-def _count(value: float) -> str:
-    for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if value >= size:
-            scale = 1e3 if letter == "k" else size
-            return f"{value / scale:.3g} {letter}"
-    return f"{value:.0f}" if value >= 10 else number(value)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in columns:
-        table.add_column(name, no_wrap=name == columns[0])
-    return table

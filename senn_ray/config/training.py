@@ -1,5 +1,6 @@
 """Settings of training and of growth."""
 
+import math
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -54,6 +55,12 @@ class TrainConfig(Section):
     precision: Literal["float32", "float64"] = Field(
         default="float32", description="of all arithmetic; float64 for checks"
     )
+
+    def steps(self, n_train: int) -> int:
+        """Return the steps of a run on ``n_train`` examples: its epochs, within bounds."""
+        wanted = math.ceil(self.epochs * n_train / self.batch_size)
+        steps = max(self.min_steps, wanted)
+        return min(steps, self.max_steps or steps)
 
 
 class GrowthConfig(Section):

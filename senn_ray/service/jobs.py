@@ -11,6 +11,7 @@ from senn_ray.config import ClusterConfig, Config
 from senn_ray.core import files
 from senn_ray.core.errors import BudgetError, DataError, SennRayError
 from senn_ray.core.events import Event, JobEnded
+from senn_ray.core.records import Progress, RunRecord, RunSpec
 from senn_ray.search import changes
 from senn_ray.search.plan import Plan, Verb
 from senn_ray.service import freezing
@@ -68,6 +69,31 @@ def on_ray(
     from senn_ray.cluster_runtime.executor import RayExecutor
 
     return RayExecutor(raw, cluster)
+
+
+def in_process(
+    raw: "RawData", cluster: ClusterConfig
+) -> AbstractContextManager["Executor"]:
+    """Make an executor that works in this process, as one worker on Ray would.
+
+    Args:
+        raw: The data set.
+        cluster: ``cpus_per_worker`` is the number of threads of a run.
+    """
+    import torch
+
+    from senn_ray.runs.run import train_run
+    from senn_ray.search.executor import LocalExecutor
+
+    def run(spec: RunSpec, on_progress: Callable[[Progress], None]) -> RunRecord:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(cluster.cpus_per_worker)
+        try:
+            return train_run(spec, raw, on_progress=on_progress)
+        finally:
+            torch.set_num_threads(threads)
+
+    return LocalExecutor(run)
 
 
 def start(

@@ -1,33 +1,51 @@
-"""Plans: what a job would do and cost, from a few steps of training; starts nothing."""
+"""Plans: every run that a job may do, and what they cost by a few measured steps."""
 
 import dataclasses
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from senn_ray.config import ClusterConfig, Config, TrainConfig
+import numpy as np
+
+from senn_ray.config import Config
 from senn_ray.core.errors import ResourceError
 from senn_ray.core.events import RunFinished
-from senn_ray.core.records import Progress, RunRecord, RunSpec
+from senn_ray.core.records import RunRecord, RunSpec
+from senn_ray.search import plan as specs
 from senn_ray.search import protocol
-from senn_ray.search.plan import (
-    SENN,
-    Choice,
-    Key,
-    Plan,
-    Verb,
-    check_settings,
-    fixed_spec,
-    grow_spec,
-)
-from senn_ray.service import jobs, prices
+from senn_ray.search.plan import SENN, Choice, Key, Plan, Verb
+from senn_ray.search.planned import PlannedRun, planned_runs
+from senn_ray.service import jobs
 
 if TYPE_CHECKING:
     from senn_ray.data.examples import RawData
-    from senn_ray.search.executor import Executor, LocalExecutor
+    from senn_ray.search.executor import Executor
 
-GROWTH_STEPS = 4
-"""Steps of the short growing run: one check on the way, and one at the end."""
+FIXED = ((20, 2), (20, 20), (40, 2))
+"""Steps and evaluations of the measured runs of fixed size."""
+COLUMNS = ("runs", "certain", "steps", "device_s")
+GROWING = (4, 2)
+"""The same of the measured growing run: one check on the way, and one at the end."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CostModel:
+    """What a run pays, in device-seconds: once, per step, evaluation and growth check.
+
+    Between the measured widths prices are linear, as the work of a dense layer is.
+    """
+
+    params: dict[int, int]
+    """Parameters by measured width, ascending."""
+    prices: dict[int, tuple[float, float, float, float]]
+
+    def device_s(
+        self, width: float, counts: tuple[float, float, float, float]
+    ) -> float:
+        """Predict the seconds of a run that pays each price so many times."""
+        known, columns = list(self.prices), zip(*self.prices.values(), strict=True)
+        prices = [float(np.interp(width, known, column)) for column in columns]
+        return sum(n * price for n, price in zip(counts, prices, strict=True))
 
 
 def plan(
@@ -37,156 +55,156 @@ def plan(
     seeds: int | None = None,
     executor: jobs.MakeExecutor | None = None,
 ) -> dict[str, Any]:
-    """Tell what a job would do and cost; train a few steps per width to know it.
+    """List the runs of a job and predict their cost; train a few steps to know it.
 
     Args:
         verb: grow, compare or scan.
         config: The settings.
-        seeds: Self-expanding runs of ``grow`` (default: one).
+        seeds: Number of runs of ``grow`` (default: one).
         executor: Makes the executor of the short runs (default: this process, or the
             cluster if there is an address, more than one worker per run, or GPUs).
 
     Returns:
-        See ``senn_ray/service/outlook.py``.
+        JSON values. Costs are of all runs, also of those that are not certain; widths
+        that depend on results are taken to be in the geometric middle::
+
+            verb protocol_id started(false) where capacity wall_s
+            calibration[{hidden params step_s evaluation_s check_s}]
+            arms{arm or "total": {runs certain steps device_s}}
+            runs[{run_id arm kind seed per_class hidden certain steps device_s}]
     """
     from senn_ray.data import datasets
-    from senn_ray.service.outlook import outlook
 
-    check_settings(verb, config)
+    specs.check_settings(verb, config)
     raw = datasets.load(config.data)
     if verb == "scan":
         config = jobs.with_sizes(config, raw)
     if verb == "grow":
         compared = config.compare.model_copy(update={"seeds": seeds or 1})
         config = config.model_copy(update={"compare": compared})
-    job = Plan(verb=verb, config=config)
-    frozen = protocol.freeze(job, data_sha256="")
-    with (executor or _executor(config))(raw, config.cluster) as ready:
-        measured = _measure(job, ready)
-        capacity, where = _capacity(config, ready), ready.where
-    found = outlook(job, measured, _length_of(raw), capacity=capacity)
-    return {**found, "protocol_id": frozen["protocol_id"], "where": where}
+    job, cluster = Plan(verb=verb, config=config), config.cluster
+    away = cluster.address or cluster.gpus_per_worker or cluster.workers_per_run > 1
+    make = executor or (jobs.on_ray if away else jobs.in_process)
+    with make(raw, cluster) as ready:
+        model = measure(job, ready)
+        capacity, where = ready.capacity, ready.where
+    if not away:
+        fitting = max((os.cpu_count() or 1) // cluster.cpus_per_worker, 1)
+        capacity = min(fitting, cluster.max_parallel_runs or fitting)
+    count, rows = _counter(job, raw), list[dict[str, Any]]()
+    for run in planned_runs(job):
+        counts = count(run)
+        width = run.hidden[0] if run.hidden else (job.lowest * job.highest) ** 0.5
+        seconds = model.device_s(width, counts)
+        rows.append({
+            **dataclasses.asdict(run),
+            "steps": counts[1],
+            "device_s": seconds,
+        })
+    costs = dict[str, dict[str, float]]()
+    for row in rows:
+        for arm in (row["arm"], "total"):
+            sums = costs.setdefault(arm, dict.fromkeys(COLUMNS, 0))
+            for name in COLUMNS:
+                sums[name] += 1 if name == "runs" else row[name]
+    costs["total"] = costs.pop("total")  # The last row.
+    return {
+        "verb": verb,
+        "protocol_id": protocol.freeze(job, data_sha256="")["protocol_id"],
+        "started": False,
+        "where": where,
+        "capacity": capacity,
+        "wall_s": costs["total"]["device_s"] / (capacity * cluster.workers_per_run),
+        "calibration": [
+            {
+                "hidden": width,
+                "params": model.params[width],
+                "step_s": step,
+                "evaluation_s": evaluation,
+                "check_s": check,
+            }
+            for width, (_, step, evaluation, check) in model.prices.items()
+        ],
+        "arms": costs,
+        "runs": rows,
+    }
 
 
-def _executor(config: Config) -> jobs.MakeExecutor:
-    cluster = config.cluster
-    elsewhere = cluster.address or cluster.gpus_per_worker
-    return jobs.on_ray if elsewhere or cluster.workers_per_run > 1 else _here
-
-
-def _here(raw: "RawData", cluster: ClusterConfig) -> "LocalExecutor":
-    """Make an executor that works as a worker on this machine would, without Ray."""
-    import torch
-
-    from senn_ray.runs.run import train_run
-    from senn_ray.search.executor import LocalExecutor
-
-    def run(spec: RunSpec, on_progress: Callable[[Progress], None]) -> RunRecord:
-        torch.set_num_threads(cluster.cpus_per_worker)
-        return train_run(spec, raw, on_progress=on_progress)
-
-    return LocalExecutor(run)
-
-
-def _capacity(config: Config, ready: "Executor") -> int:
-    """Tell how many runs the job would have side by side."""
-    cluster = config.cluster
-    if _executor(config) is not _here:
-        return ready.capacity
-    fitting = max((os.cpu_count() or 1) // cluster.cpus_per_worker, 1)
-    return min(fitting, cluster.max_parallel_runs or fitting)
-
-
-def _length_of(raw: "RawData") -> Callable[[RunSpec], prices.Length]:
-    """Make what tells how long a run is: its schedule, on its share of the data."""
+def _counter(
+    job: Plan, raw: "RawData"
+) -> Callable[[PlannedRun], tuple[int, int, float, int]]:
+    """Make what tells how often a run pays each price, by its schedule and its data."""
     from senn_ray.data.splits import split
     from senn_ray.training.decay import looks
     from senn_ray.training.schedule import make_schedule
 
-    sizes: dict[object, tuple[int, int]] = {}
+    train, sizes = job.config.train, dict[object, tuple[int, int]]()
 
-    def length(spec: RunSpec) -> prices.Length:
-        place = (spec.data.per_class, spec.data.val_per_class)
-        if place not in sizes:
-            parts = split(raw, spec.data)
-            sizes[place] = (len(parts.train), len(parts.val))
-        train, val = sizes[place]
-        schedule = make_schedule(spec.train, spec.growth, train)
-        test = len(raw.test_y) / val / looks(spec.train) if spec.evaluate_test else 0.0
-        return prices.Length(
-            steps=schedule.steps,
-            evaluations=sum(map(schedule.evaluates, range(schedule.steps + 1))) + test,
-            checks=len(schedule.checks) + 1,
+    def count(run: PlannedRun) -> tuple[int, int, float, int]:
+        data = job.config.data.model_copy(update={"per_class": run.per_class})
+        if run.per_class not in sizes:
+            parts = split(raw, data)
+            sizes[run.per_class] = (len(parts.train), len(parts.val))
+        n_train, n_val = sizes[run.per_class]
+        schedule = make_schedule(train, job.config.growth, n_train)
+        evaluations = sum(map(schedule.evaluates, range(schedule.steps + 1)))
+        # The test part counts by its size; an evaluation may look at its part twice.
+        tested = (
+            len(raw.test_y) / n_val / looks(train) if run.arm in specs.TESTED else 0
         )
+        checks = len(schedule.checks) + 1 if run.kind == "grow" else 0
+        return 1, schedule.steps, evaluations + tested, checks
 
-    return length
+    return count
 
 
-def _measure(job: Plan, executor: "Executor") -> prices.Prices:
-    """Train a few steps at some widths, one run after the other."""
-    ladder = prices.widths(job.lowest, job.highest)
-    _carry_out(executor, _short(job, ladder[0], *prices.SHORT))  # The first is slow.
-    params, parts = dict[int, int](), dict[int, prices.Parts]()
-    for width in ladder:
-        lengths = (prices.SHORT, prices.OFTEN, prices.LONG)
-        runs = [_carry_out(executor, _short(job, width, *size)) for size in lengths]
+def measure(job: Plan, executor: "Executor") -> CostModel:
+    """Train a few steps at both ends and in the geometric middle of a job's widths."""
+    widths = sorted({job.lowest, round((job.lowest * job.highest) ** 0.5), job.highest})
+    _carry_out(executor, _short(job, widths[0], *FIXED[0]))  # The first run is slow.
+    params, prices, check = {}, {}, 0.0
+    for width in widths:
+        runs = [_carry_out(executor, _short(job, width, *size)) for size in FIXED]
+        seconds = [run.cost.device_s for run in runs]
+        once, step, evaluation = np.linalg.solve(
+            [[1, *size] for size in FIXED], seconds
+        )
+        if width < job.highest:  # At the cap nothing is checked.
+            grown = _carry_out(executor, _short(job, width, *GROWING, growing=True))
+            check = grown.cost.growth_s / max(grown.checks, 1)
         params[width] = runs[0].params
-        parts[width] = prices.parts_of(*runs)
-    checks = {
-        # At the cap nothing is checked, and in the middle it is slow enough.
-        width: prices.check_price(
-            _carry_out(executor, _growing(job, width)), parts[width]
-        )
-        for width in ladder[:2]
-        if width < job.highest
-    }
-    return prices.Prices(params=params, parts=parts, checks=checks)
+        # Noise of the clock must not make a negative price.
+        prices[width] = (*(max(float(p), 0.0) for p in (once, step, evaluation)), check)
+    return CostModel(params=params, prices=prices)
 
 
-def _short(job: Plan, width: int, steps: int, evaluations: int) -> RunSpec:
-    name = f"plan-{width}-{steps}-{evaluations}"
-    choice = Choice(hidden=_hidden(job, width))
-    spec = fixed_spec(job, Key(arm="plan", study=0, trial=0), choice)
-    train = _cut(spec.train, steps, evaluations)
-    return dataclasses.replace(spec, run_id=name, train=train, evaluate_test=False)
-
-
-def _hidden(job: Plan, width: int) -> tuple[int, ...]:
-    """Give all hidden layers one width; prices are by that width."""
-    return (width,) * max(len(job.config.model.hidden), 1)
-
-
-def _growing(job: Plan, width: int) -> RunSpec:
-    spec = grow_spec(job, Key(arm=SENN, study=0, trial=0))
-    model = {"hidden": _hidden(job, width)}
-    growth = {"check_every": 1, "check_spacing": 0.0, "max_additions": 2}
+def _short(
+    job: Plan, width: int, steps: int, evaluations: int, *, growing: bool = False
+) -> RunSpec:
+    """Specify a short run of a job, all of whose hidden layers have one width."""
+    hidden = (width,) * max(len(job.config.model.hidden), 1)
+    key = Key(arm=SENN if growing else "plan", study=0, trial=0)
+    spec = specs.fixed_spec(job, key, Choice(hidden=hidden))
+    growth = {"enabled": growing, "check_every": 1, "check_spacing": 0.0}
+    length = {"min_steps": steps, "max_steps": steps, "evaluations": evaluations}
     return dataclasses.replace(
         spec,
-        run_id=f"plan-grow-{width}",
+        run_id=f"plan-{width}-{steps}-{evaluations}",
+        kind="grow" if growing else "fixed",
+        growth=spec.growth.model_copy(update={**growth, "max_additions": 2}),
+        train=spec.train.model_copy(update=length),
         evaluate_test=False,
-        model=spec.model.model_copy(update=model),
-        train=_cut(spec.train, GROWTH_STEPS, 2),
-        growth=spec.growth.model_copy(update=growth),
     )
-
-
-def _cut(train: TrainConfig, steps: int, evaluations: int) -> TrainConfig:
-    sizes = {"min_steps": steps, "max_steps": steps, "evaluations": evaluations}
-    return train.model_copy(update=sizes)
 
 
 def _carry_out(executor: "Executor", spec: RunSpec) -> RunRecord:
     executor.submit(spec)
     records: list[RunRecord] = []
     while reports := executor.wait():
-        records += [_sound(r.record) for r in reports if isinstance(r, RunFinished)]
-    return records[0]
-
-
-def _sound(record: RunRecord) -> RunRecord:
-    if record.state == "failed":
+        records += [r.record for r in reports if isinstance(r, RunFinished)]
+    if records[0].state == "failed":
         raise ResourceError(
-            f"{record.run_id}, a run of a few steps, failed: {record.error}; a job with "
+            f"{spec.run_id}, a run of a few steps, failed: {records[0].error}; a job with "
             "these settings would fail too"
         )
-    return record
+    return records[0]

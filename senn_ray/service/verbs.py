@@ -6,27 +6,22 @@ this module loads neither torch nor ray.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from senn_ray.config import ClusterConfig, Config
+from senn_ray.config import Config
 from senn_ray.core import files
 from senn_ray.core.errors import SennRayError
 from senn_ray.search import protocol
 from senn_ray.search.plan import Verb, check_settings
 from senn_ray.service import jobs
-from senn_ray.service.jobs import JobResult, MakeExecutor, Observer
+from senn_ray.service.jobs import JobResult, MakeExecutor, Observer, in_process
 from senn_ray.service.live import status, stop, watch
 from senn_ray.service.matching import match
 from senn_ray.service.rerun import find_run, rerun
 from senn_ray.store import folder as run_folder
 from senn_ray.store import journal, locations
 from senn_ray.store.locations import Location, choose, locate
-
-if TYPE_CHECKING:
-    from senn_ray.data.examples import RawData
-    from senn_ray.search.executor import Executor
 
 __all__ = [
     "JobResult",
@@ -138,7 +133,7 @@ def plan(
             cluster if there is an address, more than one worker per run, or GPUs).
 
     Returns:
-        See ``senn_ray/service/outlook.py``.
+        See ``senn_ray/service/planning.py``.
     """
     from senn_ray.service.planning import plan as look_ahead
 
@@ -294,24 +289,6 @@ def doctor(config: Config) -> list[Check]:
         _try("data", lambda: _data_line(config)),
         *check_cluster(config.cluster),
     ]
-
-
-def in_process(
-    raw: "RawData", cluster: ClusterConfig
-) -> AbstractContextManager["Executor"]:
-    """Make an executor that works in this process, without Ray.
-
-    Args:
-        raw: The data set.
-        cluster: Not used: there is one process.
-    """
-    from senn_ray.runs.run import train_run
-    from senn_ray.search.executor import LocalExecutor
-
-    del cluster
-    return LocalExecutor(
-        lambda spec, on_progress: train_run(spec, raw, on_progress=on_progress)
-    )
 
 
 def _try(name: str, check: Callable[[], str]) -> Check:

@@ -1,6 +1,5 @@
 """The schedule of a run: known before it starts, and the same for every arm."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -69,8 +68,7 @@ def make_schedule(train: TrainConfig, growth: GrowthConfig, n_train: int) -> Sch
     Returns:
         The schedule.
     """
-    steps = max(train.min_steps, math.ceil(train.epochs * n_train / train.batch_size))
-    steps = min(steps, train.max_steps or steps)
+    steps = train.steps(n_train)
     cooldown_start = round(steps * (1 - train.cooldown))
     slice_steps = max(1, (steps - cooldown_start) // COOLDOWN_SLICES)
     half_pass = n_train // (2 * train.batch_size)
