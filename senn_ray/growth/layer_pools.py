@@ -10,9 +10,9 @@ from senn_ray.maths.heldout import Heldout
 from senn_ray.maths.insertion import LayerGain, heldout_layer_gain, layer_gain
 from senn_ray.maths.proposals import Whitening, symmetric_whitening
 from senn_ray.maths.score import Reduce, Site
-from senn_ray.nets.layers import Mix, insert_layer, is_fan_in
 from senn_ray.nets.mlp import dense
 from senn_ray.nets.network import LayerIndex
+from senn_ray.nets.surgery import Mix, insert_layer, is_fan_in
 from senn_ray.training.run_state import RunState
 
 LARGEST_RATIO = 2.0

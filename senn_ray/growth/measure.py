@@ -10,8 +10,7 @@ from senn_ray.maths.losses import loss
 from senn_ray.maths.proposals import Whitening
 from senn_ray.nets.capture import Layer, merge
 from senn_ray.nets.network import Network
-from senn_ray.nets.observe import observe
-from senn_ray.nets.views import Look, View
+from senn_ray.nets.observe import Look, View, observe
 from senn_ray.training.cost import FORWARD, moment_flops
 from senn_ray.training.run_state import RunState
 

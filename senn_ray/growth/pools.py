@@ -12,11 +12,10 @@ from senn_ray.maths.heldout import Heldout, heldout_gain
 from senn_ray.maths.measured import measured_gain
 from senn_ray.maths.proposals import Whitening, activations, initial_candidates
 from senn_ray.maths.score import Gain, Reduce, Site, extend_site, score_gain
-from senn_ray.nets.blocks import insert_block
 from senn_ray.nets.conv import conv
 from senn_ray.nets.network import LayerIndex, Network
-from senn_ray.nets.surgery import Surgery, widen
-from senn_ray.nets.views import View
+from senn_ray.nets.observe import View
+from senn_ray.nets.surgery import Surgery, insert_block, widen
 from senn_ray.training.cost import decision_flops
 from senn_ray.training.run_state import RunState
 

@@ -8,13 +8,11 @@ from torch import Tensor
 from senn_ray.core.records import Expansion
 from senn_ray.growth.measure import Draw, Measured, draw, mean_loss, measure, moment
 from senn_ray.growth.removal_costs import linearised, neuron_costs, next_layer
-from senn_ray.nets.blocks import remove_block
 from senn_ray.nets.conv import ConvNet
-from senn_ray.nets.layers import remove_layer
 from senn_ray.nets.mlp import MLP, dense
 from senn_ray.nets.network import LayerIndex, Network
-from senn_ray.nets.surgery import Surgery, prune, site
-from senn_ray.nets.views import View
+from senn_ray.nets.observe import View
+from senn_ray.nets.surgery import Surgery, prune, remove_block, remove_layer, site
 from senn_ray.training.run_state import RunState
 
 SHARE = 0.5

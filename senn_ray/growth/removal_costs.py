@@ -17,7 +17,7 @@ from senn_ray.maths.steps import square_of_sums, step_curvature
 from senn_ray.nets.capture import Layer
 from senn_ray.nets.conv import ConvNet
 from senn_ray.nets.network import Network
-from senn_ray.nets.views import View
+from senn_ray.nets.observe import View
 from senn_ray.training.run_state import RunState
 
 OUTPUT_DAMPING = 1e-3

@@ -19,8 +19,7 @@ from senn_ray.maths.kronecker import damped_cholesky
 from senn_ray.maths.proposals import Whitening, whiten
 from senn_ray.maths.score import Site, Terms, measure_site
 from senn_ray.nets.capture import Layer
-from senn_ray.nets.observe import features
-from senn_ray.nets.views import Look
+from senn_ray.nets.observe import Look, features
 from senn_ray.training.cost import FORWARD, moment_flops
 from senn_ray.training.run_state import RunState
 

@@ -2,7 +2,17 @@
 
 A change is described once (``Widen``, ``Prune``, ``Replace``) and applied to any list
 of tensors that has the shapes of the parameters: the parameters themselves, the moments
-of an optimiser.
+of an optimiser. No insertion changes the function:
+
+- A *neuron* (or channel) gets a fan-out of exactly zero.
+- A *block* of a convolutional network gets one channel, and that a fan-out of zero.
+- A *layer* of a multi-layer perceptron splits a linear layer W by a nonlinearity that
+  is exactly the identity (Mitchell et al. 2023): with n_in <= n_out
+
+      W [a, 1]  =  (W' B⁻¹) σ(B a + s) + (w₀ - W' B⁻¹ s)
+
+  and, where the outputs are fewer, with B on their side: B⁻¹ σ(B W [a, 1] + s) - B⁻¹ s.
+  So the new layer is as wide as the narrower side. B is well conditioned.
 """
 
 from dataclasses import dataclass
@@ -11,6 +21,8 @@ import torch
 from torch import Tensor
 
 from senn_ray.maths.removal import compensation
+from senn_ray.nets.conv import ConvNet
+from senn_ray.nets.mlp import MLP
 from senn_ray.nets.network import LayerIndex, Network, Parts
 
 
@@ -130,17 +142,157 @@ def prune(net: Network, place: LayerIndex, index: int, A: Tensor) -> Prune:
     return change
 
 
-def replace(net: Network, change: Replace, tensors: list[Tensor]) -> None:
-    """Put a layer in, or take it out.
+@dataclass(frozen=True)
+class Mix:
+    """An invertible map u -> B u + s of the narrower side of a linear layer."""
+
+    B: Tensor
+    """[r, r]"""
+    s: Tensor
+    """[r]"""
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """Map [n, r]."""
+        return u @ self.B.T + self.s
+
+
+def is_fan_in(W: Tensor) -> bool:
+    """Tell whether the inputs of a linear layer are its narrower side."""
+    return W.shape[1] - 1 <= len(W)
+
+
+def split(W: Tensor, mix: Mix) -> tuple[Tensor, Tensor]:
+    """Factorise a linear layer through r = min(n_in, n_out) neurons.
+
+    Args:
+        W: Weights [n_out, n_in + 1], bias last.
+        mix: Of the inputs if they are not more than the outputs, else of the outputs.
+
+    Returns:
+        The first [r, n_in + 1] and the second [n_out, r + 1] layer's weights.
+    """
+    if is_fan_in(W):
+        first = torch.cat([mix.B, mix.s[:, None]], 1)
+        back = torch.linalg.solve(mix.B, W[:, :-1], left=False)
+        bias = W[:, -1] - back @ mix.s
+    else:
+        first = mix.B @ W
+        first[:, -1] += mix.s
+        back = torch.linalg.inv(mix.B)
+        bias = -back @ mix.s
+    return first, torch.cat([back, bias[:, None]], 1)
+
+
+@torch.no_grad()
+def insert_layer(net: MLP, layer: int, mix: Mix) -> Replace:
+    """Insert a hidden layer in front of linear layer ``layer``.
+
+    Args:
+        net: The network, changed in place; its function is not.
+        layer: 0 for the first linear layer.
+        mix: What the new neurons see; see ``split``.
+
+    Returns:
+        The change, for everything else that is shaped like the parameters.
+
+    Raises:
+        ValueError: if the nonlinearity cannot be the identity.
+    """
+    if net.family.identity is None:
+        raise ValueError(f"{net.activation} cannot be the identity: no layer fits in")
+    place = LayerIndex(0, layer)
+    at = net.locate(place).rows
+    first, second = split(net.parts[at].detach(), mix)
+    identity = first.new_tensor(net.family.identity).expand(len(first), -1).clone()
+    return _replace(net, place, (at, at + 1), [first, identity, second], grow=1)
+
+
+@torch.no_grad()
+def remove_layer(net: MLP, layer: int, C: Tensor) -> Replace:
+    """Remove a hidden layer, as if its activations were linear in its inputs.
 
     Args:
         net: The network, changed in place.
-        change: Which tensors go, and the shapes of those that come.
-        tensors: Those that come.
+        layer: Which hidden layer.
+        C: Best linear map [n, n_in + 1] from its inputs to its activations.
+
+    Returns:
+        The change, for everything else that is shaped like the parameters.
     """
+    place = LayerIndex(0, layer)
+    parts = net.locate(place)
+    V = net.parts[parts.columns].detach()
+    W = V[:, :-1] @ C
+    W[:, -1] += V[:, -1]
+    return _replace(net, place, (parts.rows, parts.columns + 1), [W], grow=-1)
+
+
+@torch.no_grad()
+def insert_block(net: ConvNet, stage: int, fan_in: Tensor) -> Replace:
+    """Append a block of one channel to a stage, its fan-out exactly zero.
+
+    Args:
+        net: The network, changed in place; its function is not.
+        stage: Which stage.
+        fan_in: The channel's weights [9c + 1], bias last.
+
+    Returns:
+        The change, for everything else that is shaped like the parameters.
+    """
+    place = LayerIndex(stage, net.layout[stage])
+    parts = net.locate(place)
+    channels = net.architecture().channels[stage]
+    tensors = [fan_in[None].clone()]
+    if net.family.start:
+        tensors.append(fan_in.new_tensor(net.family.start)[None])
+    tensors.append(fan_in.new_zeros(channels, 2))
+    return _replace(net, place, (parts.rows, parts.rows), tensors, grow=1)
+
+
+@torch.no_grad()
+def remove_block(net: ConvNet, place: LayerIndex, mean: Tensor) -> Replace:
+    """Remove a block; what it adds to the stream on average stays.
+
+    That constant goes to the bias of the linear layer that feeds the stream just before
+    the block: the block before it, or what leads into the stage.
+
+    Args:
+        net: The network, changed in place.
+        place: Which block.
+        mean: Of its hidden activations [h], over examples and positions.
+
+    Returns:
+        The change, for everything else that is shaped like the parameters.
+    """
+    parts = net.locate(place)
+    V = net.parts[parts.columns].detach()
+    net.parts[parts.rows - 1][:, -1] += V[:, :-1] @ mean + V[:, -1]
+    return _replace(net, place, (parts.rows, parts.columns + 1), [], grow=-1)
+
+
+def _replace(
+    net: Network,
+    place: LayerIndex,
+    where: tuple[int, int],
+    tensors: list[Tensor],
+    *,
+    grow: int,
+) -> Replace:
+    """Put tensors in the place of those from ``where[0]`` to before ``where[1]``."""
+    start, stop = where
+    layout = list(net.layout)
+    layout[place.stage] += grow
+    change = Replace(
+        site=site(net, place),
+        is_insertion=grow > 0,
+        start=start,
+        stop=stop,
+        shapes=tuple(tuple(t.shape) for t in tensors),
+        layout=tuple(layout),
+    )
     old = net.tensors()
-    kept = [*old[: change.start], *tensors, *old[change.stop :]]
-    net.become(kept, change.layout)
+    net.become([*old[:start], *tensors, *old[stop:]], change.layout)
+    return change
 
 
 def _without(tensor: Tensor, index: int, dim: int) -> Tensor:

@@ -14,8 +14,7 @@ from senn_ray.data.examples import Examples, RawData
 from senn_ray.data.splits import examples, share_gap, split, test_examples
 from senn_ray.data.standardisation import inputs_of
 from senn_ray.maths.losses import constant_predictor_loss
-from senn_ray.nets.architectures import plan
-from senn_ray.nets.make import build
+from senn_ray.nets.make import build, starting_architecture
 from senn_ray.nets.network import checksum
 from senn_ray.runs.loop import BeforeStep, OnProgress, stop_reason, train
 from senn_ray.training import agreement, checkpoint
@@ -131,7 +130,7 @@ def prepare(
     train, val = (
         _on(part, device, precision) for part in examples(raw, split(raw, spec.data))
     )
-    architecture = plan(spec.model, raw.feature_shape, raw.num_outputs)
+    architecture = starting_architecture(spec.model, raw.feature_shape, raw.num_outputs)
     generator = torch.Generator().manual_seed(derive(spec.seed, "init"))
     net = build(architecture, generator).to(device, train.shift.dtype)
     optimizer = (

@@ -114,11 +114,11 @@ def start(
         executor: Makes the executor (default: Ray).
     """
     from senn_ray.data import datasets
-    from senn_ray.nets import architectures
+    from senn_ray.nets import make
 
     location = locations.choose(out, config, verb)
     raw = datasets.load(config.data)
-    architectures.plan(config.model, raw.feature_shape, raw.num_outputs)
+    make.starting_architecture(config.model, raw.feature_shape, raw.num_outputs)
     if verb == "scan":
         config = with_sizes(config, raw)
     folder = locations.work_folder(location)

@@ -17,8 +17,8 @@ from senn_ray.growth.checks import Grower
 from senn_ray.growth.measure import draw, measure
 from senn_ray.growth.pruning import prune_cheapest
 from senn_ray.growth.removal_costs import linearised, neuron_costs, next_layer
-from senn_ray.nets.architectures import plan
 from senn_ray.nets.conv import conv
+from senn_ray.nets.make import starting_architecture
 from senn_ray.nets.network import LayerIndex
 from senn_ray.runs.loop import train, train_step
 from senn_ray.runs.run import prepare, train_run
@@ -236,7 +236,7 @@ def test_data_that_does_not_suit_is_refused(
     model: dict[str, Any], shape: tuple[int, ...], says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
-        plan(ModelConfig(kind="conv", **model), shape, 10)
+        starting_architecture(ModelConfig(kind="conv", **model), shape, 10)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_exact_curvature_is_refused() -> None:
 
 
 def test_images_without_channels_have_one() -> None:
-    network = plan(ModelConfig(kind="conv", hidden=(3,)), (28, 28), 10)
+    network = starting_architecture(ModelConfig(kind="conv", hidden=(3,)), (28, 28), 10)
     assert network.kind == "conv"
     assert network.image == (1, 28, 28)
     assert network.hidden == (3, 3, 3)

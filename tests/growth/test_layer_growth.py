@@ -14,8 +14,8 @@ from senn_ray.growth.pruning import prune_cheapest
 from senn_ray.growth.searcher import Searcher
 from senn_ray.maths.heldout import Heldout
 from senn_ray.maths.insertion import layer_gain
-from senn_ray.nets.layers import insert_layer
 from senn_ray.nets.mlp import dense
+from senn_ray.nets.surgery import insert_layer
 from tests.training.problems import rings, spec, trained
 
 

@@ -11,9 +11,9 @@ from senn_ray.maths.kronecker import damped_cholesky
 from senn_ray.maths.removal import layer_removal
 from senn_ray.maths.score import Site, Terms, measure_site, score_gain
 from senn_ray.nets.activations import FAMILIES
-from senn_ray.nets.layers import insert_layer, is_fan_in
 from senn_ray.nets.mlp import MLP, DenseArchitecture, build
 from senn_ray.nets.network import with_constant
+from senn_ray.nets.surgery import insert_layer, is_fan_in
 
 N = 60
 

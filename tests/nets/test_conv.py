@@ -8,12 +8,10 @@ from torch import Tensor
 
 from senn_ray.maths.losses import loss
 from senn_ray.nets.activations import FAMILIES
-from senn_ray.nets.blocks import insert_block, remove_block
 from senn_ray.nets.make import describe, from_values, rebuild
 from senn_ray.nets.network import LayerIndex
-from senn_ray.nets.observe import observe
-from senn_ray.nets.surgery import prune, widen
-from senn_ray.nets.views import Look
+from senn_ray.nets.observe import Look, observe
+from senn_ray.nets.surgery import insert_block, prune, remove_block, widen
 from tests.nets.conv_examples import data, network
 
 EYE = torch.eye

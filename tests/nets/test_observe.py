@@ -8,12 +8,10 @@ from senn_ray.maths.losses import Task, loss
 from senn_ray.maths.score import Terms, measure_site, score_gain
 from senn_ray.nets.capture import Layer, capture
 from senn_ray.nets.conv import ConvNet
-from senn_ray.nets.conv_capture import patches
 from senn_ray.nets.mlp import DenseArchitecture
 from senn_ray.nets.mlp import rebuild as rebuild_mlp
 from senn_ray.nets.network import LayerIndex
-from senn_ray.nets.observe import features, observe
-from senn_ray.nets.views import Look
+from senn_ray.nets.observe import Look, features, observe, patches
 from tests.nets.conv_examples import data, network
 
 EYE = torch.eye
