@@ -1,3 +1,8 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from senn_ray.cluster_runtime.worker import TrainRun
@@ -33,3 +38,24 @@ def test_another_checkout_of_the_same_version_is_refused() -> None:
     here = worker_versions()["code"]
     with pytest.raises(ResourceError, match=f"n7 has code {here}, the driver code 0ld"):
         require_same(worker_versions() | {"code": "0ld"}, "n7")
+
+
+def test_a_source_tree_that_is_not_installed_has_its_code_for_a_version() -> None:
+    root = Path(__file__).parents[2]
+    program = f"""
+import json, sys
+sys.path.insert(0, {str(root)!r})
+from senn_ray.core import versions
+versions.require_same(versions.worker_versions(), "here")
+print(json.dumps([versions.versions(), versions.worker_versions()]))
+"""
+    # -S: no site-packages, so no metadata of any package.
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    of_job, of_worker = json.loads(done.stdout)
+    assert set(of_job) == {"python", "code"}
+    assert of_worker == {"code": worker_versions()["code"]}
