@@ -76,7 +76,11 @@ class Examples:
         return len(self.y)
 
     def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return standardised features [b, d] and labels of some examples."""
+        """Return standardised features [b, d] and labels of some examples.
+
+        Indices may lie on the host, where they are drawn: the same on every device.
+        """
+        indices = indices.to(self.y.device)
         rows = indices if self.rows is None else self.rows.index_select(0, indices)
         # index_select copies, so the arithmetic may be in place; indexing is slower.
         x = self.x.index_select(0, rows).to(self.shift.dtype)

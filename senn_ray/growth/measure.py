@@ -83,7 +83,8 @@ def draw(
     orders += [
         torch.randperm(len(chosen), generator=generator) for _ in range(divisions - 1)
     ]
-    probes = None
+    # Chance is drawn on the host, so that it is the same on every device.
+    device, probes = run.train.shift.device, None
     curvature = run.spec.growth.curvature
     if curvature == "auto":
         curvature = "exact" if len(chosen) < run.net.exact_below else "sampled"
@@ -97,7 +98,10 @@ def draw(
     ]
     return Draw(
         examples=run.shard(chosen),
-        divisions=[(run.own(order[:cut]), run.own(order[cut:])) for order in orders],
+        divisions=[
+            (run.own(order[:cut]).to(device), run.own(order[cut:]).to(device))
+            for order in orders
+        ],
         probes=probes,
         count=len(chosen),
         search_count=cut,

@@ -47,7 +47,8 @@ class _Metric:
 
 def _rows(examples: Tensor, group: int) -> Tensor:
     """Return the rows of some examples in a layer with so many rows for each."""
-    return (examples[:, None] * group + torch.arange(group)).flatten()
+    at = torch.arange(group, device=examples.device)
+    return (examples[:, None] * group + at).flatten()
 
 
 class Searcher:

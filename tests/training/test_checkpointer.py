@@ -18,7 +18,7 @@ RAW = rings()
 OFTEN = CheckpointPolicy(every_steps=20)
 
 
-class _EndedError(Exception):
+class EndedError(Exception):
     """Stands for the end of the process."""
 
 
@@ -30,7 +30,7 @@ def settings(folder: Path) -> RunSpec:
 def end_at(step: int) -> Callable[[Progress], None]:
     def on_progress(progress: Progress) -> None:
         if progress.step >= step:
-            raise _EndedError
+            raise EndedError
 
     return on_progress
 
@@ -44,7 +44,7 @@ def interrupt(folder: Path, *, size: int = 1) -> None:
             run_spec, RAW, reducer=reducer, on_progress=end_at(75), checkpoints=OFTEN
         )
 
-    with pytest.raises(_EndedError):
+    with pytest.raises(EndedError):
         run_threaded(size, train)
 
 
@@ -131,7 +131,7 @@ def test_a_gang_of_another_size_goes_on(
 
 
 def test_time_alone_is_enough_to_keep_a_run(tmp_path: Path) -> None:
-    with pytest.raises(_EndedError):
+    with pytest.raises(EndedError):
         train_run(
             settings(tmp_path),
             RAW,
