@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from senn_ray.config import Config
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, JobEnded, JobResumed, JobStarted, TargetLocked
-from senn_ray.core.records import RunRecord
+from senn_ray.core.records import RunRecord, order_of
 from senn_ray.search.attempts import Attempts, attempts
 from senn_ray.search.changes import config_of
 from senn_ray.search.plan import CONTROLS, SENN
@@ -93,7 +93,7 @@ def gather(events: Sequence[Event]) -> Job:
     return Job(
         started=started[0],
         config=config_of(events),
-        records=tuple(sorted(records, key=lambda r: (r.arm, r.study, r.trial))),
+        records=tuple(sorted(records, key=order_of)),
         target=targets[-1] if targets else None,
         ended=last if isinstance(last, JobEnded) else RUNNING,
         outgrown=outgrown(events),

@@ -49,15 +49,15 @@ def paired_by_size(job: Job) -> list[dict[str, Any]]:
     Returns:
         Rows of ``per_class``, ``arm``, ``hidden`` (of the arm) and what ``paired`` has.
     """
-    grown = {(r.study, r.trial): r for r in job.senn if math.isfinite(score(r))}
+    grown = {(r.per_class, r.trial): r for r in job.senn if math.isfinite(score(r))}
     rows = []
     for size in job.config.scan.per_class:
         for arm in sorted(PAIRED):
             own = [r for r in job.of(arm) if r.per_class == size]
             pairs = [
-                (r, grown[r.study, r.trial])
+                (r, grown[r.per_class, r.trial])
                 for r in own
-                if math.isfinite(score(r)) and (r.study, r.trial) in grown
+                if math.isfinite(score(r)) and (r.per_class, r.trial) in grown
             ]
             if pairs:
                 hidden = [sum(r.hidden) for r, _ in pairs]

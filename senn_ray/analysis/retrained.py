@@ -19,7 +19,7 @@ from typing import Any
 from senn_ray.analysis.job import Job
 from senn_ray.analysis.statistics import mean_interval
 from senn_ray.core.records import RunRecord
-from senn_ray.search.arms.confirm import median_width, place_of, winners
+from senn_ray.search.arms.confirm import median_width, place_of, trained_again, winners
 from senn_ray.search.plan import CONFIRM, SENN
 
 VALUES = {"val_loss": math.inf, "test_loss": math.inf, "test_accuracy": 1.0}
@@ -39,20 +39,19 @@ def retrained(job: Job) -> list[dict[str, Any]]:
     if job.target is None:
         return []
     complete = [record for record in job.senn if record.state == "complete"]
-    again = _again(job, (CONFIRM, median_width(complete))) if complete else []
+    again = (
+        trained_again(job.records, (CONFIRM, median_width(complete)))
+        if complete
+        else []
+    )
     ours = [_row(SENN, None, complete), _row(PLAIN, None, again)]
     found = {
-        key: _row(*key, _again(job, place_of(record)))
+        key: _row(*key, trained_again(job.records, place_of(record)))
         for key, record in winners(job.records, job.target).items()
     }
     order = {arm: place for place, arm in enumerate(job.arms)}
     ordered = sorted((k for k in found if k[0] in order), key=lambda k: order[k[0]])
     return [row for row in [*ours, *(found[key] for key in ordered)] if row]
-
-
-def _again(job: Job, place: tuple[str, int]) -> list[RunRecord]:
-    arm, number = place
-    return [r for r in job.of(arm) if r.study == number and r.state == "complete"]
 
 
 def _row(

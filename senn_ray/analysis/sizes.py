@@ -10,7 +10,13 @@ from typing import Any
 from senn_ray.analysis.job import Job
 from senn_ray.analysis.statistics import mean_interval, mean_upper
 from senn_ray.core.records import RunRecord
-from senn_ray.search.arms.confirm import FULL, median_width, place_of, winners
+from senn_ray.search.arms.confirm import (
+    FULL,
+    median_width,
+    place_of,
+    trained_again,
+    winners,
+)
 from senn_ray.search.plan import CONFIRM, CONFIRM_FULL, GRID, NO_GROWTH
 from senn_ray.search.targets import score
 
@@ -150,8 +156,7 @@ def _senn(complete: Sequence[RunRecord]) -> dict[str, Any] | None:
 
 
 def _again(job: Job, place: tuple[str, int]) -> dict[str, Any] | None:
-    arm, number = place
-    records = [r for r in job.of(arm) if r.study == number and r.state == "complete"]
+    records = trained_again(job.records, place)
     if not records:
         return None
     return {

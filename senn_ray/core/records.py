@@ -37,6 +37,8 @@ class RunSpec:
     growth: GrowthConfig
     study: int = 0
     trial: int = 0
+    width: int | None = None
+    """Of a run that its arm asks for by the width: that width."""
     workers: int = 1
     evaluate_test: bool = False
     checkpoint: str | None = None
@@ -146,8 +148,16 @@ class RunRecord:
     guess_val_loss: float | None = None
     """Validation loss of a constant predictor that knows the training targets."""
     n_val: int | None = None
+    width: int | None = None
+    """Of a run that its arm asked for by the width: that width."""
     val_share_gap: float | None = None
     """Total variation between the class shares of training and validation examples."""
+
+
+def order_of(record: RunRecord) -> tuple[str, int, int, int]:
+    """Return the key by which runs are sorted: arm, examples, width or study, trial."""
+    examples = 0 if record.per_class == "all" else record.per_class
+    return record.arm, examples, record.width or record.study, record.trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

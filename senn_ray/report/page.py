@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from senn_ray.core import files
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, JobStarted, outcomes
-from senn_ray.core.records import RunRecord
+from senn_ray.core.records import RunRecord, order_of
 from senn_ray.report import detail, view
 from senn_ray.report.traces import Traces, by_weight, traces
 from senn_ray.store import journal
@@ -48,7 +48,7 @@ def write(folder: Path) -> Path:
         )
     events = journal.read(folder)
     finished = outcomes(events)
-    records = sorted(finished, key=lambda r: (r.arm, r.study, r.trial))
+    records = sorted(finished, key=order_of)
     growth, overall = _draw(records, summary)
     target = folder / FOLDER
     (target / "figures").mkdir(parents=True, exist_ok=True)

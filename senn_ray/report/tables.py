@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, outcomes
 from senn_ray.core.files import replacing
-from senn_ray.core.records import RunRecord
+from senn_ray.core.records import RunRecord, order_of
 
 SCHEMA_VERSION = "1"
 FOLDER = "tables"
@@ -30,8 +30,9 @@ RUNS = {
     "run_id": (TEXT, ""),
     "arm": (TEXT, ""),
     "kind": (TEXT, "grow or fixed"),
-    "study": (WHOLE, ""),
+    "study": (WHOLE, "of arms that search several times"),
     "trial": (WHOLE, ""),
+    "width": (WHOLE, "units, of runs that are asked for by it"),
     "state": (TEXT, "complete, pruned, diverged or failed"),
     "stop_reason": (TEXT, ""),
     "dataset": (TEXT, ""),
@@ -183,7 +184,7 @@ def build(events: Sequence[Event], summary: dict[str, Any]) -> dict[str, pa.Tabl
         events: What ``journal.read`` gave.
         summary: The summary of the same job.
     """
-    records = sorted(outcomes(events), key=lambda r: (r.arm, r.study, r.trial))
+    records = sorted(outcomes(events), key=order_of)
     rows: dict[str, Rows] = {
         "runs": [_run(record) for record in records],
         "steps": [row for record in records for row in _steps(record)],

@@ -209,6 +209,7 @@ def _identity(run: RunState, started: float) -> dict[str, Any]:
         "kind": spec.kind,
         "study": spec.study,
         "trial": spec.trial,
+        "width": spec.width,
         "dataset": spec.data.dataset,
         "per_class": spec.data.per_class,
         "seed": spec.seed,

@@ -84,6 +84,7 @@ def failed_record(spec: RunSpec, error: str, *, wall_s: float = 0.0) -> RunRecor
         kind=spec.kind,
         study=spec.study,
         trial=spec.trial,
+        width=spec.width,
         state="failed",
         stop_reason="error",
         dataset=spec.data.dataset,

@@ -28,10 +28,11 @@ from senn_ray.search.plan import (
     Choice,
     Key,
     Plan,
-    Want,
+    RunRequest,
     fixed_spec,
     grow_spec,
     key_of,
+    run_id_of,
 )
 from senn_ray.search.run_requests import all_wanted
 from senn_ray.search.targets import lock
@@ -181,9 +182,9 @@ def _lock(state: State) -> tuple[State, list[Command]]:
 
 
 def _open_tests(
-    state: State, wants: list[tuple[Key, Want]]
+    state: State, wants: list[tuple[Key, RunRequest]]
 ) -> tuple[State, list[Command]]:
-    ids = tuple(key.run_id for key, _ in wants if key.arm in TESTED)
+    ids = tuple(run_id_of(state.plan, key) for key, _ in wants if key.arm in TESTED)
     if state.opened.issuperset(ids):
         return state, []
     fresh = tuple(run_id for run_id in ids if run_id not in state.opened)
@@ -191,11 +192,11 @@ def _open_tests(
     return state, [Note(event=TestOpened(run_ids=fresh))]
 
 
-def _wanted(state: State) -> list[tuple[Key, Want]]:
+def _wanted(state: State) -> list[tuple[Key, RunRequest]]:
     return all_wanted(state.plan, state.finished, state.target)
 
 
-def _start(plan: Plan, key: Key, want: Want) -> Command:
+def _start(plan: Plan, key: Key, want: RunRequest) -> Command:
     if key.arm in GROWING:
         return Start(spec=grow_spec(plan, key))
     if want.choice is None:

@@ -6,6 +6,7 @@ switched on, and in the seed. Only ``tpe_full`` may choose its optimiser's setti
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -30,20 +31,21 @@ CONTROLS = frozenset({GRID, NO_GROWTH})
 TESTED = frozenset({SENN, GRADMAX, NO_GROWTH, CONFIRM, CONFIRM_FULL, GRID})
 """Arms that are measured on test data: none of their runs is chosen by its outcome."""
 Verb = Literal["grow", "compare", "scan"]
+PerClass = int | Literal["all"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Key:
-    """Which run of a job: its arm, and its place in the arm."""
+    """Which run of a job: its arm, and what tells it from the arm's other runs."""
 
     arm: str
-    study: int
-    trial: int
-
-    @property
-    def run_id(self) -> str:
-        """The name of the run, unique in the job."""
-        return f"{self.arm}-{self.study}-{self.trial:03d}"
+    study: int = 0
+    """Of arms that search several times: which search."""
+    trial: int = 0
+    per_class: PerClass = "all"
+    """Training examples per class; the runs of a scan differ in it."""
+    width: int | None = None
+    """Of a run that is asked for by its width: that width."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,11 +64,15 @@ def plain(width: int) -> Choice:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Want:
+class RunRequest:
     """A run that an arm asks for; without a choice its study proposes one."""
 
-    study: int
-    trial: int
+    study: int = 0
+    trial: int = 0
+    per_class: PerClass | None = None
+    """Training examples per class; nothing stands for the job's setting."""
+    width: int | None = None
+    """If it is the width, and no trial of a search, that tells the runs apart."""
     choice: Choice | None = None
 
 
@@ -131,22 +137,25 @@ def check_settings(verb: Verb, config: Config) -> None:
 def senn_keys(plan: Plan) -> list[Key]:
     """List the self-expanding runs of a job, most urgent first.
 
-    The runs of a scan are its cells: the number of examples per class takes the place
-    of the study (0 for all of them), and the trial counts the subset seeds. The largest
-    cells come first, so that the last ones to end are short.
-
-    Args:
-        plan: The plan of the job.
+    In a scan the trial counts the subset seeds. Runs on many examples come first, so
+    that the last ones to end are short.
     """
     if plan.verb != "scan":
+        size = plan.config.data.per_class
         seeds = range(plan.config.compare.seeds)
-        return [Key(arm=SENN, study=0, trial=trial) for trial in seeds]
-    sizes = [0 if size == "all" else size for size in plan.config.scan.per_class]
+        return [Key(arm=SENN, trial=trial, per_class=size) for trial in seeds]
     return [
-        Key(arm=SENN, study=size, trial=trial)
-        for size in sorted(sizes, key=lambda size: size or math.inf, reverse=True)
+        Key(arm=SENN, trial=trial, per_class=size)
+        for size in descending(plan.config.scan.per_class)
         for trial in range(plan.config.scan.subset_seeds)
     ]
+
+
+def descending(sizes: Iterable[PerClass]) -> list[PerClass]:
+    """Sort numbers of examples per class, most first."""
+    return sorted(
+        sizes, key=lambda size: math.inf if size == "all" else size, reverse=True
+    )
 
 
 def seed_of(plan: Plan, key: Key) -> int:
@@ -156,20 +165,39 @@ def seed_of(plan: Plan, key: Key) -> int:
     repeated alone by its seed; those of other verbs follow from the root seed and
     their place, so that comparisons with other root seeds share no run. Paired arms
     have the seeds of the self-expanding runs.
-
-    Args:
-        plan: The plan of the job.
-        key: Which run.
     """
     if plan.verb == "grow":
         return plan.config.seed + key.trial
     arm = SENN if key.arm in PAIRED else key.arm
-    return derive(plan.config.seed, arm, key.study, key.trial)
+    return derive(plan.config.seed, arm, _number(plan, key), key.trial)
+
+
+def run_id_of(plan: Plan, key: Key) -> str:
+    """Return the name of a run, unique in the job."""
+    return f"{key.arm}-{_number(plan, key)}-{key.trial:03d}"
+
+
+def _number(plan: Plan, key: Key) -> int:
+    """Return what stands in seeds and names between the arm and the trial.
+
+    Journals and seeds of earlier versions know runs by (arm, number, trial) alone. So
+    the number is the examples per class in a scan (0: all of them), else the width of
+    a run that is asked for by it, else the study.
+    """
+    if plan.verb == "scan":
+        return 0 if key.per_class == "all" else key.per_class
+    return key.study if key.width is None else key.width
 
 
 def key_of(run: RunRecord | RunSpec) -> Key:
     """Tell which run of the job a record or a specification belongs to."""
-    return Key(arm=run.arm, study=run.study, trial=run.trial)
+    return Key(
+        arm=run.arm,
+        study=run.study,
+        trial=run.trial,
+        per_class=run.data.per_class if isinstance(run, RunSpec) else run.per_class,
+        width=run.width,
+    )
 
 
 def grow_spec(plan: Plan, key: Key) -> RunSpec:
@@ -185,7 +213,7 @@ def grow_spec(plan: Plan, key: Key) -> RunSpec:
         key: Which run.
     """
     folder = plan.checkpoints
-    path = None if folder is None else str(folder / key.run_id / "final.pt")
+    path = None if folder is None else str(folder / run_id_of(plan, key) / "final.pt")
     spec = _spec(plan, key, kind="grow", checkpoint=path)
     if key.arm != GRADMAX:
         return spec
@@ -220,18 +248,13 @@ def fixed_spec(plan: Plan, key: Key, choice: Choice) -> RunSpec:
 
 
 def data_of(plan: Plan, key: Key) -> DataConfig:
-    """Return the data settings of a run; the cells of a scan differ in their subset.
-
-    Args:
-        plan: The plan of the job.
-        key: Which run.
-    """
+    """Return the data settings of a run; those of a scan differ in their subset."""
     data = plan.config.data
     if plan.verb != "scan":
         return data
     subset = {
-        "per_class": key.study or "all",
-        # Runs of the grid count on through the widths, seed by seed.
+        "per_class": key.per_class,
+        # Trials of the grid count on through the widths, seed by seed.
         "subset_seed": data.subset_seed + key.trial % plan.config.scan.subset_seeds,
     }
     return data.model_copy(update=subset)
@@ -246,7 +269,7 @@ def _spec(
 ) -> RunSpec:
     config = plan.config
     return RunSpec(
-        run_id=key.run_id,
+        run_id=run_id_of(plan, key),
         arm=key.arm,
         kind=kind,
         seed=seed_of(plan, key),
@@ -256,6 +279,7 @@ def _spec(
         growth=config.growth,
         study=key.study,
         trial=key.trial,
+        width=key.width,
         workers=config.cluster.workers_per_run,
         evaluate_test=key.arm in TESTED,
         checkpoint=checkpoint,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from senn_ray.core.records import Kind
@@ -16,6 +16,7 @@ from senn_ray.search.plan import (
     Key,
     Plan,
     data_of,
+    run_id_of,
     seed_of,
     senn_keys,
 )
@@ -48,7 +49,7 @@ def planned_runs(plan: Plan) -> list[PlannedRun]:
     for arm in arms.get(plan.verb, plan.config.baseline.arms):
         if arm == NO_GROWTH:  # One for each growing run that completes.
             for key in senn_keys(plan):
-                own = Key(arm=arm, study=key.study, trial=key.trial)
+                own = replace(key, arm=arm)
                 runs[own] = _run(plan, own, None, certain=False)
         for key, width, certain in _searched(plan, arm):
             hidden = None if width is None else (width,)
@@ -75,7 +76,7 @@ def _run(
     plan: Plan, key: Key, hidden: tuple[int, ...] | None, *, certain: bool
 ) -> PlannedRun:
     return PlannedRun(
-        run_id=key.run_id,
+        run_id=run_id_of(plan, key),
         arm=key.arm,
         kind="grow" if key.arm in GROWING else "fixed",
         seed=seed_of(plan, key),
@@ -108,7 +109,8 @@ def _searched(plan: Plan, arm: str) -> Iterator[tuple[Key, Width, bool]]:
             widths += [None] * (len(rungs[2:]) + _bisections(plan, rungs))
     for study in range(repeats):
         for trial, width in enumerate(widths):
-            key = Key(arm=arm, study=study, trial=trial)
+            size = plan.config.data.per_class
+            key = Key(arm=arm, study=study, trial=trial, per_class=size)
             yield key, width, trial < certain
 
 

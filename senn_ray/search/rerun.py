@@ -27,7 +27,7 @@ UNSTEADY = frozenset({
     "wasted_device_s",
 })
 # Journals of earlier versions do not have these.
-LATER = frozenset({"guess_val_loss", "n_val", "val_share_gap"})
+LATER = frozenset({"guess_val_loss", "n_val", "val_share_gap", "width"})
 MOST_NAMED = 5
 Difference = dict[str, Any]
 

@@ -27,14 +27,14 @@ from senn_ray.search.plan import (
     SENN,
     Key,
     Plan,
-    Want,
+    RunRequest,
     senn_keys,
 )
 
 Finished = Mapping[Key, RunRecord]
-Keyed = list[tuple[Key, Want]]
+Keyed = list[tuple[Key, RunRequest]]
 Arm = Callable[
-    [Plan, Mapping[tuple[int, int], RunRecord], TargetLocked | None], list[Want]
+    [Plan, Mapping[tuple[int, int], RunRecord], TargetLocked | None], list[RunRequest]
 ]
 # Arms that must wait for their own results come first: they end last.
 ARMS: dict[str, Arm] = {
@@ -58,12 +58,12 @@ def all_wanted(plan: Plan, finished: Finished, target: TargetLocked | None) -> K
         finished: All records of the job.
         target: The locked targets of a comparison, when they are.
     """
-    wants: Keyed = [(key, _at(key)) for key in senn_keys(plan)]
+    wants: Keyed = [(key, RunRequest()) for key in senn_keys(plan)]
     if plan.verb == "scan":
         pairs = _paired(plan, plan.config.scan.arms)
         if NO_GROWTH in plan.config.scan.arms:
-            pairs += _keyed(NO_GROWTH, no_growth.wanted(finished))
-        return [*wants, *pairs, *_keyed(GRID, grid.scan_wanted(plan))]
+            pairs += _keyed(plan, NO_GROWTH, no_growth.wanted(finished))
+        return [*wants, *pairs, *_keyed(plan, GRID, grid.scan_wanted(plan))]
     if plan.verb == "grow" or _is_hopeless(plan, finished, target):
         return wants
     wants += _of_arms(plan, finished, target)
@@ -78,11 +78,11 @@ def _of_arms(plan: Plan, finished: Finished, target: TargetLocked | None) -> Key
     for arm, wanted in ARMS.items():
         if arm in chosen:
             own = {(k.study, k.trial): r for k, r in finished.items() if k.arm == arm}
-            wants += _keyed(arm, wanted(plan, own, target))
+            wants += _keyed(plan, arm, wanted(plan, own, target))
     if GRID in chosen:
-        wants += _keyed(GRID, grid.wanted(plan))
+        wants += _keyed(plan, GRID, grid.wanted(plan))
     if NO_GROWTH in chosen and target:
-        wants += _keyed(NO_GROWTH, no_growth.wanted(finished))
+        wants += _keyed(plan, NO_GROWTH, no_growth.wanted(finished))
     return wants
 
 
@@ -91,7 +91,7 @@ def _paired(plan: Plan, chosen: Sequence[str]) -> Keyed:
     if GRADMAX not in chosen:
         return []
     keys = [replace(key, arm=GRADMAX) for key in senn_keys(plan)]
-    return [(key, _at(key)) for key in keys]
+    return [(key, RunRequest()) for key in keys]
 
 
 def _is_hopeless(plan: Plan, finished: Finished, target: TargetLocked | None) -> bool:
@@ -99,9 +99,17 @@ def _is_hopeless(plan: Plan, finished: Finished, target: TargetLocked | None) ->
     return target is None and len(senn) == plan.config.compare.seeds
 
 
-def _at(key: Key) -> Want:
-    return Want(study=key.study, trial=key.trial)
-
-
-def _keyed(arm: str, wants: list[Want]) -> Keyed:
-    return [(Key(arm=arm, study=w.study, trial=w.trial), w) for w in wants]
+def _keyed(plan: Plan, arm: str, requests: list[RunRequest]) -> Keyed:
+    return [
+        (
+            Key(
+                arm=arm,
+                study=request.study,
+                trial=request.trial,
+                per_class=request.per_class or plan.config.data.per_class,
+                width=request.width,
+            ),
+            request,
+        )
+        for request in requests
+    ]

@@ -183,7 +183,7 @@ def _short(
 ) -> RunSpec:
     """Specify a short run of a job, all of whose hidden layers have one width."""
     hidden = (width,) * max(len(job.config.model.hidden), 1)
-    key = Key(arm=SENN if growing else "plan", study=0, trial=0)
+    key = Key(arm=SENN if growing else "plan")
     spec = specs.fixed_spec(job, key, Choice(hidden=hidden))
     growth = {"enabled": growing, "check_every": 1, "check_spacing": 0.0}
     length = {"min_steps": steps, "max_steps": steps, "evaluations": evaluations}

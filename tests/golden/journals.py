@@ -5,7 +5,8 @@ comparison that the README shows). To keep the files small, all but the first an
 last evaluation of most runs were taken out of the journals; summaries and tables were
 then made by the code of that day. What no longer answers anything (waiting curves,
 beaten, other ranges, latency) is left out of them. ``wall_s`` of a run that shared its
-worker with other seeds is its part of that time.
+worker with other seeds is its part of that
+time, and ``study`` is one only where an arm searches several times.
 """
 
 import gzip

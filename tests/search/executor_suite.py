@@ -34,6 +34,7 @@ def make_record(spec: RunSpec, *, error: str | None = None) -> RunRecord:
         kind=spec.kind,
         study=spec.study,
         trial=spec.trial,
+        width=spec.width,
         state="complete",
         stop_reason="schedule",
         dataset=spec.data.dataset,

@@ -21,8 +21,9 @@ from senn_ray.search.plan import (
     SENN,
     Choice,
     Key,
+    PerClass,
     Plan,
-    Want,
+    RunRequest,
     plain,
 )
 from senn_ray.search.targets import TargetName, score
@@ -34,7 +35,7 @@ TRIALS = 1000
 
 def wanted(
     plan: Plan, finished: Mapping[Key, RunRecord], target: TargetLocked
-) -> list[tuple[Key, Want]]:
+) -> list[tuple[Key, RunRequest]]:
     """List the confirmations.
 
     Args:
@@ -46,13 +47,29 @@ def wanted(
     places = {place_of(r): choice_of(r) for r in winners(records, target).values()}
     width = median_width(records)
     places[CONFIRM, width] = plain(width)
+    size = plan.config.data.per_class
     return [
-        (
-            Key(arm=arm, study=number, trial=seed),
-            Want(study=number, trial=seed, choice=choice),
-        )
+        (_key(arm, number, seed, size), RunRequest(choice=choice))
         for (arm, number), choice in sorted(places.items(), key=lambda item: item[0])
         for seed in range(plan.config.compare.retrain_seeds)
+    ]
+
+
+def _key(arm: str, number: int, seed: int, size: PerClass) -> Key:
+    if arm == CONFIRM:
+        return Key(arm=arm, width=number, trial=seed, per_class=size)
+    return Key(arm=arm, study=number, trial=seed, per_class=size)
+
+
+def trained_again(
+    records: Iterable[RunRecord], place: tuple[str, int]
+) -> list[RunRecord]:
+    """Return the complete confirmations of a winner, by what ``place_of`` gave."""
+    return [
+        record
+        for record in records
+        if (record.arm, record.width or record.study) == place
+        and record.state == "complete"
     ]
 
 
@@ -83,10 +100,10 @@ def winners(
 
 
 def place_of(winner: RunRecord) -> tuple[str, int]:
-    """Tell under which arm and study a winner is trained again.
+    """Tell under which arm, and width or study, a winner is trained again.
 
-    Plain widths are shared by all arms: the width takes the place of the study. A
-    winner of ``tpe_full`` has its own settings, so it gets a number of its own.
+    Plain widths are shared by all arms. A winner of ``tpe_full`` has its own settings,
+    so its confirmations are a study of their own.
 
     Args:
         winner: The run that won.

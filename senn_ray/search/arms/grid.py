@@ -1,38 +1,36 @@
 """The oracle: plain networks of every doubled width, whatever comes out."""
 
-from senn_ray.search.plan import Plan, Want, plain
+from senn_ray.search.plan import Plan, RunRequest, descending, plain
 
 
-def wanted(plan: Plan) -> list[Want]:
+def wanted(plan: Plan) -> list[RunRequest]:
     """List the runs of the grid of a comparison, most expensive first.
 
-    The width takes the place of the study, and the trial counts the seeds.
-
-    Args:
-        plan: The plan of a comparison.
+    The trial counts the seeds of a width.
     """
     return [
-        Want(study=width, trial=seed, choice=plain(width))
+        RunRequest(trial=seed, width=width, choice=plain(width))
         for width in reversed(widths(plan))
         for seed in range(plan.config.baseline.repeats)
     ]
 
 
-def scan_wanted(plan: Plan) -> list[Want]:
+def scan_wanted(plan: Plan) -> list[RunRequest]:
     """List the runs of the grid of a scan, on the same subsets as its cells.
 
-    Sizes take the place of the study, as in the cells of the scan; the trial counts
-    through widths, and through subset seeds inside each width.
-
-    Args:
-        plan: The plan of a scan.
+    The trial counts through the widths, and through the subset seeds of each, because
+    seeds follow from it.
     """
     scan = plan.config.scan
-    sizes = [0 if size == "all" else size for size in scan.oracle]
     steps = list(enumerate(widths(plan)))
     return [
-        Want(study=size, trial=step * scan.subset_seeds + seed, choice=plain(width))
-        for size in sorted(sizes, key=lambda n: (n > 0, -n))
+        RunRequest(
+            trial=step * scan.subset_seeds + seed,
+            per_class=size,
+            width=width,
+            choice=plain(width),
+        )
+        for size in descending(scan.oracle)
         for step, width in reversed(steps)
         for seed in range(scan.subset_seeds)
     ]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord
-from senn_ray.search.plan import Plan, Want, plain
+from senn_ray.search.plan import Plan, RunRequest, plain
 from senn_ray.search.targets import score
 
 PATIENCE = 2
@@ -14,7 +14,9 @@ Losses = Mapping[int, float]
 Finished = Mapping[tuple[int, int], RunRecord]
 
 
-def wanted(plan: Plan, finished: Finished, target: TargetLocked | None) -> list[Want]:
+def wanted(
+    plan: Plan, finished: Finished, target: TargetLocked | None
+) -> list[RunRequest]:
     """List the runs of every repeat so far, and the next one of each.
 
     Args:
@@ -28,7 +30,7 @@ def wanted(plan: Plan, finished: Finished, target: TargetLocked | None) -> list[
 
 def repeated(
     plan: Plan, finished: Finished, choose: Callable[[Plan, Losses], int | None]
-) -> list[Want]:
+) -> list[RunRequest]:
     """List the runs of repeats that choose one width after the other.
 
     Args:
@@ -36,11 +38,11 @@ def repeated(
         finished: Records of the arm, by repeat and trial.
         choose: Gives the next width from the losses by width, in the order tried.
     """
-    wants = list[Want]()
+    wants = list[RunRequest]()
     for repeat in range(plan.config.baseline.repeats):
         losses, trial = dict[int, float](), 0
         while (width := choose(plan, losses)) is not None:
-            wants.append(Want(study=repeat, trial=trial, choice=plain(width)))
+            wants.append(RunRequest(study=repeat, trial=trial, choice=plain(width)))
             record = finished.get((repeat, trial))
             if record is None:
                 break

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord
 from senn_ray.search.arms.ladder import repeated
-from senn_ray.search.plan import Plan, Want
+from senn_ray.search.plan import Plan, RunRequest
 
 
 def wanted(
     plan: Plan,
     finished: Mapping[tuple[int, int], RunRecord],
     target: TargetLocked | None,
-) -> list[Want]:
+) -> list[RunRequest]:
     """List the runs of every repeat so far, and the next one of each.
 
     Args:

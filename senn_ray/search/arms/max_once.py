@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord
-from senn_ray.search.plan import Plan, Want, plain
+from senn_ray.search.plan import Plan, RunRequest, plain
 
 
 def wanted(
     plan: Plan,
     finished: Mapping[tuple[int, int], RunRecord],
     target: TargetLocked | None,
-) -> list[Want]:
+) -> list[RunRequest]:
     """List the repeats; each is one complete search.
 
     Args:
@@ -22,4 +22,4 @@ def wanted(
     del finished, target
     choice = plain(plan.highest)
     repeats = range(plan.config.baseline.repeats)
-    return [Want(study=0, trial=trial, choice=choice) for trial in repeats]
+    return [RunRequest(study=0, trial=trial, choice=choice) for trial in repeats]

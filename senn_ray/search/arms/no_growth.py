@@ -8,22 +8,22 @@ trains better".
 
 from collections.abc import Mapping
 
-from senn_ray.core.records import RunRecord
-from senn_ray.search.plan import SENN, Choice, Key, Want
+from senn_ray.core.records import RunRecord, order_of
+from senn_ray.search.plan import SENN, Choice, Key, RunRequest
 
 
-def wanted(finished: Mapping[Key, RunRecord]) -> list[Want]:
+def wanted(finished: Mapping[Key, RunRecord]) -> list[RunRequest]:
     """List one run for each self-expanding run that completed.
 
     Args:
         finished: All records of the job.
     """
     return [
-        Want(study=key.study, trial=key.trial, choice=Choice(hidden=record.hidden))
-        for key, record in sorted(finished.items(), key=_place)
-        if key.arm == SENN and record.state == "complete"
+        RunRequest(
+            trial=record.trial,
+            per_class=record.per_class,
+            choice=Choice(hidden=record.hidden),
+        )
+        for record in sorted(finished.values(), key=order_of)
+        if record.arm == SENN and record.state == "complete"
     ]
-
-
-def _place(item: tuple[Key, RunRecord]) -> tuple[int, int]:
-    return item[0].study, item[0].trial

@@ -11,7 +11,7 @@ from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord
 from senn_ray.core.seeds import derive
 from senn_ray.search.arms import random
-from senn_ray.search.plan import Plan, Want
+from senn_ray.search.plan import Plan, RunRequest
 
 SEED_BITS = 63
 
@@ -20,7 +20,7 @@ def wanted(
     plan: Plan,
     finished: Mapping[tuple[int, int], RunRecord],
     target: TargetLocked | None,
-) -> list[Want]:
+) -> list[RunRequest]:
     """List the trials that are needed whatever the open ones will show.
 
     Args:

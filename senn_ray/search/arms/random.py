@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord
 from senn_ray.core.seeds import derive
-from senn_ray.search.plan import Plan, Want, plain
+from senn_ray.search.plan import Plan, RunRequest, plain
 from senn_ray.search.targets import is_hit
 
 
@@ -15,7 +15,7 @@ def wanted(
     plan: Plan,
     finished: Mapping[tuple[int, int], RunRecord],
     target: TargetLocked | None,
-) -> list[Want]:
+) -> list[RunRequest]:
     """List the trials that are needed whatever the open ones will show.
 
     Args:
@@ -31,7 +31,7 @@ def until_hits(
     finished: Mapping[tuple[int, int], RunRecord],
     target: TargetLocked | None,
     draw: Callable[[Plan, int], int],
-) -> list[Want]:
+) -> list[RunRequest]:
     """List the trials of an arm that stops at a number of hits.
 
     The arm ends at the first trial with which ``baseline.until_hits`` hits of quality
@@ -45,12 +45,12 @@ def until_hits(
         target: The locked targets; before that, every trial may be a hit.
         draw: Gives the width of a trial from its number.
     """
-    wants, possible_hits = list[Want](), 0
+    wants, possible_hits = list[RunRequest](), 0
     for trial in range(plan.config.baseline.max_trials):
         if possible_hits >= plan.config.baseline.until_hits:
             break
         choice = plain(draw(plan, trial))
-        wants.append(Want(study=0, trial=trial, choice=choice))
+        wants.append(RunRequest(study=0, trial=trial, choice=choice))
         record = finished.get((0, trial))
         if (
             record is None

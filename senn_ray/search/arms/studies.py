@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord
-from senn_ray.search.plan import Plan, Want
+from senn_ray.search.plan import Plan, RunRequest
 
 ASKING = frozenset({"tpe", "tpe_pareto", "tpe_pruner", "tpe_full"})
 
@@ -23,7 +23,7 @@ def wanted(
     plan: Plan,
     finished: Mapping[tuple[int, int], RunRecord],
     target: TargetLocked | None,
-) -> list[Want]:
+) -> list[RunRequest]:
     """List the trials of every study so far, and the next one of each.
 
     Args:
@@ -32,10 +32,10 @@ def wanted(
         target: The locked targets; not used, as the sampler may not see them.
     """
     del target
-    wants = list[Want]()
+    wants = list[RunRequest]()
     for study in range(plan.config.baseline.studies):
         for trial in range(plan.config.baseline.trials_per_study):
-            wants.append(Want(study=study, trial=trial))
+            wants.append(RunRequest(study=study, trial=trial))
             if (study, trial) not in finished:
                 break
     return wants
