@@ -1,6 +1,8 @@
-"""A growth check: measure, propose, decide, operate, until nothing passes.
+"""A growth check: measure, propose, judge, install, until nothing passes.
 
-Everything decided here follows from sums over the gang and from derived seeds, so all
+A decision reads through three files: ``measure`` (statistics of the sites),
+``candidates`` (what could be added, and how it is installed) and this one, which
+decides. Everything follows from sums over the gang and from derived seeds, so all
 replicas decide alike without a message. Nothing here touches the state of training
 (random numbers, optimiser, running factors) unless a proposal is accepted.
 """
@@ -8,22 +10,23 @@ replicas decide alike without a message. Nothing here touches the state of train
 import dataclasses
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import torch
 
+from senn_ray.config import GrowthConfig
 from senn_ray.core.records import Expansion
-from senn_ray.growth.judge import Judge, Judged
-from senn_ray.growth.layer_pools import LayerPool, LayerProposal
+from senn_ray.growth.candidates import LayerPool, Pool, Proposal, search
 from senn_ray.growth.measure import most_examples
-from senn_ray.growth.searcher import AnyPool, Searcher
-from senn_ray.maths.heldout import most_additions
+from senn_ray.maths.heldout import Heldout, agreed, most_additions
 from senn_ray.maths.kronecker import score_ceiling
+from senn_ray.maths.score import Site
 from senn_ray.nets.surgery import site
 from senn_ray.training.run_state import RunState
 
 DIVISIONS = 3
-"""Of the examples into those that are searched on and those held out, where a decision
-looks at all there are. With one alone, luck decides much about the size."""
+"""Number of divisions of the examples into those searched on and those held out, where
+a decision looks at all there are. With one alone, luck decides much about the size."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,10 @@ class Check:
     loss: float
     """Mean training loss on the decision examples."""
     current_score: float
-    """Of all sites, before additions."""
+    """Sum over all sites, before additions."""
     events: list[Expansion]
-    """Of every round accepted proposals, then the rejected one; a cap, or a layer, ends
-    the check without one."""
+    """In every round the accepted proposals, then the rejected one; a cap, or a layer,
+    ends the check without one."""
 
     @property
     def additions(self) -> int:
@@ -44,167 +47,290 @@ class Check:
         return sum(event.kind != "rejected" for event in self.events)
 
 
-class Grower:
-    """Grow a network, check by check."""
+@torch.no_grad()
+def check_growth(run: RunState, step: int, *, exploring: bool = False) -> Check:
+    """Add neurons or a layer while proposals pass.
 
-    def __init__(self, run: RunState) -> None:
-        self.run = run
-        self._searcher = Searcher(run)
+    Args:
+        run: The run; changed in place.
+        step: The step before which the check takes place.
+        exploring: Whether what is added still has the time to become worth more than
+            it promises now, so that less is enough.
+    """
+    # Where data is plentiful every decision draws fresh examples, and one division is
+    # as good as another. Where it sees all there are, only dividing them anew does.
+    sees_all = len(run.train) <= most_examples(run)
+    several = sees_all and run.spec.growth.score != "random"
+    divisions = DIVISIONS if several else 1
+    judge = Judge(run, exploring=exploring)
+    rounds: list[Check] = []
+    # In a round the divisions agree on its first addition only; what follows is known to
+    # one of them. So every round divides the examples afresh.
+    for number in range(divisions):
+        additions = sum(part.additions for part in rounds)
+        rounds.append(_round(judge, (step, number), divisions, additions))
+        events = rounds[-1].events
+        if not rounds[-1].additions or events[-1].kind != "rejected":
+            break
+    events = [event for part in rounds for event in part.events]
+    return dataclasses.replace(rounds[0], events=events)
 
-    @torch.no_grad()
-    def check(self, step: int, *, exploring: bool = False) -> Check:
-        """Add neurons or a layer while proposals pass.
 
-        Args:
-            step: The step before which the check takes place.
-            exploring: Whether what is added still has the time to become worth more
-                than it promises now, so that less is enough.
+def _round(
+    judge: "Judge", moment: tuple[int, int], count: int, additions: int
+) -> Check:
+    """Add one if the divisions agree, and more on the one that knew the best.
 
-        Returns:
-            What was measured, accepted and rejected.
-        """
-        judge = Judge(self.run, exploring=exploring)
-        rounds: list[Check] = []
-        for number in range(self._divisions):
-            additions = sum(part.additions for part in rounds)
-            rounds.append(self._round(judge, step, number, additions))
-            events = rounds[-1].events
-            if not rounds[-1].additions or events[-1].kind != "rejected":
-                break
-        events = [event for part in rounds for event in part.events]
-        return dataclasses.replace(rounds[0], events=events)
-
-    @property
-    def _divisions(self) -> int:
-        """How many are asked, in as many rounds: several if a decision sees all."""
-        sees_all = len(self.run.train) <= most_examples(self.run)
-        chooses = self.run.spec.growth.score != "random"
-        return DIVISIONS if sees_all and chooses else 1
-
-    def _round(self, judge: Judge, step: int, number: int, additions: int) -> Check:
-        """Add one if the divisions agree, and more on the one that knew the best.
-
-        Args:
-            judge: Of proposals.
-            step: Of the check.
-            number: Of the round; every round divides the examples afresh.
-            additions: Those that the check has made before.
-        """
-        loss, divisions = self._searcher.search(step, number, divisions=self._divisions)
-        # Pools whose neurons feed the same layer share its site.
-        places = {id(pool.heldout): pool.heldout for pool in divisions[0]}
-        score = sum(place.current_score for place in places.values())
-        bound, events = math.inf, list[Expansion]()
-        while additions + len(events) < self.run.spec.growth.max_additions:
-            divisions = [self._open(pools, len(events)) for pools in divisions]
-            if not divisions[0]:
-                break
-            judged, of, accepted = judge.choose(divisions, (step, number, len(events)))
-            before = self.run.hidden
-            if accepted:
-                # The others do not know what this one installs.
-                divisions = [divisions[of]]
-                if not events:
-                    bound = sum(self._bound(pool, judge) for pool in divisions[0])
-                judged.proposal.install(step)
-                judge.admit()
-            at = (step, loss)
-            events.append(_event(judged, at, before, self.run, accepted=accepted))
-            if not accepted or isinstance(judged.proposal, LayerProposal):
-                break
-        check = Check(loss=loss, current_score=score, events=events)
-        if check.additions > bound:
-            raise RuntimeError(
-                f"{check.additions} additions exceed the bound {bound:.1f}"
+    Args:
+        judge: The judge of this check.
+        moment: The step, and the number of the round.
+        count: Number of divisions.
+        additions: Additions that the check has made before.
+    """
+    run, growth = judge.run, judge.run.spec.growth
+    loss, divisions = search(run, *moment, divisions=count)
+    # Pools whose neurons feed the same layer share its site: it counts once.
+    sites = {id(pool.heldout): pool.heldout for pool in divisions[0]}
+    current_score = sum(where.current_score for where in sites.values())
+    bound, events = math.inf, list[Expansion]()
+    while additions + len(events) < growth.max_additions:
+        divisions = [_open(run, pools, len(events)) for pools in divisions]
+        if not divisions[0]:
+            break
+        judged, of, accepted = judge.choose(divisions, (*moment, len(events)))
+        proposal, hidden = judged.proposal, run.hidden
+        if accepted:
+            # The other divisions do not know what this one installs: their sites would
+            # promise the same gain once more.
+            divisions = [divisions[of]]
+            if not events:
+                bound = sum(_most(judge, pool) for pool in divisions[0])
+            proposal.install(moment[0])
+            judge.admit()
+        events.append(
+            Expansion(
+                step=moment[0],
+                kind=proposal.kind if accepted else "rejected",
+                site=site(run.net, proposal.place),
+                score_gain=proposal.score_gain,
+                relative_gain=judged.heldout.gain / max(judged.current_score, 1e-30),
+                current_score=judged.current_score,
+                heldout_gain=judged.heldout.gain,
+                heldout_z=judged.heldout.z,
+                removal_cost=None,
+                hidden_before=hidden,
+                hidden_after=run.hidden,
+                loss_before=loss,
+                loss_after=None,
             )
-        return check
+        )
+        # After a new layer all that was measured is of another network.
+        if not accepted or isinstance(proposal.pool, LayerPool):
+            break
+    check = Check(loss=loss, current_score=current_score, events=events)
+    if check.additions > bound:
+        raise RuntimeError(f"{check.additions} additions exceed the bound {bound:.1f}")
+    return check
 
-    @torch.no_grad()
-    def confirm(self, step: int) -> bool:
-        """Tell whether a finished network asks for no more growth, changing nothing.
 
-        Args:
-            step: The last step of the run.
-        """
-        # On one division luck would decide, also where a check has no time for more.
-        _, divisions = self._searcher.search(step, divisions=DIVISIONS)
-        judge = Judge(self.run)
-        if self.run.spec.growth.score == "random":
-            return not judge.choose(divisions, (step, 0, 0))[2]
-        return not judge.expects(divisions)
+@torch.no_grad()
+def is_settled(run: RunState, step: int) -> bool:
+    """Tell whether a finished network asks for no more growth, changing nothing.
 
-    def at_cap(self) -> bool:
-        """Tell whether caps on width and depth stop every place from growing."""
-        widths = self.run.hidden
-        cap = self.run.spec.model.max_hidden
-        return all(h >= cap for h in widths) and not self.run.may_insert
+    Args:
+        run: The run, after its last step.
+        step: That step.
+    """
+    # On one division luck would decide, also where a check has no time for more.
+    _, divisions = search(run, step, divisions=DIVISIONS)
+    judge = Judge(run)
+    if run.spec.growth.score == "random":
+        return not judge.choose(divisions, (step, 0, 0))[2]
+    return not judge.expects(divisions)
 
-    def _open(self, pools: list[AnyPool], additions: int) -> list[AnyPool]:
-        """Return the places that may grow now."""
-        places = [pool for pool in pools if self._may_grow(pool, additions)]
-        if not self._after_layer:
-            return places
-        neurons: list[AnyPool] = [p for p in places if not isinstance(p, LayerPool)]
-        return neurons or places
 
-    @property
-    def _after_layer(self) -> bool:
-        """Whether the check before this one inserted a layer.
+def at_cap(run: RunState) -> bool:
+    """Tell whether caps on width and depth stop every place from growing."""
+    cap = run.spec.model.max_hidden
+    return all(width >= cap for width in run.hidden) and not run.may_insert
 
-        It has the fewest neurons that it can have, and is hardly trained: neurons come
-        first, or layers would follow each other before anything is learnt.
-        """
-        kinds = [event.kind for event in self.run.trace.expansions]
-        asked = [kind for kind in kinds if kind not in ("prune", "remove_layer")]
-        return asked[-1:] == ["insert_layer"]
 
-    def _may_grow(self, pool: AnyPool, additions: int) -> bool:
+def _open(run: RunState, pools: list[Pool], additions: int) -> list[Pool]:
+    """Return the places that may grow now, after some additions of this round."""
+
+    def may_grow(pool: Pool) -> bool:
         if isinstance(pool, LayerPool):
             # What it knows of its linear layer is from before the additions.
             return additions == 0
         if pool.kind == "insert_layer":
             return True
-        width = self.run.hidden[site(self.run.net, pool.place)]
-        return width < self.run.spec.model.max_hidden
+        return run.hidden[site(run.net, pool.place)] < run.spec.model.max_hidden
 
-    def _bound(self, pool: AnyPool, judge: Judge) -> float:
-        """Bound the additions at one place; a layer ends its check."""
-        if isinstance(pool, LayerPool):
-            return 1
-        if pool.heldout.terms.metric == "gradient":
-            return math.inf  # The control has no ceiling.
-        where = pool.heldout
-        (power,) = self.run.reduce([
-            score_ceiling(where.gradients, where.chol_G)[None] * len(where.gradients)
-        ])
-        return most_additions(
-            power.item() / where.weight,
-            relative_threshold=judge.relative,
-            absolute_threshold=judge.least,
+    places = [pool for pool in pools if may_grow(pool)]
+    kinds = [event.kind for event in run.trace.expansions]
+    asked = [kind for kind in kinds if kind not in ("prune", "remove_layer")]
+    if asked[-1:] != ["insert_layer"]:
+        return places
+    # The check before this one inserted a layer. It has the fewest neurons that it can
+    # have, and is hardly trained: neurons come first, or layers would follow each other
+    # before anything is learnt.
+    neurons: list[Pool] = [p for p in places if not isinstance(p, LayerPool)]
+    return neurons or places
+
+
+def _most(judge: "Judge", pool: Pool) -> float:
+    """Bound the additions at one place; a layer ends its check."""
+    if isinstance(pool, LayerPool):
+        return 1
+    if pool.heldout.terms.metric == "gradient":
+        return math.inf  # The control has no ceiling.
+    where = pool.heldout
+    (power,) = judge.run.reduce([
+        score_ceiling(where.gradients, where.chol_G)[None] * len(where.gradients)
+    ])
+    return most_additions(
+        power.item() / where.weight,
+        relative_threshold=judge.relative,
+        absolute_threshold=judge.least,
+    )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A proposal, and what it is worth on examples that it was not found on."""
+
+    proposal: Proposal
+    heldout: Heldout
+    """Its gain, and how sure all divisions are that were asked."""
+    least: float
+    """The absolute threshold now, in units of the gain."""
+    current_score: float
+    """Score of the site before anything is done to it."""
+
+    def passes(
+        self, growth: GrowthConfig, *, tries: int = 1, on_trial: bool = False
+    ) -> bool:
+        """Decide: significant, above the absolute and above the relative threshold.
+
+        Args:
+            growth: The other thresholds.
+            tries: Number of proposals judged; the best of them is to be accepted by
+                luck no more often than a single one (Bonferroni).
+            on_trial: Whether the absolute threshold is enough for a neuron.
+        """
+        gain = self.heldout.gain
+        # Only neurons come on trial: their removal is priced one by one.
+        if on_trial and self.proposal.kind == "widen":
+            return gain > self.least
+        return (
+            self.heldout.z >= corrected(growth.significance, tries)
+            and gain > self.least
+            and gain > growth.relative_threshold * self.current_score
         )
 
 
-def _event(
-    judged: Judged,
-    moment: tuple[int, float],
-    before: tuple[int, ...],
-    run: RunState,
-    *,
-    accepted: bool,
-) -> Expansion:
-    proposal, heldout = judged.proposal, judged.heldout
-    return Expansion(
-        step=moment[0],
-        kind=proposal.kind if accepted else "rejected",
-        site=site(run.net, proposal.place),
-        score_gain=proposal.score_gain,
-        relative_gain=heldout.gain / max(judged.current_score, 1e-30),
-        current_score=judged.current_score,
-        heldout_gain=heldout.gain,
-        heldout_z=heldout.z,
-        removal_cost=None,
-        hidden_before=before,
-        hidden_after=run.hidden,
-        loss_before=moment[1],
-        loss_after=None,
-    )
+def corrected(z: float, tries: int) -> float:
+    """Return the z that the best of some tries must reach, for the luck of one.
+
+    Args:
+        z: The z that a single try must reach, in standard errors.
+        tries: Number of tries.
+    """
+    normal = NormalDist()
+    luck = normal.cdf(-z) / tries
+    return -normal.inv_cdf(luck) if luck > 0 else z
+
+
+class Judge:
+    """Choose between places by what their best candidates are worth where it counts.
+
+    Gains of the search are no guide: there the best of many candidates fits the noise,
+    and the more so the noisier the gradients of a place are.
+
+    While the network explores, one sure proposal in a check lets neurons in on trial
+    after it: there is something to learn, and what they are worth shows when they have
+    been trained and their removal is priced. Where there is nothing, none is let in.
+    """
+
+    def __init__(self, run: RunState, *, exploring: bool = False) -> None:
+        self.run = run
+        growth = run.spec.growth
+        share = growth.exploration if exploring else 1.0
+        # Thresholds are in nats of loss; gains are in units of twice the loss.
+        self.least = 2 * share * growth.absolute_threshold * run.loss_unit
+        """The absolute threshold now, in units of the gain."""
+        self._explores = share < 1
+        self.relative = 0.0 if self._explores else growth.relative_threshold
+        """The relative threshold that every addition of a check keeps."""
+        self._on_trial = False
+        self._known: dict[int, tuple[Site, Judged]] = {}
+
+    def choose(
+        self, divisions: list[list[Pool]], draw: tuple[int, ...]
+    ) -> tuple[Judged, int, bool]:
+        """Choose a proposal, and decide.
+
+        Args:
+            divisions: The places of every division, with their candidates.
+            draw: Names the decision, for the random control.
+
+        Returns:
+            The proposal with the largest held-out gain, of those that pass or else of
+            all; the number of its division; and whether it passes.
+        """
+        growth, tries = self.run.spec.growth, len(divisions[0])
+        if growth.score == "random":
+            generator = self.run.generator("choice", *draw)
+            numbers = torch.randint(2**31, (2,), generator=generator).tolist()
+            pool = divisions[0][numbers[0] % tries]
+            judged = self._judge(pool.pick(numbers[1]))
+            return judged, 0, judged.passes(growth, on_trial=self._on_trial)
+        choices: list[tuple[bool, float, Judged, int]] = []
+        for place in zip(*divisions, strict=True):
+            # All divisions say together how sure they are that this place should grow;
+            # how it would, and by how much, says the one that found the best neuron.
+            # Their neurons differ, so gains cannot be averaged for one of them.
+            each = [self._best(pool) for pool in place]
+            of = max(range(len(each)), key=lambda k: each[k].heldout.gain)
+            sure = agreed([judged.heldout for judged in each]).z
+            heldout = dataclasses.replace(each[of].heldout, z=sure)
+            judged = dataclasses.replace(each[of], heldout=heldout)
+            passes = judged.passes(growth, tries=tries, on_trial=self._on_trial)
+            choices.append((passes, heldout.gain, judged, of))
+        passes, _, judged, of = max(choices, key=lambda choice: choice[:2])
+        return judged, of, passes
+
+    def admit(self) -> None:
+        """Note that a proposal was accepted in this check."""
+        self._on_trial = self._explores
+
+    def expects(self, divisions: list[list[Pool]]) -> bool:
+        """Tell whether at any place the mean gain of all divisions passes.
+
+        The largest, which ``choose`` goes by, is the luckiest where nothing is wanted.
+        """
+        growth, tries = self.run.spec.growth, len(divisions[0])
+        return any(
+            dataclasses.replace(
+                self._best(place[0]),
+                heldout=agreed([self._best(pool).heldout for pool in place]),
+            ).passes(growth, tries=tries)
+            for place in zip(*divisions, strict=True)
+        )
+
+    def _best(self, pool: Pool) -> Judged:
+        """Judge a pool's best candidate, again only if its site has changed."""
+        known = self._known.get(id(pool))
+        if known is None or known[0] is not pool.heldout:
+            known = pool.heldout, self._judge(pool.best())
+            self._known[id(pool)] = known
+        return known[1]
+
+    def _judge(self, proposal: Proposal) -> Judged:
+        """Measure a proposal on the examples that it was not found on."""
+        return Judged(
+            proposal=proposal,
+            heldout=proposal.judge(),
+            least=self.least,
+            current_score=proposal.current_score,
+        )

@@ -1,4 +1,9 @@
-"""Measuring a network for a decision: its places on some examples of the gang."""
+"""Measuring a network for a decision: statistics of its sites, over the whole gang.
+
+Examples are drawn (``draw``), the network is observed on them (``measure``), and every
+linear layer that neurons feed becomes a ``Site`` on each half of them
+(``measure_sites``): moments A, dW, the residual gradient, and the metric G.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,19 +11,28 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from senn_ray.maths.kronecker import damped_cholesky
 from senn_ray.maths.losses import loss
-from senn_ray.maths.proposals import Whitening
+from senn_ray.maths.proposals import Whitening, whiten
+from senn_ray.maths.score import Site, Terms, measure_site
 from senn_ray.nets.capture import Layer, merge
 from senn_ray.nets.network import Network
-from senn_ray.nets.observe import Look, View, observe
+from senn_ray.nets.observe import Look, View, features, observe
 from senn_ray.training.cost import FORWARD, moment_flops
 from senn_ray.training.run_state import RunState
 
 INPUT_DAMPING = 1e-3
 """Damping of A at every position; activations are of order 1."""
 MOST_POSITIONS = 8
-"""Of each example, where a convolution is looked at. More examples tell more than more
-positions, whose neighbours see almost the same."""
+"""Positions of each example at which a convolution is looked at. More examples tell
+more than more positions, whose neighbours see almost the same."""
+WHITENING_SHRINKAGE = 0.1
+WHITENING_ROWS = 4096
+"""Examples (or examples times positions) for the coordinates of what neurons see. No
+target enters them, so they may be the same for all divisions."""
+DIRECTION_EXAMPLES = 4
+"""Examples of the search half for every direction that candidates look at: with fewer,
+what they find is noise, and nothing is left of it on other examples."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +42,13 @@ class Draw:
     examples: Tensor
     """Indices [n] of training examples, in random order."""
     divisions: list[tuple[Tensor, Tensor]]
-    """Of the examples: places in ``examples`` to search on, and places held out."""
+    """For each division, places in ``examples`` to search on, and places held out."""
     probes: Tensor | None
-    """Signs [n, 2, n_out]."""
+    """Signs [n, 2, n_out]; none where curvature is exact."""
     count: int
-    """Examples of the whole gang."""
+    """Number of examples of the whole gang."""
     search_count: int
-    """Those of them that each division searches on."""
+    """Number of those that each division searches on."""
     positions: list[Tensor]
     """Where each stage of a convolutional network is looked at, in all examples."""
 
@@ -49,28 +63,20 @@ class Draw:
 
 def most_examples(run: RunState) -> int:
     """Return how many training examples one decision looks at, if there are so many."""
-    given = run.spec.growth.decision_examples
-    return given or run.net.decision_examples
+    return run.spec.growth.decision_examples or run.net.decision_examples
 
 
 def draw(
-    run: RunState,
-    stream: str,
-    *moment: int,
-    share: float = 1.0,
-    divisions: int = 1,
+    run: RunState, stream: str, *moment: int, share: float = 1.0, divisions: int = 1
 ) -> Draw:
     """Draw the examples of a decision, the same on all replicas, and divide them.
 
     Args:
         run: Whose training examples.
-        stream: What they are for.
-        moment: Names the decision.
-        share: Of the most examples for one decision.
-        divisions: How often they are divided.
-
-    Returns:
-        This replica's share.
+        stream: What they are for; with ``moment`` it seeds the draw.
+        moment: The step, and the number of the decision at it.
+        share: Fraction of ``most_examples``.
+        divisions: How often they are divided into two parts.
     """
     generator = run.generator(stream, *moment)
     order = torch.randperm(len(run.train), generator=generator)
@@ -123,7 +129,7 @@ class Measured:
     views: list[View]
     """The places that may grow; their features are those of the last batch only."""
     coordinates: list[Tensor]
-    """Of the features [rows, r], for each view, if whitenings were given."""
+    """Coordinates of the features [rows, r], for each view, if whitenings were given."""
 
 
 def measure(
@@ -139,39 +145,31 @@ def measure(
 
     Args:
         run: Whose examples and gang.
-        net: The network.
+        net: The network: the run's own, or its best one.
         drawn: The examples.
         whitenings: Coordinates for the features of every view.
         with_inputs: Capture a dense network's first layer too.
         depth_cap: Stages of a convolutional network with fewer blocks than these get a
             view of another one.
-
-    Returns:
-        What was measured.
     """
     look = Look(drawn.positions, depth_cap)
     captures, views = [], []
     coordinates: list[list[Tensor]] = [[] for _ in whitenings or []]
     for x, y, probes in drawn.batches(run):
         seen = observe(
-            net,
-            x,
-            y,
-            run.task,
-            probes=probes,
-            with_inputs=with_inputs,
-            look=look,
+            net, x, y, run.task, probes=probes, with_inputs=with_inputs, look=look
         )
         captures.append(seen.captured)
         views = seen.views
+        # Features may have thousands of columns: only their coordinates are kept.
         for i, whitening in enumerate(whitenings or []):
             coordinates[i].append(whitening.coordinates(views[i].features))
     captured = merge(captures)
     run.ledger.visit(drawn.count, net.architecture().multiply_adds(), FORWARD)
     (sums,) = run.reduce([torch.stack([captured.loss, captured.power])])
-    loss, power = (sums / drawn.count).tolist()
+    mean, power = (sums / drawn.count).tolist()
     return Measured(
-        loss=loss,
+        loss=mean,
         error=power**0.5 if run.task == "classification" else 1.0,
         layers=captured.layers,
         views=views,
@@ -180,16 +178,7 @@ def measure(
 
 
 def mean_loss(run: RunState, net: Network, drawn: Draw) -> float:
-    """Measure just the loss on the examples of a decision.
-
-    Args:
-        run: Whose examples and gang.
-        net: The network.
-        drawn: The examples.
-
-    Returns:
-        The mean over the gang.
-    """
+    """Measure just the mean loss on the examples of a decision, over the gang."""
     losses = [loss(net(x), y, run.task) * len(x) for x, y, _ in drawn.batches(run)]
     run.ledger.visit(drawn.count, net.architecture().multiply_adds(), FORWARD)
     (total,) = run.reduce([torch.stack(losses).sum()])
@@ -235,3 +224,102 @@ def moment(run: RunState, layer: Layer) -> Tensor:
     run.ledger.count(moment_flops(int(rows.item()), len(A)))
     eye = torch.eye(len(A)).to(A)
     return layer.positions * (A / rows + INPUT_DAMPING * eye)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The metric in which the sites of one layer are measured, whatever the division."""
+
+    terms: Terms
+    chol_G: Tensor  # noqa: N815 — the paper's letter
+    roots: Tensor | None
+
+
+def site_metric(run: RunState, layer: Layer, error: float) -> Metric:
+    """Measure the damped G of a layer, on all examples of a decision at once.
+
+    G holds no gradients, so it may be the same for the half that is searched on and the
+    half that judges; measured on both it is twice as sure.
+
+    Args:
+        run: Whose gang and settings.
+        layer: The linear layer, this replica's rows.
+        error: That of ``Measured``.
+    """
+    growth = run.spec.growth
+    natural = growth.score != "gradient"
+    terms = Terms(
+        damping=INPUT_DAMPING * layer.positions,
+        positions=layer.positions,
+        group=layer.group,
+        metric="natural" if natural else "gradient",
+    )
+    if not natural:
+        eye = torch.eye(layer.gradients.shape[1]).to(layer.gradients)
+        return Metric(terms, eye, None)
+    # Relative to the gradient at the outputs: in units of the loss, and the promise
+    # stays finite where the loss is near zero. There the curvature of confident
+    # mistakes vanishes, but their gradient does not.
+    damping = growth.damping * error
+    chol_G = damped_cholesky(curvature(run, layer, damping), 0.0)
+    roots = layer.roots and layer.roots[0] + damping**0.5 * layer.roots[1]
+    return Metric(terms, chol_G, roots)
+
+
+def rows_of(examples: Tensor, group: int) -> Tensor:
+    """Return the rows of some examples in a layer with ``group`` rows for each."""
+    at = torch.arange(group, device=examples.device)
+    return (examples[:, None] * group + at).flatten()
+
+
+def measure_sites(
+    run: RunState, layer: Layer, metric: Metric, halves: tuple[Tensor, Tensor]
+) -> list[Site]:
+    """Measure a site on the search half and on the held-out half of the examples."""
+    return [
+        measure_site(
+            layer.inputs[rows],
+            layer.gradients[rows],
+            metric.chol_G,
+            terms=metric.terms,
+            reduce=run.reduce,
+            roots=None if metric.roots is None else metric.roots[rows],
+        )
+        for rows in (rows_of(half, layer.group) for half in halves)
+    ]
+
+
+def measure_whitenings(run: RunState, drawn: Draw) -> list[Whitening]:
+    """Find coordinates for what the neurons of every place look at, on some examples.
+
+    Those of a dense network's inputs are measured once in a run: they do not change.
+    """
+    most_directions = max(drawn.search_count // DIRECTION_EXAMPLES, 1)
+
+    def some(most: int) -> tuple[Tensor, int]:
+        own = range(run.reducer.rank, most, run.reducer.size)
+        x, _ = run.train.batch(drawn.examples[: len(own)])
+        return x, min(most, drawn.count)
+
+    def whitened(x: Tensor, rows: int) -> Whitening:
+        run.ledger.count(moment_flops(rows, x.shape[1]))
+        return whiten(
+            x,
+            rank=min(run.spec.growth.rank, most_directions),
+            shrinkage=WHITENING_SHRINKAGE,
+            reduce=run.reduce,
+        )
+
+    places, known = run.net.places(), list[Whitening]()
+    if run.net.looks_at_inputs and places:
+        if run.whitening is None:
+            run.whitening = whitened(*some(WHITENING_ROWS))
+        known = [run.whitening]
+        if len(places) == 1:
+            return known
+    group = max(map(len, drawn.positions), default=1)
+    x, count = some(WHITENING_ROWS // group)
+    run.ledger.visit(count, run.multiply_adds, FORWARD)
+    look = Look(drawn.positions, run.spec.model.depth_cap)
+    seen = [whitened(f, count * group) for f in features(run.net, x, look=look)]
+    return known + seen[len(known) :]

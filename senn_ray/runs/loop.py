@@ -10,7 +10,7 @@ from torch import Tensor
 
 from senn_ray.core.errors import DivergedError
 from senn_ray.core.records import Evaluation, Expansion, Progress, StopReason
-from senn_ray.growth.checks import Grower
+from senn_ray.growth.checks import at_cap, check_growth, is_settled
 from senn_ray.growth.pruning import prune_cheapest, would_prune
 from senn_ray.maths.losses import loss
 from senn_ray.nets.mlp import dense
@@ -53,14 +53,14 @@ def train(
     Returns:
         The trace of the run. A loss that is no longer finite is a ``DivergedError``.
     """
-    trace, grower = run.trace, Grower(run)
+    trace = run.trace
     growing = run.spec.kind == "grow" and run.spec.growth.enabled
     while run.step <= schedule.steps and not trace.pruned:
         if before_step:
             before_step(run)
         if growing:
             with run.ledger.growing():
-                _change_size(run, grower, schedule)
+                _change_size(run, schedule)
         if schedule.evaluates(run.step):
             _evaluate(run, schedule)
             if on_progress:
@@ -72,7 +72,7 @@ def train(
         run.step += 1
     if growing:
         with run.ledger.growing():
-            _confirm(run, grower, schedule)
+            _confirm(run, schedule)
     run.net = run.best or run.net
     return trace
 
@@ -144,7 +144,7 @@ def check_finite(run: RunState, step: int, mean_loss: float) -> None:
         )
 
 
-def _change_size(run: RunState, grower: Grower, schedule: Schedule) -> None:
+def _change_size(run: RunState, schedule: Schedule) -> None:
     trace, step = run.trace, run.step
     before = len(trace.expansions)
     if schedule.prunes(step):
@@ -153,8 +153,8 @@ def _change_size(run: RunState, grower: Grower, schedule: Schedule) -> None:
         trace.expansions += removals
         if removals and run.best is not None:
             trace.best = evaluate(run, run.best, run.val)
-    if schedule.checks_growth(step) and not grower.at_cap():
-        check = grower.check(step, exploring=step < schedule.cooldown_start)
+    if schedule.checks_growth(step) and not at_cap(run):
+        check = check_growth(run, step, exploring=step < schedule.cooldown_start)
         trace.checks += 1
         trace.current_score = check.current_score
         trace.expansions = _realised(trace.expansions, check.loss) + check.events
@@ -162,10 +162,10 @@ def _change_size(run: RunState, grower: Grower, schedule: Schedule) -> None:
         agreement.verify(run)
 
 
-def _confirm(run: RunState, grower: Grower, schedule: Schedule) -> None:
+def _confirm(run: RunState, schedule: Schedule) -> None:
     """Ask the annealed network whether it wants to grow, or to shrink, any more."""
     trace, end = run.trace, schedule.steps
-    trace.confirmed = grower.confirm(end)
+    trace.confirmed = is_settled(run, end)
     trace.checks += 1
     if trace.shrinking:
         prunable_before = schedule.prunable_before(end)

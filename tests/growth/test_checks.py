@@ -2,19 +2,27 @@
 
 import dataclasses
 import math
+from statistics import NormalDist
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from senn_ray.config import GrowthConfig
 from senn_ray.core.records import Expansion
-from senn_ray.growth.checks import DIVISIONS, Grower
-from senn_ray.growth.judge import Judged
+from senn_ray.growth.candidates import NeuronPool, Proposal, search
+from senn_ray.growth.checks import (
+    DIVISIONS,
+    Judged,
+    check_growth,
+    corrected,
+    is_settled,
+)
 from senn_ray.growth.measure import draw
-from senn_ray.growth.pools import NeuronProposal, Proposal
 from senn_ray.growth.pruning import prune_cheapest
-from senn_ray.growth.searcher import Searcher
 from senn_ray.maths.heldout import Heldout, agreed
 from senn_ray.maths.losses import loss
 from senn_ray.maths.score import score_gain
@@ -49,21 +57,21 @@ def test_random_labels_are_rarely_grown_for(n: int, candidates: int) -> None:
         run = prepare(run_spec, raw, reducer=SingleReducer(), device="cpu")
         W, V = run.net.tensors()
         run.net.become([W, torch.zeros_like(V)], run.net.layout)
-        accepted += Grower(run).check(0, exploring=True).additions > 0
+        accepted += check_growth(run, 0, exploring=True).additions > 0
     # 5 % of 120 are 6; more than 9 would happen once in twelve at exactly 5 %.
     assert accepted <= 6 + 3
 
 
 def test_places_compete_by_what_all_divisions_know_of_their_best() -> None:
     run = trained(spec(model__hidden=(3, 3), growth__max_additions=1), rings())
-    _, divisions = Searcher(run).search(40, divisions=DIVISIONS)
+    _, divisions = search(run, 40, divisions=DIVISIONS)
     verdicts = [
         [pool.best().judge() for pool in place]
         for place in zip(*divisions, strict=True)
     ]
     worth = [(max(v.gain for v in each), agreed(each).z) for each in verdicts]
     best = [pool.best() for pools in divisions for pool in pools]
-    (event,) = Grower(run).check(40).events
+    (event,) = check_growth(run, 40).events
     assert event.kind == "widen"
     gain, sure = max(worth)
     assert event.heldout_gain == pytest.approx(gain)
@@ -71,7 +79,7 @@ def test_places_compete_by_what_all_divisions_know_of_their_best() -> None:
     assert len(set(worth)) == 2
     # And what is installed is that very neuron.
     (won,) = [b for b in best if b.judge().gain == pytest.approx(event.heldout_gain)]
-    assert isinstance(won, NeuronProposal)
+    assert isinstance(won.pool, NeuronPool)
     torch.testing.assert_close(
         dense(run.net).weights[event.site][-1], won.pool.fan_in[won.index]
     )
@@ -99,7 +107,7 @@ def test_what_promises_more_lowers_the_loss_more(seed: int) -> None:
     for k in range(16):
         run = fresh()
         with torch.no_grad():
-            _, ((pool,),) = Searcher(run).search(40)
+            _, ((pool,),) = search(run, 40)
             proposal = pool.pick(k)
             promise = proposal.judge().gain / 2
             proposal.install(40)
@@ -112,16 +120,16 @@ def test_what_promises_more_lowers_the_loss_more(seed: int) -> None:
 def test_the_bound_on_additions_is_asserted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("senn_ray.growth.checks.most_additions", lambda *_, **__: 0.5)
     with pytest.raises(RuntimeError, match="exceed the bound"):
-        Grower(trained(spec(), rings())).check(40)
+        check_growth(trained(spec(), rings()), 40)
 
 
 def test_every_division_holds_out_what_it_does_not_search_on() -> None:
     run = trained(spec(), rings())
     drawn = draw(run, "decision", 1, divisions=DIVISIONS)
     everyone = torch.arange(drawn.count)
-    for search, heldout in drawn.divisions:
-        assert torch.equal(torch.cat([search, heldout]).sort().values, everyone)
-        assert len(search) == drawn.search_count
+    for searched, heldout in drawn.divisions:
+        assert torch.equal(torch.cat([searched, heldout]).sort().values, everyone)
+        assert len(searched) == drawn.search_count
     assert not torch.equal(drawn.divisions[1][0], drawn.divisions[2][0])
 
 
@@ -133,7 +141,7 @@ def test_a_finished_network_neither_grows_nor_shrinks() -> None:
     train(run, schedule, None)
     width = run.hidden[0]
     for step in range(schedule.steps + 1, schedule.steps + 9):
-        Grower(run).check(step)
+        check_growth(run, step)
         prune_cheapest(run, step, born_before=step)
     assert abs(run.hidden[0] - width) <= 1
 
@@ -142,11 +150,11 @@ def test_what_was_added_is_what_was_scored(monkeypatch: pytest.MonkeyPatch) -> N
     """A check of the larger network on the same examples finds the score raised so."""
     monkeypatch.setattr("senn_ray.growth.checks.DIVISIONS", 1)
     run = trained(spec(growth__max_additions=1), rings())
-    _, (before,) = Searcher(run).search(40)
-    check = Grower(run).check(40)
+    _, (before,) = search(run, 40)
+    check = check_growth(run, 40)
     assert check.additions == 1
     (event,) = check.events
-    _, (after,) = Searcher(run).search(40)
+    _, (after,) = search(run, 40)
     assert event.current_score == pytest.approx(before[0].heldout.current_score)
     rise = after[0].search.current_score - before[0].search.current_score
     assert event.score_gain is not None
@@ -167,14 +175,14 @@ def test_few_examples_are_looked_at_in_few_directions(
     raw = dataclasses.replace(raw, train_x=x, test_x=x[:300], feature_shape=(40,))
     run_spec = spec(growth__rank=32)
     run = prepare(run_spec, raw, reducer=SingleReducer(), device="cpu")
-    Searcher(run).search(0)
+    search(run, 0)
     assert run.whitening is not None
     assert run.whitening.basis.shape == (40, directions)
 
 
 def test_one_statistic_never_adds_and_removes_a_neuron() -> None:
     run = trained(spec(), rings(), steps=100)
-    check = Grower(run).check(100)
+    check = check_growth(run, 100)
     assert check.additions > 0
     width = run.hidden[0]
     old = width - check.additions
@@ -192,7 +200,7 @@ def test_dead_inputs_and_certain_examples_give_finite_scores() -> None:
     W, V = run.net.tensors()
     # Outputs of hundreds: the softmax is exactly one and its gradient exactly zero.
     run.net.become([W, 300 * V], run.net.layout)
-    check = Grower(run).check(40)
+    check = check_growth(run, 40)
     assert check.events
     for event in check.events:
         numbers = [event.score_gain, event.heldout_gain, event.heldout_z]
@@ -201,7 +209,7 @@ def test_dead_inputs_and_certain_examples_give_finite_scores() -> None:
 
 def events_of(score: str, seed: int) -> list[Expansion]:
     run = trained(spec(growth__score=score, seed=seed), rings())
-    return Grower(run).check(40).events
+    return check_growth(run, 40).events
 
 
 def test_the_controls_use_the_same_machinery_and_choose_otherwise() -> None:
@@ -223,12 +231,12 @@ def test_less_is_promised_where_there_is_time_to_learn_more(
     """The thresholds are twice 0.0015 nats, and a third of that while exploring."""
     gains = iter([0.0015] * DIVISIONS + [0.0] * 100)
     monkeypatch.setattr(
-        "senn_ray.growth.pools.heldout_gain",
+        "senn_ray.growth.candidates.heldout_gain",
         lambda *_, **__: Heldout(gain=next(gains), z=9.0),
     )
     run_spec = spec(growth__relative_threshold=0.0, growth__max_additions=1)
-    assert Grower(trained(run_spec, rings())).check(
-        40, exploring=exploring
+    assert check_growth(
+        trained(run_spec, rings()), 40, exploring=exploring
     ).additions == (accepted)
 
 
@@ -253,10 +261,10 @@ def test_neurons_come_on_trial_only_after_a_sure_one_and_while_exploring(
     verdicts = [Heldout(gain=1.0, z=first)] * DIVISIONS + [Heldout(gain=0.01, z=0.5)]
     judged = iter(verdicts + [Heldout(gain=0.0, z=-1.0)] * 100)
     monkeypatch.setattr(
-        "senn_ray.growth.pools.heldout_gain", lambda *_, **__: next(judged)
+        "senn_ray.growth.candidates.heldout_gain", lambda *_, **__: next(judged)
     )
     run = trained(spec(growth__exploration=exploration), rings())
-    check = Grower(run).check(40, exploring=exploring)
+    check = check_growth(run, 40, exploring=exploring)
     assert check.additions == accepted
 
 
@@ -272,5 +280,31 @@ def test_one_lucky_division_does_not_make_a_finished_network_grow(
         return Judged(proposal, heldout, least=0.002, current_score=1e-3)
 
     run = trained(spec(), rings())
-    monkeypatch.setattr("senn_ray.growth.judge.Judge._judge", judge)
-    assert Grower(run).confirm(40) == settled
+    monkeypatch.setattr("senn_ray.growth.checks.Judge._judge", judge)
+    assert is_settled(run, 40) == settled
+
+
+@pytest.mark.parametrize("tries", [1, 3, 40])
+def test_the_best_of_many_tries_needs_the_luck_of_one(tries: int) -> None:
+    luck = NormalDist().cdf(-corrected(2.0, tries))
+    anyone = 1 - (1 - luck) ** tries
+    assert 0.9 * NormalDist().cdf(-2) < anyone <= NormalDist().cdf(-2) + 1e-12
+    assert corrected(1e9, tries) == 1e9
+
+
+def test_many_places_ask_for_more_significance() -> None:
+    proposal = cast("Proposal", None)
+    judged = Judged(proposal, Heldout(gain=1.0, z=2.0), least=0.0, current_score=0.0)
+    assert judged.passes(GrowthConfig())
+    assert not judged.passes(GrowthConfig(), tries=40)
+
+
+@pytest.mark.parametrize(
+    ("kind", "accepted"), [("widen", True), ("insert_layer", False)]
+)
+def test_layers_never_come_on_trial(kind: str, *, accepted: bool) -> None:
+    proposal = cast("Proposal", SimpleNamespace(kind=kind))
+    unsure = Heldout(gain=0.01, z=0.5)
+    judged = Judged(proposal, unsure, least=0.001, current_score=1e-3)
+    assert judged.passes(GrowthConfig(), on_trial=True) == accepted
+    assert not judged.passes(GrowthConfig())

@@ -13,10 +13,9 @@ from senn_ray.core.errors import ConfigError
 from senn_ray.core.records import RunSpec
 from senn_ray.data.datasets import load
 from senn_ray.data.sources import assemble
-from senn_ray.growth.checks import Grower
+from senn_ray.growth.checks import check_growth
 from senn_ray.growth.measure import draw, measure
-from senn_ray.growth.pruning import prune_cheapest
-from senn_ray.growth.removal_costs import linearised, neuron_costs, next_layer
+from senn_ray.growth.pruning import linearised, neuron_costs, next_layer, prune_cheapest
 from senn_ray.nets.conv import conv
 from senn_ray.nets.make import starting_architecture
 from senn_ray.nets.network import LayerIndex
@@ -96,7 +95,7 @@ def test_a_check_changes_the_network_but_not_its_function() -> None:
     run = trained()
     x, _ = run.val.batch(torch.arange(20))
     before = run.net(x)
-    check = Grower(run).check(30)
+    check = check_growth(run, 30)
     assert check.additions > 1
     assert any(event.kind == "insert_layer" for event in check.events)
     torch.testing.assert_close(run.net(x), before, rtol=0, atol=1e-5)
@@ -106,7 +105,7 @@ def test_a_check_changes_the_network_but_not_its_function() -> None:
 def test_a_block_is_never_inserted_above_the_cap() -> None:
     run = trained()
     for step in (30, 31, 32):
-        Grower(run).check(step)
+        check_growth(run, step)
     assert max(run.net.layout) <= 2
 
 
@@ -119,7 +118,7 @@ def test_random_labels_do_not_make_a_convolution_grow() -> None:
         run = prepare(spec, noise, reducer=SingleReducer(), device="cpu")
         for step in range(20):
             train_step(run, step, 3e-3)
-        grown += Grower(run).check(20).additions > 0
+        grown += check_growth(run, 20).additions > 0
     assert grown <= 1
 
 
@@ -128,14 +127,14 @@ def test_the_controls_grow_convolutions_too(score: str) -> None:
     run = trained(10)
     grower = fresh(SingleReducer(), score=score)
     grower.net = run.net
-    assert Grower(grower).check(10).events
+    assert check_growth(grower, 10).events
 
 
 def grow_once(reducer: Reducer) -> RunState:
     run = fresh(reducer, SHORT)
     for step in range(15):
         train_step(run, step, 0.02)
-    Grower(run).check(15)
+    check_growth(run, 15)
     train_step(run, 15, 0.02)
     prune_cheapest(run, 16, born_before=1)
     return run
@@ -183,7 +182,7 @@ def test_a_block_that_does_nothing_costs_nothing_and_goes() -> None:
     drift = (net(x) - before).abs().max()
     assert drift < 0.2
     # An empty stage can be filled again.
-    check = Grower(run).check(31)
+    check = check_growth(run, 31)
     assert net.layout[0] == 1
     assert check.additions >= 1
 

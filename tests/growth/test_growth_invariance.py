@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from senn_ray.data.examples import RawData
-from senn_ray.growth.checks import Grower
+from senn_ray.growth.candidates import search
+from senn_ray.growth.checks import check_growth
 from senn_ray.growth.measure import Draw, draw
-from senn_ray.growth.searcher import Searcher
 from senn_ray.nets.activations import FAMILIES
 from senn_ray.nets.mlp import dense
 from senn_ray.runs.run import prepare
@@ -38,7 +38,7 @@ def test_the_unit_of_the_loss_changes_no_decision(factor: float) -> None:
     )
     tensors = plain.net.tensors()
     other.net.become([tensors[0], factor * tensors[1]], plain.net.layout)
-    first, second = Grower(plain).check(40), Grower(other).check(40)
+    first, second = check_growth(plain, 40), check_growth(other, 40)
     assert first.additions > 0
     assert what(first) == what(second)
     assert gains(second) == pytest.approx(
@@ -54,7 +54,7 @@ def test_the_order_of_neurons_changes_no_decision() -> None:
     W, V = plain.net.tensors()
     columns = torch.cat([V[:, :-1][:, order], V[:, -1:]], 1)
     other.net.become([W[order], columns], plain.net.layout)
-    first, second = Grower(plain).check(40), Grower(other).check(40)
+    first, second = check_growth(plain, 40), check_growth(other, 40)
     assert first.additions > 0
     assert what(first) == what(second)
     assert gains(second) == pytest.approx(gains(first), rel=1e-2)
@@ -78,12 +78,12 @@ def test_the_order_of_examples_changes_no_decision(
     run_spec = spec(train__precision="float64", growth__curvature="exact")
     run = trained(run_spec, rings())
     torch.manual_seed(0)
-    plain = Grower(run).check(40)
+    plain = check_growth(run, 40)
     run = trained(run_spec, rings())
     # Measured once, from the first examples of the first decision.
-    Searcher(run).search(40)
-    monkeypatch.setattr("senn_ray.growth.searcher.draw", shuffled)
-    other = Grower(run).check(40)
+    search(run, 40)
+    monkeypatch.setattr("senn_ray.growth.candidates.draw", shuffled)
+    other = check_growth(run, 40)
     assert plain.additions > 0
     assert what(plain) == what(other)
     assert gains(other) == pytest.approx(gains(plain), rel=1e-6)
@@ -102,7 +102,7 @@ def test_every_nonlinearity_widens_without_changing_the_function(
     run = trained(spec(model__activation=activation), rings())
     x, _ = run.train.batch(torch.arange(50))
     before, width = run.net(x), run.hidden[0]
-    check = Grower(run).check(40, exploring=True)
+    check = check_growth(run, 40, exploring=True)
     assert {event.kind for event in check.events} <= {"widen", "rejected"}
     assert run.hidden[0] == width + check.additions > width
     torch.testing.assert_close(run.net(x), before)

@@ -6,12 +6,9 @@ import pytest
 import torch
 
 from senn_ray.config import REACHES_IDENTITY
-from senn_ray.growth.checks import Grower
-from senn_ray.growth.judge import Judged
-from senn_ray.growth.layer_pools import LayerPool
-from senn_ray.growth.pools import Proposal
+from senn_ray.growth.candidates import LayerPool, Proposal, search
+from senn_ray.growth.checks import Judged, check_growth
 from senn_ray.growth.pruning import prune_cheapest
-from senn_ray.growth.searcher import Searcher
 from senn_ray.maths.heldout import Heldout
 from senn_ray.maths.insertion import layer_gain
 from senn_ray.nets.mlp import dense
@@ -30,12 +27,13 @@ def test_an_inserted_layer_gains_what_was_scored(
     )
     run = trained(run_spec, rings())
     with torch.no_grad():
-        _, (pools,) = Searcher(run).search(40)
+        _, (pools,) = search(run, 40)
         pool = next(p for p in pools if isinstance(p, LayerPool))
         tensors, layout = run.net.tensors(), run.net.layout
         for number in range(4):
             proposal = pool.pick(number)
-            insert_layer(dense(run.net), proposal.place.layer, proposal.mix)
+            mix = pool.mixes[proposal.index]
+            insert_layer(dense(run.net), proposal.place.layer, mix)
             W = dense(run.net).weights
             at = proposal.place.layer
             h = pool.search.activations @ W[at].T
@@ -50,7 +48,7 @@ def test_layers_are_inserted_and_removed_within_one_run_of_the_best_network() ->
     run_spec = spec(model__hidden=(), model__max_depth=2, model__activation="rational")
     run = trained(run_spec, rings())
     run.best = copy.deepcopy(run.net)
-    check = Grower(run).check(40)
+    check = check_growth(run, 40)
     assert [e.kind for e in check.events] == ["insert_layer"]
     assert len(run.hidden) == 1
     assert run.best.architecture() == run.net.architecture()
@@ -76,7 +74,7 @@ def test_a_layer_gets_neurons_before_another_layer_comes(
         gain = 9.0 if proposal.kind == "insert_layer" else 1.0
         return Judged(proposal, Heldout(gain, z=9.0), least=0.1, current_score=1e-3)
 
-    monkeypatch.setattr("senn_ray.growth.judge.Judge._judge", judge)
+    monkeypatch.setattr("senn_ray.growth.checks.Judge._judge", judge)
     run_spec = spec(
         model__hidden=(),
         model__max_depth=3,
@@ -87,7 +85,7 @@ def test_a_layer_gets_neurons_before_another_layer_comes(
     run = trained(run_spec, rings())
     checks = []
     for step in (40, 50, 60):
-        events = Grower(run).check(step).events
+        events = check_growth(run, step).events
         run.trace.expansions += events
         checks.append([event.kind for event in events])
     assert checks == [["insert_layer"], second, ["insert_layer"]]

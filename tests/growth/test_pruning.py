@@ -7,8 +7,13 @@ import pytest
 import torch
 
 from senn_ray.growth.measure import Draw, Measured, draw, mean_loss, measure, moment
-from senn_ray.growth.pruning import plan_removals, prune_cheapest, would_prune
-from senn_ray.growth.removal_costs import neuron_costs, next_layer
+from senn_ray.growth.pruning import (
+    neuron_costs,
+    next_layer,
+    plan_removals,
+    prune_cheapest,
+    would_prune,
+)
 from senn_ray.nets.surgery import prune
 from senn_ray.runs.loop import train_step
 from senn_ray.runs.run import prepare
@@ -103,7 +108,7 @@ def test_removal_costs_are_exact_where_the_loss_is_quadratic(
 ) -> None:
     """Least squares in the last layer, at its optimum: cost is the rise, to rounding."""
     monkeypatch.setattr("senn_ray.growth.measure.INPUT_DAMPING", 1e-12)
-    monkeypatch.setattr("senn_ray.growth.removal_costs.OUTPUT_DAMPING", 0.0)
+    monkeypatch.setattr("senn_ray.growth.pruning.OUTPUT_DAMPING", 0.0)
     raw = rings()
     raw = dataclasses.replace(
         raw,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from senn_ray.config import REACHES_IDENTITY, Activation
-from senn_ray.growth.layer_pools import initial_mixes
+from senn_ray.growth.candidates import initial_mixes
 from senn_ray.maths.heldout import Heldout
 from senn_ray.maths.insertion import heldout_layer_gain, layer_gain
 from senn_ray.maths.kronecker import damped_cholesky

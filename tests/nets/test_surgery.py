@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from senn_ray.config import REACHES_IDENTITY, Activation
-from senn_ray.growth.layer_pools import LARGEST_RATIO, initial_mixes
+from senn_ray.growth.candidates import LARGEST_RATIO, initial_mixes
 from senn_ray.nets.mlp import MLP, DenseArchitecture, build
 from senn_ray.nets.network import LayerIndex
 from senn_ray.nets.surgery import Mix, insert_layer, remove_layer

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from senn_ray.core.records import Evaluation, RunRecord
-from senn_ray.growth.checks import Grower
+from senn_ray.growth.checks import check_growth
 from senn_ray.growth.pruning import prune_cheapest
 from senn_ray.runs.loop import is_flat, train, train_step
 from senn_ray.runs.run import prepare, train_run
@@ -200,7 +200,7 @@ def test_the_best_network_lives_through_surgery() -> None:
     for step in range(20, 40):
         train_step(run, step, 0.01)
     before = evaluate(run, best, run.val)
-    Grower(run).check(40)
+    check_growth(run, 40)
     assert run.hidden[0] > 2
     assert best.architecture() == run.net.architecture()
     assert evaluate(run, best, run.val) == before

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from senn_ray.growth.sharing import gather, is_cheaper
+from senn_ray.growth.candidates import gather, is_cheaper
 from senn_ray.runs.run import train_run
 from senn_ray.training import natural
 from senn_ray.training.natural import assign
