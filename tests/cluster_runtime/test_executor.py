@@ -83,27 +83,21 @@ def test_workers_stay_and_share_the_data(ray_runtime) -> None:
     assert (told.pop() or "").split()[1:] == ["False", "200000.0"]
 
 
-def test_a_gang_sums_and_reports_once(ray_runtime) -> None:
-    spec = make_spec("run-0")
-    with _executor(ray_runtime, doubles.sum_ranks, GANG) as executor:
-        assert executor.capacity == 1
-        executor.submit(spec)
-        reports = executor.wait()
-        reports += executor.wait()
-        assert executor.wait() == []
-    expected = make_record(spec, error="2 replicas")
-    assert isinstance(reports[0], RunProgressed)
-    assert reports[1:] == [RunFinished(record=replace(expected, checksum="3.0"))]
-
-
-def test_a_poison_run_of_a_gang_fails_and_the_next_one_does_not(ray_runtime) -> None:
-    once = GANG.model_copy(update={"max_recoveries": 0})
+def test_a_gang_sums_and_reports_once_and_outlives_a_poison_run(ray_runtime) -> None:
+    once, well = GANG.model_copy(update={"max_recoveries": 0}), make_spec("run-2")
     with _executor(ray_runtime, doubles.sum_ranks, once) as executor:
-        for width in (5, 2):
-            executor.submit(make_spec(f"run-{width}", width=width))
-        done = drain(executor)
-    assert (done["run-5"].error or "").startswith("rank 1: worker process died: ")
-    assert done["run-2"].state == "complete"
+        assert executor.capacity == 1
+        executor.submit(make_spec("run-5", width=5))
+        executor.submit(well)
+        reports = []
+        while more := executor.wait():
+            reports += more
+    failed, progress, finished = reports
+    assert isinstance(failed, RunFinished)
+    assert (failed.record.error or "").startswith("rank 1: worker process died: ")
+    assert isinstance(progress, RunProgressed)
+    expected = replace(make_record(well, error="2 replicas"), checksum="3.0")
+    assert finished == RunFinished(record=expected)
 
 
 def test_what_never_fits_is_refused_before_anything_starts(ray_runtime) -> None:

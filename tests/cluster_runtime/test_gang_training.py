@@ -16,8 +16,9 @@ from senn_ray.config import (
     ModelConfig,
     TrainConfig,
 )
-from senn_ray.core.records import RunRecord, RunSpec
+from senn_ray.core.records import RunSpec
 from senn_ray.data import datasets
+from senn_ray.runs.run import train_run
 from tests.search.executor_suite import drain
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -68,27 +69,28 @@ def test_gangs_grow_what_one_replica_grows_and_deaths_change_nothing(
     ray_runtime, tmp_path
 ) -> None:
     raw = datasets.load(SPEC.data)
-
-    def train(size: int, *names: str) -> list[tuple[RunRecord, list[torch.Tensor]]]:
-        cluster = ClusterConfig(workers_per_run=size)
-        wrapper = Mortal(TrainRun(cluster), tmp_path) if size > 1 else None
-        paths = {name: tmp_path / name / "final.pt" for name in names}
-        with RayExecutor(raw, cluster, train=wrapper, session=ray_runtime) as executor:
-            for name, path in paths.items():
-                spec = replace(SPEC, run_id=name, workers=size, checkpoint=str(path))
-                executor.submit(spec)
-            done = drain(executor)
-        assert [done[name].error for name in names] == [None] * len(names)
-        weights = [torch.load(path, weights_only=True) for path in paths.values()]
-        return [(done[n], w["weights"]) for n, w in zip(names, weights, strict=True)]
-
-    ((alone, weights),) = train(1, "alone")
-    (gang, gang_weights), (mortal, _) = train(2, "gang", "mortal")
+    cluster = ClusterConfig(workers_per_run=2)
+    paths = {name: tmp_path / name / "final.pt" for name in ("alone", "gang", "mortal")}
+    specs = {
+        name: replace(SPEC, run_id=name, workers=2, checkpoint=str(path))
+        for name, path in paths.items()
+    }
+    alone = train_run(replace(specs.pop("alone"), workers=1), raw)
+    train = Mortal(TrainRun(cluster), tmp_path)
+    with RayExecutor(raw, cluster, train=train, session=ray_runtime) as executor:
+        for spec in specs.values():
+            executor.submit(spec)
+        done = drain(executor)
+    assert [done[name].error for name in specs] == [None, None]
+    gang, mortal = (done[name] for name in specs)
 
     assert gang.hidden == alone.hidden
     assert alone.hidden[0] > SPEC.model.hidden[0]
     assert gang.workers == 2
     # Sums in another order differ by rounding, which training then spreads.
+    weights, gang_weights, _ = (
+        torch.load(path, weights_only=True)["weights"] for path in paths.values()
+    )
     torch.testing.assert_close(gang_weights, weights, rtol=1e-2, atol=2e-3)
 
     assert {path.name for path in tmp_path.iterdir()} >= {str(STEP), str(SURGERY)}
