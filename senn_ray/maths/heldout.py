@@ -94,6 +94,7 @@ def judge(
     sums = torch.stack([h.sum(), h.square().sum(), h.new_tensor(float(len(h)))])
     sums, power = reduce([sums, (features.T @ features).squeeze()])
     total, square, count = sums.tolist()
+    count = max(count, 1.0)
     mean = total / count
     error = math.sqrt(max(square / count - mean**2, 0.0) / count)
     z = mean / max(error, 1e-30)

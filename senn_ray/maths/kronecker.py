@@ -67,7 +67,7 @@ def score_ceiling(gradients: Tensor, chol_G: Tensor) -> Tensor:
         chol_G: Cholesky factor of the damped G [n_out, n_out].
 
     Returns:
-        The ceiling, a scalar in units of twice the loss.
+        The ceiling, a scalar in units of twice the loss; of no examples it is 0.
     """
     whitened = torch.linalg.solve_triangular(chol_G, gradients.T, upper=False)
-    return whitened.square().sum() / len(gradients)
+    return whitened.square().sum() / max(len(gradients), 1)

@@ -17,8 +17,11 @@ def loss(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
         task: Softmax cross-entropy in nats, or half the squared error.
 
     Returns:
-        The mean over examples, a scalar.
+        The mean over examples, a scalar; over none it is 0.
     """
+    if not len(outputs):
+        # A replica whose share is empty: 0, not 0/0, and with a gradient that is 0.
+        return outputs.sum()
     if task == "classification":
         return torch.nn.functional.cross_entropy(outputs, targets)
     return 0.5 * (outputs - targets).square().sum(1).mean()

@@ -107,7 +107,7 @@ def measure_site(
         gradients.T @ activations,
         count,
     ])
-    weight = count.item()
+    weight = count.item() or 1.0  # Sums over no examples at all are 0, not 0/0.
     A, dW = A / weight, dW / weight
     if terms.metric == "gradient":
         chol_A, residual = torch.eye(len(A)).to(A), gradients

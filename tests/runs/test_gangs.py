@@ -1,23 +1,26 @@
 """Gangs of any size, with unequal shards, train the network that one replica trains."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from senn_ray.core.records import RunSpec
+from senn_ray.data.examples import RawData
 from senn_ray.runs.loop import train
 from senn_ray.runs.run import prepare
 from senn_ray.training.reducer import Reducer, run_threaded
 from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import make_schedule
-from tests.training.problems import rings, spec
+from tests.training.problems import rings, spec, tensors_equal
 
 RAW = rings()
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 """Relative to the largest parameter of a tensor, after the whole run."""
 
 
-def grow(reducer: Reducer, settings: RunSpec) -> RunState:
-    run = prepare(settings, RAW, reducer=reducer, device="cpu")
+def grow(reducer: Reducer, settings: RunSpec, raw: RawData = RAW) -> RunState:
+    run = prepare(settings, raw, reducer=reducer, device="cpu")
     schedule = make_schedule(settings.train, settings.growth, len(run.train))
     train(run, schedule, None)
     return run
@@ -56,3 +59,53 @@ def test_gangs_take_the_same_decisions_and_end_with_the_same_parameters(
                 assert own.dtype == getattr(torch, precision)
                 error = (own - other).norm() / other.norm()
                 assert error < TOLERANCE[precision]
+
+
+def few(*, examples: int, batch: int, **changes: object) -> tuple[RunSpec, RawData]:
+    """A run on fewer training and validation examples than a gang has replicas."""
+    run = spec(**{
+        "train__precision": "float64",
+        "train__min_steps": 12,
+        "train__evaluations": 4,
+        "train__batch_size": batch,
+        "growth__check_every": 6,
+        "growth__candidates": 4,
+        "growth__ascent_steps": 2,
+        "growth__significance": 0.0,
+        "growth__max_additions": 2,
+        "data__val_per_class": 1,
+        **changes,
+    })
+    return run, rings(examples + 3)
+
+
+CONV = {"model__kind": "conv", "model__channels": (3,), "model__max_depth": 2}
+LAYERS = {"model__max_depth": 2, "model__activation": "rational"}
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch", "changes"),
+    [
+        (3, 2, {}),
+        (3, 2, LAYERS),
+        (3, 2, {"train__optimizer": "natural", "growth__share": "examples"}),
+        (30, 3, {"growth__curvature": "sampled"}),
+        (3, 2, {**CONV, "growth__curvature": "exact"}),
+        (30, 3, {**CONV, "growth__curvature": "sampled"}),
+    ],
+)
+def test_a_replica_without_examples_adds_nothing(
+    examples: int, batch: int, changes: dict[str, object]
+) -> None:
+    settings, raw = few(examples=examples, batch=batch, **changes)
+    if "model__kind" in changes:
+        raw = replace(raw, feature_shape=(2, 4))
+    (alone,) = run_threaded(1, lambda reducer: grow(reducer, settings, raw))
+    first, *others = run_threaded(4, lambda reducer: grow(reducer, settings, raw))
+    for other in others:
+        assert tensors_equal(other.net.tensors(), first.net.tensors())
+    assert decisions(first) == decisions(alone)
+    grows = any(kind != "rejected" for _, kind, _ in decisions(first))
+    assert grows or examples == 3
+    for own, other in zip(first.net.tensors(), alone.net.tensors(), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-7, atol=1e-9)
