@@ -20,9 +20,6 @@ _LEAST_SHARED_GB = 0.5
 def check_cluster(cluster: ClusterConfig) -> list[Check]:
     """Connect as a job would, and tell what there is.
 
-    Args:
-        cluster: Where runs are placed, and what they ask for.
-
     Returns:
         For each check its name, whether it is well, and what was found.
     """

@@ -12,9 +12,9 @@ import ray
 import ray.util
 
 from senn_ray.cluster_runtime.gang import Gang, Stream
-from senn_ray.cluster_runtime.gang_run import Flight
+from senn_ray.cluster_runtime.gang_run import GangRun
 from senn_ray.cluster_runtime.messages import StoreAddress
-from senn_ray.cluster_runtime.pulse import LOOK_S
+from senn_ray.cluster_runtime.reach import LOOK_S
 from senn_ray.cluster_runtime.resources import runs_that_fit
 from senn_ray.cluster_runtime.session import Session, open_session
 from senn_ray.cluster_runtime.worker import Train, TrainRun
@@ -54,7 +54,7 @@ class RayExecutor:
         self._session = session
         self._stack = contextlib.ExitStack()
         self._waiting: deque[RunSpec] = deque()
-        self._flights: list[Flight] = []
+        self._runs: list[GangRun] = []
         self._idle: list[Gang] = []
         self._store: tuple[object, StoreAddress] | None = None
 
@@ -63,7 +63,7 @@ class RayExecutor:
         opened = self._session or self._stack.enter_context(open_session(self._cluster))
         self.where = opened.where
         self.capacity = runs_that_fit(self._cluster, opened.nodes)
-        self._pulse = opened.pulse
+        self._probe = opened.probe
         self._data = ray.put(self._raw)
         return self
 
@@ -86,14 +86,14 @@ class RayExecutor:
 
         It is a ClusterLostError if the cluster is gone.
         """
-        while self._flights:
-            streams = {s: flight for flight in self._flights for s in flight.live}
-            due = [s for flight in self._flights if (s := flight.due_s()) is not None]
+        while self._runs:
+            streams = {stream: run for run in self._runs for stream in run.live}
+            due = [s for run in self._runs if (s := run.due_s()) is not None]
             ready, _ = ray.wait(
                 list(streams), num_returns=1, timeout=min([*due, LOOK_S])
             )
             # Before anything is received: a run whose cluster is gone did not fail.
-            self._pulse.check()
+            self._probe.check()
             reports = self._receive(ready, streams)
             if reports:
                 return reports
@@ -101,45 +101,43 @@ class RayExecutor:
 
     def close(self) -> None:
         """Abandon what is in flight and end the workers. May be called twice."""
-        gangs = [*self._idle, *(flight.gang for flight in self._flights)]
-        if gangs and self._pulse.is_lost:
+        gangs = [*self._idle, *(run.gang for run in self._runs)]
+        if gangs and self._probe.is_lost:
             gangs = []  # They end with the cluster, and calls to it would not return.
         for gang in gangs:
             gang.stop()
         self._waiting.clear()
-        self._flights.clear()
+        self._runs.clear()
         self._idle.clear()
         self._store = None
         self._stack.close()
 
     def _receive(
-        self, ready: list[Stream], streams: dict[Stream, Flight]
+        self, ready: list[Stream], streams: dict[Stream, GangRun]
     ) -> list[Report]:
+        """Take the messages that are there, and do what is due; begin waiting runs."""
         received = [streams[stream].receive(stream) for stream in ready]
         reports: list[Report] = [RunProgressed(progress=p) for p in received if p]
-        for flight in [*self._flights]:
-            flight.tick()
-            if record := flight.outcome():
-                self._land(flight)
+        for run in [*self._runs]:
+            run.tick()
+            if record := run.outcome():
                 reports.append(RunFinished(record=record))
+                self._runs.remove(run)
+                if run.is_sound:
+                    self._idle.append(run.gang)
+                else:
+                    run.gang.stop()
         self._fill()
         return reports
 
-    def _land(self, flight: Flight) -> None:
-        self._flights.remove(flight)
-        if flight.is_sound:
-            self._idle.append(flight.gang)
-        else:
-            flight.gang.stop()
-
     def _fill(self) -> None:
-        while self._waiting and len(self._flights) < self.capacity:
+        """Begin waiting runs, on gangs that are idle or on new ones."""
+        while self._waiting and len(self._runs) < self.capacity:
             spec = self._waiting.popleft()
-            gang = self._idle.pop() if self._idle else self._new_gang()
-            self._flights.append(Flight(spec, gang, self._data))
-
-    def _new_gang(self) -> Gang:
-        return Gang(self._cluster, self._train, self._meeting_point())
+            if not self._idle:
+                gang = Gang(self._cluster, self._train, self._meeting_point())
+                self._idle.append(gang)
+            self._runs.append(GangRun(spec, self._idle.pop(), self._data))
 
     def _meeting_point(self) -> StoreAddress | None:
         """Open the store where replicas meet: here, so that it outlives all of them."""

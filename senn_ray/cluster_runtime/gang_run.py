@@ -1,23 +1,29 @@
-"""A run in flight: who takes part in it, and what is done when a replica is lost.
+"""One run of a gang, as the driver sees it, and what is done when a replica is lost.
 
-The replicas of a run sit in a *membership*, which is counted by its epoch. When one of
-them is lost, the others find out by a message that fails, leave, and are ready for the
-next epoch; a spare, or a new process, is ready too. As soon as nobody sits in the old
-membership and enough are ready, they are seated again: survivors in their old places.
-The replicas themselves find the newest state that one of them has kept, and go on.
+The replicas of a run form a *membership*; memberships are counted by *epochs*. Each
+process of the gang is, in one run, a member in one of four states:
+
+    starting ──waits──▶ ready ──is offered a seat──▶ seated ──a message fails──▶ ready
+        any ──gives its record, raises, dies, or is dismissed──▶ ended
+
+When a replica is lost, the others find out by a message that fails, leave, and are ready
+for the next epoch; a spare, or a new process, is ready too. As soon as nobody is seated
+in the old membership and enough are ready, they are seated again: survivors under their
+old ranks. The replicas themselves (``training/recovery.py``) find the newest state that
+one of them has kept, and go on from there.
 """
 
 import dataclasses
 import time
 import uuid
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
 import ray
 import ray.exceptions
 
 from senn_ray.cluster_runtime.gang import Gang, Stream, one_line
-from senn_ray.cluster_runtime.members import Member, Trouble, places
 from senn_ray.cluster_runtime.messages import Seat
 from senn_ray.cluster_runtime.worker import Message
 from senn_ray.core.records import Progress, RunRecord, RunSpec
@@ -27,8 +33,30 @@ LATE_S = 5.0
 """Seconds that replicas get to follow when others have finished, or told of a loss."""
 
 
-class Flight:
-    """Follow a run to its record."""
+@dataclass(kw_only=True)
+class Member:
+    """One process of the gang, in one run."""
+
+    stream: Stream
+    status: Literal["starting", "ready", "seated", "ended"]
+    rank: int | None = None
+    """The rank in the last membership that it was in; nothing for a newcomer."""
+
+
+@dataclass(kw_only=True)
+class PendingRecovery:
+    """A membership that is over while the next one is not formed, and the reasons."""
+
+    began_s: float
+    since_s: float
+    """When the last loss became known."""
+    reasons: list[str] = field(default_factory=list)
+    has_death: bool = False
+    """Whether it is known which replica was lost; else one of the seated is silent."""
+
+
+class GangRun:
+    """Follow one run of a gang to its record."""
 
     def __init__(
         self,
@@ -42,7 +70,7 @@ class Flight:
 
         Args:
             spec: The run.
-            gang: Who carries it out; nobody else uses it meanwhile.
+            gang: The processes that carry it out; no other run uses them meanwhile.
             data: Reference to the data set in the object store.
             clock: Tells seconds.
         """
@@ -51,17 +79,17 @@ class Flight:
         self.is_sound = True
         """Whether the gang can take another run."""
         self._data, self._clock = data, clock
+        # A run that is tried again has another name: old seats and groups are not its.
         self._name = f"{spec.run_id}/{uuid.uuid4().hex}"
         self._size = gang.cluster.workers_per_run
         self._epoch = 0
-        self._started_s = clock()
-        self._trouble: Trouble | None = None
+        self._recovery: PendingRecovery | None = None
         self._losses = 0
-        self._heard_s = self._formed_s = self._started_s
+        self._notes: list[str] = []
+        self._started_s = self._heard_s = self._formed_s = clock()
         self._question: Any = None
         """What a replica without peers was asked, to see whether it is alive."""
-        self._notes: list[str] = []
-        self._verdict: RunRecord | None = None
+        self._record: RunRecord | None = None
         self._ending_s = 0.0
         self._members = [self._begin(slot) for slot in range(gang.slots)]
 
@@ -71,10 +99,7 @@ class Flight:
         return [m.stream for m in self._members if m.status != "ended"]
 
     def receive(self, stream: Stream) -> Progress | None:
-        """Take the next message of a stream that has one.
-
-        Args:
-            stream: One of ``live``.
+        """Take the next message of one of the ``live`` streams, which has one.
 
         Returns:
             A sign of life, if it is one.
@@ -86,236 +111,232 @@ class Flight:
         except StopIteration:
             member.status = "ended"
         except ray.exceptions.RayTaskError as error:
-            self._raised(member, error)
+            # The run itself raised, and would do so again: nothing is to be recovered.
+            member.status = "ended"
+            if self._record is None:
+                cause = getattr(error, "cause", None) or error
+                self._fail(self._named(member, one_line(cause)))
         except ray.exceptions.RayError as error:
             self._lose(slot, one_line(error))
         else:
             self._heard_s = self._clock()
-            return self._take(slot, message)
+            return self._take(member, message)
         return None
-
-    def tick(self) -> None:
-        """Do what is due when nothing was heard for some time."""
-        now, trouble = self._clock(), self._trouble
-        if self._verdict is not None:
-            if now >= self._ending_s + LATE_S:
-                self._abandon()
-        elif trouble is not None and now >= self._due(trouble):
-            silent = [s for s, m in enumerate(self._members) if m.status == "seated"]
-            for slot in silent:
-                self._lose(slot, f"silent for {now - trouble.since_s:.0f} s")
-            if not silent:
-                self._do_without(trouble)
-        elif trouble is None and self._size == 1 and now >= self._next_question_s():
-            self._ask()
 
     def due_s(self) -> float | None:
         """Return in how many seconds ``tick`` has something to do, if it has."""
-        if self._verdict is not None:
-            return max(self._ending_s + LATE_S - self._clock(), 0.0)
-        if self._trouble is not None:
-            return max(self._due(self._trouble) - self._clock(), 0.0)
-        if self._size == 1:
-            return max(self._next_question_s() - self._clock(), 0.0)
-        return None
+        cluster, recovery = self.gang.cluster, self._recovery
+        if self._record is not None:
+            due_s = self._ending_s + LATE_S
+        elif recovery is not None and not self._with("seated"):
+            due_s = recovery.since_s + cluster.replace_s
+        elif recovery is not None:
+            # Survivors notice a death at once, but a replica that is only silent when
+            # their patience, which is the timeout of a message, ends. If a survivor told
+            # of the loss, that patience is over already.
+            patience_s = cluster.silence_s if recovery.has_death else 0.0
+            due_s = recovery.since_s + LATE_S + patience_s
+        elif self._size == 1:
+            due_s = self._heard_s + cluster.silence_s
+        else:
+            return None  # The replicas watch each other.
+        return max(due_s - self._clock(), 0.0)
+
+    def tick(self) -> None:
+        """Do what is due when nothing was heard for some time."""
+        due_s = self.due_s()
+        if due_s is None or due_s > 0:
+            return
+        seated = self._with("seated")
+        if self._record is not None:
+            # Replicas that do not end hold up the next run, not the outcome of this one.
+            for slot in seated:
+                self._members[slot].status = "ended"
+                self.is_sound = False
+        elif self._recovery is not None:
+            silent_s = self._clock() - self._recovery.since_s
+            for slot in seated:
+                self._lose(slot, f"silent for {silent_s:.0f} s")
+            if not seated:
+                self._do_without(self._recovery)
+        else:
+            self._ask_whether_alive()
 
     def outcome(self) -> RunRecord | None:
         """Tell how the run ended, or nothing if it has not, or not for all."""
-        record = self._verdict
-        if record is None or self._seated():
+        record = self._record
+        if record is None or self._with("seated"):
             return None
         cost = record.cost
         if self._notes:
-            # Those who knew what was lost may be lost too: it is all that nobody counts.
+            # The ledgers of replicas that were lost are lost, too. What the gang was
+            # held for, less what the run has used, is all that no ledger counts.
             taken = (self._ending_s - self._formed_s) * self._size
-            lost = max(taken - cost.device_s, cost.wasted_device_s)
+            lost = max(taken - record.cost.device_s, cost.wasted_device_s)
             cost = dataclasses.replace(cost, wasted_device_s=lost)
         notes = (*self._notes, *record.interruptions)
         return dataclasses.replace(record, cost=cost, interruptions=notes)
 
-    def _next_question_s(self) -> float:
-        return self._heard_s + self.gang.cluster.silence_s
-
-    def _ask(self) -> None:
-        """See whether a replica without peers, who would notice, answers."""
-        for slot, member in enumerate(self._members):
-            if member.status != "seated":
-                continue
-            if self._question is None or self.gang.has_answered(self._question):
-                self._question = self.gang.ask(slot)
-                self._heard_s = self._clock()
-            else:
-                self._question = None
-                silence_s = self._clock() - self._heard_s
-                self._lose(slot, f"silent for {silence_s:.0f} s")
-
     def _begin(self, slot: int) -> Member:
+        """Let a process begin the run; one that works alone waits for no seat."""
         stream = self.gang.begin(slot, self.spec, self._data, self._name)
-        alone = self.gang.is_alone
-        return Member(
-            stream=stream,
-            status="seated" if alone else "starting",
-            rank=0 if alone else None,
-        )
+        if self.gang.is_alone:
+            return Member(stream=stream, status="seated", rank=0)
+        return Member(stream=stream, status="starting")
 
-    def _seated(self) -> list[Member]:
-        return [member for member in self._members if member.status == "seated"]
+    def _with(self, status: str) -> list[int]:
+        """List the members in a state, by slot."""
+        return [s for s, member in enumerate(self._members) if member.status == status]
 
-    def _take(self, slot: int, message: Message) -> Progress | None:
-        member = self._members[slot]
+    def _take(self, member: Member, message: Message) -> Progress | None:
+        """Act on a message; those of an epoch that is over mean nothing any more."""
         if isinstance(message, Progress):
-            return message if self._verdict is None else None
+            return message if self._record is None else None
         if isinstance(message, RunRecord):
             member.status = "ended"
-            if self._verdict is None:
+            if self._record is None:
                 self._end(message)
         elif message.epoch == self._epoch or member.status == "starting":
             member.status = "ready"
             if message.lost and member.rank is not None:
-                self._trouble = self._trouble or self._new_trouble()
-                if not self._trouble.has_death:
-                    self._trouble.reasons.append(message.lost)
+                recovery = self._recover()
+                # A death that Ray told of is the reason; this is only its echo.
+                if not recovery.has_death:
+                    recovery.reasons.append(message.lost)
             self._form()
         return None
 
-    def _raised(self, member: Member, error: ray.exceptions.RayTaskError) -> None:
-        """End a run that raised: it would do so again."""
-        member.status = "ended"
-        if self._verdict is None:
-            self._end(self._failed(self._named(member, one_line(_cause(error)))))
-
     def _lose(self, slot: int, reason: str) -> None:
-        """Note a process that is gone or silent, and start another one."""
+        """Note a process that is gone or silent, and start another one in its place."""
         member = self._members[slot]
-        was_needed = member.status == "seated" or self._trouble is not None
+        was_needed = member.status == "seated" or self._recovery is not None
         member.status = "ended"
-        if self._verdict is not None:
-            self.is_sound = False
+        if self._record is not None:
+            self.is_sound = False  # It would lack a process in its next run.
             return
-        self._losses += 1
-        limit = self.gang.cluster.max_recoveries
+        reason = self._named(member, reason)
         if was_needed:
-            self._disturbed(self._named(member, reason))
-        if self._losses <= limit:
+            recovery = self._recover()
+            # What survivors have told so far was an echo of this.
+            known = recovery.reasons if recovery.has_death else []
+            recovery.reasons = [*known, reason]
+            recovery.has_death, recovery.since_s = True, self._clock()
+            # gloo notices a death by itself; NCCL would wait for ever.
+            for seated in self._with("seated"):
+                self.gang.alarm(seated, self._name, self._epoch)
+        self._losses += 1
+        if self._losses <= self.gang.cluster.max_recoveries:
             self.gang.replace(slot)
             self._members[slot] = self._begin(slot)
             self._form()
         elif was_needed:
-            self._give_up(self._named(member, reason))
+            self._give_up(reason)
 
-    def _disturbed(self, reason: str) -> None:
-        self._trouble = trouble = self._trouble or self._new_trouble()
-        # What survivors told was an echo of this.
-        trouble.reasons = [*(trouble.reasons if trouble.has_death else []), reason]
-        trouble.has_death, trouble.since_s = True, self._clock()
-        for slot, member in enumerate(self._members):
-            if member.status == "seated":
-                self.gang.alarm(slot, self._name, self._epoch)
+    def _recover(self) -> PendingRecovery:
+        """Return what is known of the present recovery; it begins now, if there is none."""
+        if self._recovery is None:
+            now = self._clock()
+            self._recovery = PendingRecovery(began_s=now, since_s=now)
+        return self._recovery
 
-    def _new_trouble(self) -> Trouble:
-        now = self._clock()
-        return Trouble(began_s=now, since_s=now)
+    def _form(self) -> None:
+        """Seat the replicas for the next epoch, if all who are needed are ready."""
+        if self._record is not None:
+            self._dismiss()
+            return
+        recovery = self._recovery
+        if self.gang.is_alone and recovery is not None:
+            self._note_recovery(recovery)  # It has begun again already.
+            return
+        is_whole = self._epoch > 0 and recovery is None
+        # While one of the old membership is still seated, it might be in a message with
+        # others of its epoch: two memberships at once would take two courses.
+        if is_whole or self._with("seated"):
+            return
+        ready = self._with("ready")
+        if len(ready) < self._size:
+            return
+        if recovery is not None and not recovery.has_death:
+            # Only messages were lost: if that went on, nothing else would end the run.
+            self._losses += 1
+            if self._losses > self.gang.cluster.max_recoveries:
+                self._give_up("; ".join(recovery.reasons))
+                return
+        if not self._epoch:
+            self._formed_s = self._clock()
+        self._epoch += 1
+        for rank, slot in enumerate(seating(self._members, ready, self._size)):
+            member = self._members[slot]
+            member.status, member.rank = "seated", rank
+            seat = Seat(
+                run=self._name,
+                epoch=self._epoch,
+                rank=rank,
+                size=self._size,
+                store=self.gang.store,
+            )
+            self.gang.offer(slot, seat)
+        if recovery is not None:
+            self._note_recovery(recovery)
 
-    def _due(self, trouble: Trouble) -> float:
-        """Return when those who have not followed count as lost."""
-        cluster = self.gang.cluster
-        if not self._seated():
-            return trouble.since_s + cluster.replace_s
-        # Survivors notice a death at once, and silence when their patience ends.
-        return trouble.since_s + LATE_S + trouble.has_death * cluster.silence_s
-
-    def _do_without(self, trouble: Trouble) -> None:
-        """Go on with those who are ready, if that is wanted."""
-        cluster, ready = self.gang.cluster, self._ready()
+    def _do_without(self, recovery: PendingRecovery) -> None:
+        """Go on with the replicas that are ready, if that is wanted; else fail."""
+        cluster, ready = self.gang.cluster, self._with("ready")
         if cluster.shrink and ready:
             self._size = len(ready)
             self._form()
             return
         self.is_sound = False
-        self._end(
-            self._failed(
-                f"{'; '.join(trouble.reasons)} (not replaced within "
-                f"{cluster.replace_s:g} s: raise --cluster.replace-s, or go on with "
-                "fewer replicas by --cluster.shrink)"
-            )
+        self._fail(
+            f"{'; '.join(recovery.reasons)} (not replaced within "
+            f"{cluster.replace_s:g} s: raise --cluster.replace-s, or go on with "
+            "fewer replicas by --cluster.shrink)"
         )
 
-    def _ready(self) -> list[int]:
-        return [slot for slot, m in enumerate(self._members) if m.status == "ready"]
+    def _ask_whether_alive(self) -> None:
+        """See whether a replica answers that has no peers who would miss it."""
+        for slot in self._with("seated"):
+            if self._question is None or self.gang.has_answered(self._question):
+                self._question = self.gang.ask(slot)
+                self._heard_s = self._clock()
+            else:
+                self._question = None
+                silent_s = self._clock() - self._heard_s
+                self._lose(slot, f"silent for {silent_s:.0f} s")
 
-    def _form(self) -> None:
-        """Seat the replicas for the next epoch, if all who are needed are ready."""
-        if self._verdict is not None:
-            self._dismiss()
-            return
-        if (self._epoch and self._trouble is None) or self._seated():
-            if self.gang.is_alone and self._trouble:
-                self._note_recovery(self._trouble)
-            return
-        ready = self._ready()
-        if len(ready) < self._size or self._is_hopeless():
-            return
-        if not self._epoch:
-            self._formed_s = self._clock()
-        self._epoch += 1
-        for rank, slot in enumerate(places(self._members, ready, self._size)):
-            member = self._members[slot]
-            member.status, member.rank = "seated", rank
-            self.gang.offer(slot, self._seat(rank))
-        if self._trouble is not None:
-            self._note_recovery(self._trouble)
-
-    def _is_hopeless(self) -> bool:
-        """Count a loss of messages only, and end the run if there are too many."""
-        trouble, limit = self._trouble, self.gang.cluster.max_recoveries
-        if trouble is None or trouble.has_death:
-            return False
-        self._losses += 1
-        if self._losses > limit:
-            self._give_up("; ".join(trouble.reasons))
-        return self._losses > limit
+    def _note_recovery(self, recovery: PendingRecovery) -> None:
+        """Write for the record what was lost, and how the run went on."""
+        seconds = self._clock() - recovery.began_s
+        count = f"{self._size} replica{'s' if self._size > 1 else ''}"
+        reasons = "; ".join(dict.fromkeys(recovery.reasons))
+        self._notes.append(f"{reasons}; went on with {count} after {seconds:.2f} s")
+        self._recovery = None
 
     def _give_up(self, reason: str) -> None:
+        """Fail the run because it was lost too often."""
         limit = self.gang.cluster.max_recoveries
-        lost = f"lost {self._losses} times, --cluster.max-recoveries {limit}"
         self.is_sound = False
-        self._end(self._failed(f"{reason} ({lost})"))
-
-    def _seat(self, rank: int) -> Seat:
-        return Seat(
-            run=self._name,
-            epoch=self._epoch,
-            rank=rank,
-            size=self._size,
-            store=self.gang.store,
+        self._fail(
+            f"{reason} (lost {self._losses} times, --cluster.max-recoveries {limit})"
         )
 
-    def _note_recovery(self, trouble: Trouble) -> None:
-        seconds = self._clock() - trouble.began_s
-        count = f"{self._size} replica{'s' if self._size > 1 else ''}"
-        self._notes.append(
-            f"{'; '.join(dict.fromkeys(trouble.reasons))}; went on with {count} after "
-            f"{seconds:.2f} s"
-        )
-        self._trouble = None
+    def _fail(self, error: str) -> None:
+        """End the run with a record that says why."""
+        wall_s = self._clock() - self._started_s
+        self._end(failed_record(self.spec, error, wall_s=wall_s))
 
     def _end(self, record: RunRecord) -> None:
-        self._verdict, self._ending_s = record, self._clock()
+        """Keep the first outcome; the others have ``LATE_S`` to come to theirs."""
+        self._record, self._ending_s = record, self._clock()
         self._dismiss()
 
     def _dismiss(self) -> None:
-        """Let go who waits for a seat. Who is still starting is let go by the next run."""
-        for slot, member in enumerate(self._members):
-            if member.status == "ready":
-                self.gang.dismiss(slot, self._name)
-            if member.status in {"ready", "starting"}:
-                member.status = "ended"
-
-    def _abandon(self) -> None:
-        """Give up replicas that do not end."""
-        self.is_sound = False
-        for member in self._seated():
-            member.status = "ended"
+        """Let members go that wait for a seat, or will."""
+        for slot in self._with("ready"):
+            self.gang.dismiss(slot, self._name)
+        # One that is still starting cannot be told: the next run lets it go.
+        for slot in [*self._with("ready"), *self._with("starting")]:
+            self._members[slot].status = "ended"
 
     def _named(self, member: Member, reason: str) -> str:
         if self.gang.is_alone:
@@ -323,10 +344,22 @@ class Flight:
         who = "a newcomer" if member.rank is None else f"rank {member.rank}"
         return f"{who}: {reason}"
 
-    def _failed(self, error: str) -> RunRecord:
-        wall_s = self._clock() - self._started_s
-        return failed_record(self.spec, error, wall_s=wall_s)
 
+def seating(members: Sequence[Member], ready: Sequence[int], size: int) -> list[int]:
+    """Choose a process for every rank: survivors first, under their old ranks.
 
-def _cause(error: ray.exceptions.RayTaskError) -> BaseException:
-    return getattr(error, "cause", None) or error
+    Args:
+        members: The members, by process.
+        ready: The processes that may be seated; at least as many as seats.
+        size: The number of seats.
+
+    Returns:
+        A process for each rank.
+    """
+    by_rank = {rank: slot for slot in ready if (rank := members[slot].rank) is not None}
+    survivors = [by_rank[rank] for rank in sorted(by_rank)]
+    fresh = [slot for slot in ready if members[slot].rank is None]
+    chosen = [*survivors, *fresh][:size]
+    keep = {rank: s for rank, s in by_rank.items() if s in chosen and rank < size}
+    rest = [slot for slot in chosen if slot not in keep.values()]
+    return [keep[rank] if rank in keep else rest.pop(0) for rank in range(size)]

@@ -1,17 +1,18 @@
 """The worker's side of a membership: the reducer of a run whose peers may change.
 
 A replica tells the driver when it is ready, and waits until it is offered a seat. When
-a message fails it leaves the group and is ready again, for the next epoch.
+a message fails, ``training/recovery.py`` catches the ``PeerLostError`` and joins again:
+the replica leaves the group, and is ready for the next epoch. ``gang_run.py`` is the
+driver's side.
 """
 
 import queue
-import threading
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 
-from senn_ray.cluster_runtime import group, nccl
+from senn_ray.cluster_runtime import group
 from senn_ray.cluster_runtime.messages import Ready, Seat
 from senn_ray.training.reducer import PeerLostError, SingleReducer
 
@@ -23,29 +24,7 @@ class DismissedError(Exception):
 
 
 class StaleSeatError(Exception):
-    """Refuse a message of another run, or of an epoch that is over."""
-
-
-class Messages(Protocol):
-    """What a group of any kind can do."""
-
-    @property
-    def rank(self) -> int:
-        """The place of this replica."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """The number of replicas."""
-        ...
-
-    def sum(self, buffer: torch.Tensor) -> torch.Tensor:
-        """Sum a buffer over the gang."""
-        ...
-
-    def broadcast(self, buffer: torch.Tensor, root: int) -> torch.Tensor:
-        """Spread a buffer over the gang."""
-        ...
+    """Refuse a seat of another run, or of an epoch that is over."""
 
 
 class Membership:
@@ -74,8 +53,9 @@ class Membership:
         self.run, self._tell = run, tell
         self._host, self._silence_s, self._on_gpu = host, silence_s, on_gpu
         self._seats: queue.SimpleQueue[Seat | None] = queue.SimpleQueue()
-        self._group: Messages = SingleReducer()
-        self._alarm = threading.Event()
+        self._group: group.Group = SingleReducer()
+        self._alarmed = 0
+        """The last epoch that the driver has told to be over."""
         self._lost: str | None = None
 
     def offer(self, seat: Seat) -> None:
@@ -99,14 +79,17 @@ class Membership:
         self._seats.put(None)
 
     def alarm(self, run: str, epoch: int) -> None:
-        """Learn from the driver that a replica was lost; an old alarm means nothing.
+        """Learn from the driver that a membership has lost a replica.
 
-        Args:
-            run: In which run.
-            epoch: In which membership.
+        It may come before this replica has taken its seat in that membership, and from
+        another thread: so it is kept by epoch, and never cleared.
         """
-        if run == self.run and epoch == self.epoch:
-            self._alarm.set()
+        if run == self.run:
+            self._alarmed = max(self._alarmed, epoch)
+
+    def is_lost(self) -> bool:
+        """Tell whether the driver has lost a replica of the present membership."""
+        return self._alarmed >= self.epoch
 
     def join(self) -> None:
         """Wait for a seat, and meet the others.
@@ -114,13 +97,14 @@ class Membership:
         Raises:
             DismissedError: if there is no seat for this replica any more.
         """
+        # Before anything else: peers that wait for this one in a message of the old
+        # epoch fail at once, instead of when their patience ends.
         self.leave()
         self._tell(Ready(epoch=self.epoch, lost=self._lost))
         seat = self._seats.get()
         if seat is None:
             raise DismissedError
         self.epoch, self.rank, self.size = seat.epoch, seat.rank, seat.size
-        self._alarm.clear()
         if seat.size > 1:
             self._group = self._noting(lambda: self._meet(seat))
 
@@ -136,14 +120,16 @@ class Membership:
         """Return the buffer of one replica."""
         return self._noting(lambda: self._group.broadcast(buffer, root))
 
-    def _meet(self, seat: Seat) -> Messages:
+    def _meet(self, seat: Seat) -> group.Group:
+        """Form the process group of a membership with the other replicas."""
         if self._on_gpu:
-            return nccl.join(
-                seat, self._alarm, host=self._host, silence_s=self._silence_s
+            return group.join_nccl(
+                seat, self.is_lost, host=self._host, silence_s=self._silence_s
             )
         return group.join(seat, host=self._host, timeout_s=self._silence_s)
 
     def _noting(self, act: Callable[[], T]) -> T:
+        """Do what needs the peers; a loss is kept for the driver, then raised."""
         try:
             return act()
         except PeerLostError as error:

@@ -1,11 +1,29 @@
-"""Find the head of a cluster before Ray tries: Ray itself would wait for minutes."""
+"""Whether a cluster answers: before Ray joins it, and as long as a job uses it.
+
+Before: Ray itself would wait for minutes for a head that is not there.
+
+After: Ray's core ends a driver, with its own text and exit code 1, about 15 s after the
+agent (raylet) of this machine died, or when the head (GCS) was out of reach for a
+minute; and no exception tells of it. Their ports tell it sooner: nothing listens there
+any more. They must be looked at between calls to Ray. A call that needs the head, such as
+making a worker, blocks while the head is away; if it dies just then, Ray ends the process.
+"""
 
 import os
 import socket
+import time
+from collections.abc import Callable
 
-from senn_ray.core.errors import ResourceError
+from senn_ray.core.errors import ClusterLostError, ResourceError
 
 WAIT_S = 10.0
+LOOK_S = 1.0
+"""Seconds between two looks at the head, and the longest wait for its answer."""
+PRIVATE_PATIENCE_S = 5.0
+"""Seconds: a private cluster's head is never restarted, but it may be slow to answer."""
+# Ray's own limit, and its default, after which it ends the process.
+_LIMIT = ("RAY_gcs_rpc_server_reconnect_timeout_s", 60.0)
+Address = tuple[str, int]
 _HELP = "Is it running? Try: ray status --address {address}. "
 _HELP += "For a local run: drop cluster.address"
 
@@ -36,7 +54,7 @@ def find_head(address: str, *, wait_s: float = WAIT_S) -> tuple[str, bool]:
     loopback = _is_loopback(host)
     # Ray replaces loopback addresses by the machine's own, if only it may.
     outer = _own_address() if loopback else host
-    if loopback and not _accepts(outer, int(port)):
+    if loopback and not _listens((outer, int(port))):
         _require_answer(target, host, int(port), wait_s)
         return target, True
     _require_answer(target, outer, int(port), wait_s)
@@ -44,12 +62,7 @@ def find_head(address: str, *, wait_s: float = WAIT_S) -> tuple[str, bool]:
 
 
 def explain(address: str, error: Exception) -> str:
-    """Turn Ray's refusal into one line: what happened, and what to type.
-
-    Args:
-        address: Where the cluster was to be, or ``local``.
-        error: What Ray raised.
-    """
+    """Turn Ray's refusal of an address, or of ``local``, into one line."""
     text = " ".join(str(error).split())
     if "Version mismatch" in text:
         return (
@@ -64,6 +77,64 @@ def explain(address: str, error: Exception) -> str:
     if address == "local":
         return f"Ray did not start here: {text} See: senn-ray doctor"
     return f"cannot join Ray at {address}: {text} {_HELP.format(address=address)}"
+
+
+def head_patience_s() -> float:
+    """Return how long a head may be away: it may be restarted, but Ray does not wait."""
+    variable, default = _LIMIT
+    return float(os.environ.get(variable) or default) / 2
+
+
+class LivenessProbe:
+    """Tell when the agent of this machine, or the head of the cluster, is gone."""
+
+    def __init__(
+        self,
+        where: str,
+        *,
+        agent: Address,
+        head: Address,
+        patience_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Note what to look at; what cannot be reached at first is not looked at.
+
+        Args:
+            where: The cluster, for people.
+            agent: Where the agent of this machine listens.
+            head: Where the head of the cluster listens.
+            patience_s: Seconds that the head may be away.
+            clock: Tells seconds.
+        """
+        self.is_lost = False
+        self._where, self._patience_s, self._clock = where, patience_s, clock
+        self._agent = agent if _listens(agent) is True else None
+        self._head = head if _listens(head) is True else None
+        self._looked_s = self._heard_s = clock()
+
+    def check(self) -> None:
+        """Look; it is a ClusterLostError if one of them is gone."""
+        # An agent never comes back, so one look is enough; and at a port of this machine
+        # it costs nothing.
+        if self._agent and _listens(self._agent) is False:
+            raise self._loss("the agent (raylet) of this machine", self._agent)
+        now = self._clock()
+        if self._head is None or now < self._looked_s + LOOK_S:
+            return
+        self._looked_s = now
+        # A head may be restarted by Kubernetes, or only be cut off for a moment, which
+        # looks the same from here (``None``): both get the same patience.
+        if _listens(self._head):
+            self._heard_s = now
+        elif now >= self._heard_s + self._patience_s:
+            raise self._loss("the head (GCS)", self._head)
+
+    def _loss(self, who: str, address: Address) -> ClusterLostError:
+        self.is_lost = True
+        host, port = address
+        return ClusterLostError(
+            f"{self._where} went away: {who} no longer answers at {host}:{port}"
+        )
 
 
 def _started_here() -> str:
@@ -108,14 +179,6 @@ def _speaks_grpc(host: str, port: int, wait_s: float) -> bool:
     return True
 
 
-def _accepts(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((host, port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True
-
-
 def _is_loopback(host: str) -> bool:
     return host in {"localhost", "::1", "[::1]"} or host.startswith("127.")
 
@@ -124,3 +187,14 @@ def _own_address() -> str:
     import ray.util  # loading Ray takes a second
 
     return ray.util.get_node_ip_address()
+
+
+def _listens(address: Address) -> bool | None:
+    """Tell whether a port is open; nothing, if a network does not let it be told."""
+    try:
+        socket.create_connection(address, timeout=LOOK_S).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return None
+    return True

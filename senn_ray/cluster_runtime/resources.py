@@ -19,13 +19,9 @@ class Node:
 
 
 def describe(nodes: Sequence[Node]) -> str:
-    """Name what a cluster has, for people: ``2 CPUs`` or ``32 CPUs, 4 GPUs, 2 nodes``.
-
-    Args:
-        nodes: The machines of the cluster.
-    """
-    cpus, gpus = _total(nodes)
-    parts = [_count(cpus, "CPU")]
+    """Name what a cluster has, for people: ``2 CPUs`` or ``32 CPUs, 4 GPUs, 2 nodes``."""
+    gpus = sum(node.gpus for node in nodes)
+    parts = [_count(sum(node.cpus for node in nodes), "CPU")]
     parts += [_count(gpus, "GPU")] if gpus else []
     parts += [_count(len(nodes), "node")] if len(nodes) > 1 else []
     return ", ".join(parts)
@@ -34,22 +30,16 @@ def describe(nodes: Sequence[Node]) -> str:
 def runs_that_fit(cluster: ClusterConfig, nodes: Sequence[Node]) -> int:
     """Count the runs that may be side by side.
 
-    A replica lies on one node; the replicas of a gang may lie on several. It is a
-    ResourceError if not even one run would ever fit.
-
-    Args:
-        cluster: What a run asks for.
-        nodes: The machines of the cluster.
+    A replica lies on one node; the replicas of a gang may lie on several.
 
     Returns:
         At least one, at most ``cluster.max_parallel_runs``.
+
+    Raises:
+        ResourceError: if not even one run would ever fit.
     """
-    _require(cluster, nodes)
-    fitting = _replicas(cluster, nodes) // _gang(cluster)
-    return min(fitting, cluster.max_parallel_runs or fitting)
-
-
-def _require(cluster: ClusterConfig, nodes: Sequence[Node]) -> None:
+    gang = cluster.workers_per_run + cluster.spares
+    replicas = sum(_on_one_node(cluster, node) for node in nodes)
     asked = [
         ("GPU", "gpus_per_worker", cluster.gpus_per_worker, [n.gpus for n in nodes]),
         ("CPU", "cpus_per_worker", cluster.cpus_per_worker, [n.cpus for n in nodes]),
@@ -62,42 +52,29 @@ def _require(cluster: ClusterConfig, nodes: Sequence[Node]) -> None:
                 f"for ever. Lower --cluster.{key.replace('_', '-')}, or give "
                 "--cluster.address of a larger cluster"
             )
-    if _gang(cluster) > _replicas(cluster, nodes):
+    if gang > replicas:
+        needs = _count(cluster.cpus_per_worker, "CPU")
+        if cluster.gpus_per_worker:
+            needs += f" and {_count(cluster.gpus_per_worker, 'GPU')}"
         spares = f" and {_count(cluster.spares, 'spare')}" if cluster.spares else ""
         lower = " or --cluster.spares" if cluster.spares else ""
         raise ResourceError(
             f"each run asks for {cluster.workers_per_run} replicas{spares} of "
-            f"{_needs(cluster)}; the cluster ({describe(nodes)}) holds "
-            f"{_replicas(cluster, nodes)}. It would wait for ever. Lower "
+            f"{needs}; the cluster ({describe(nodes)}) holds {replicas}. It would wait "
+            "for ever. Lower "
             f"--cluster.workers-per-run{lower}, or give --cluster.address of a larger "
             "cluster"
         )
-
-
-def _gang(cluster: ClusterConfig) -> int:
-    return cluster.workers_per_run + cluster.spares
-
-
-def _replicas(cluster: ClusterConfig, nodes: Sequence[Node]) -> int:
-    return sum(_on_one_node(cluster, node) for node in nodes)
+    fitting = replicas // gang
+    return min(fitting, cluster.max_parallel_runs or fitting)
 
 
 def _on_one_node(cluster: ClusterConfig, node: Node) -> int:
+    """Count the replicas that a node holds."""
     by_cpu = int((node.cpus + _GRAIN) // cluster.cpus_per_worker)
     if not cluster.gpus_per_worker:
         return by_cpu
     return min(by_cpu, int((node.gpus + _GRAIN) // cluster.gpus_per_worker))
-
-
-def _needs(cluster: ClusterConfig) -> str:
-    needs = _count(cluster.cpus_per_worker, "CPU")
-    if cluster.gpus_per_worker:
-        needs += f" and {_count(cluster.gpus_per_worker, 'GPU')}"
-    return needs
-
-
-def _total(nodes: Sequence[Node]) -> tuple[float, float]:
-    return sum(n.cpus for n in nodes), sum(n.gpus for n in nodes)
 
 
 def _count(number: float, unit: str) -> str:

@@ -15,7 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from senn_ray.cluster_runtime import reach
-from senn_ray.cluster_runtime.pulse import PRIVATE_PATIENCE_S, Pulse, head_patience_s
+from senn_ray.cluster_runtime.reach import (
+    PRIVATE_PATIENCE_S,
+    LivenessProbe,
+    head_patience_s,
+)
 from senn_ray.cluster_runtime.resources import Node, describe, runs_that_fit
 from senn_ray.config import ClusterConfig
 from senn_ray.core.errors import ResourceError
@@ -39,7 +43,7 @@ class Session:
     where: str
     """Where runs execute, for people: ``local Ray, 2 CPUs``."""
     nodes: tuple[Node, ...]
-    pulse: Pulse
+    probe: LivenessProbe
     """Tells when the cluster is gone."""
 
 
@@ -78,7 +82,7 @@ def open_session(
         runs_that_fit(cluster, nodes)
         place = "local Ray" if address == "local" else f"Ray at {address}"
         yield Session(
-            where=f"{place}, {describe(nodes)}", nodes=nodes, pulse=_pulse(address)
+            where=f"{place}, {describe(nodes)}", nodes=nodes, probe=_probe(address)
         )
 
 
@@ -96,7 +100,7 @@ def live_nodes() -> tuple[Node, ...]:
     return tuple(Node(cpus=r.get("CPU", 0), gpus=r.get("GPU", 0)) for r in held)
 
 
-def _pulse(address: str) -> Pulse:
+def _probe(address: str) -> LivenessProbe:
     """Find out where the agent of this machine and the head listen."""
     import ray  # after the environment is set
 
@@ -105,7 +109,7 @@ def _pulse(address: str) -> Pulse:
     mine = context.get_node_id()
     (node,) = (node for node in ray.nodes() if node["NodeID"] == mine)
     host, _, port = context.gcs_address.rpartition(":")
-    return Pulse(
+    return LivenessProbe(
         "the private Ray of this job"
         if is_private
         else f"the Ray cluster at {address}",

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from senn_ray.cluster_runtime.membership import Membership
     from senn_ray.data.examples import RawData
-    from senn_ray.runs.run import CheckpointPolicy
     from senn_ray.training.reducer import Reducer
 
 Message = Ready | Progress | RunRecord
@@ -46,8 +45,8 @@ class Train(Protocol):
         ...
 
 
-class Replica:
-    """Carry out runs, alone or as one of a gang.
+class Worker:
+    """The actor: carry out runs, alone or as one replica of a gang.
 
     ``offer`` and ``alarm`` are called while ``run`` is under way, so the actor needs
     several threads. These take up calls in any order: so every call names its run, and
@@ -94,14 +93,17 @@ class Replica:
                 self._membership.dismiss()
             self._newest = number
             self._membership = self._member(gang, messages.put) if gang else None
+            membership = self._membership
 
-        def work(member: "Membership | None") -> None:
+        def work() -> None:
             try:
-                messages.put(self._carry_out(spec, raw, member, messages.put))
+                messages.put(self._carry_out(spec, raw, membership, messages.put))
             except BaseException as error:  # noqa: BLE001 - raised by the generator
                 messages.put(error)
 
-        threading.Thread(target=work, args=[self._membership], daemon=True).start()
+        # Training has a thread of its own, so that signs of life leave the process while
+        # it goes on, and a run that is let go does not block the one that follows.
+        threading.Thread(target=work, daemon=True).start()
         while isinstance(message := messages.get(), Progress | Ready):
             yield message
         if isinstance(message, BaseException):
@@ -110,7 +112,7 @@ class Replica:
             yield message
 
     def offer(self, seat: Seat) -> None:
-        """Hand over a place in a gang."""
+        """Hand over a seat in the membership of a gang."""
         if self._membership is not None:
             self._membership.offer(seat)
 
@@ -129,6 +131,7 @@ class Replica:
             self._membership.alarm(gang, epoch)
 
     def _member(self, gang: str, tell: "Callable[[Ready], None]") -> "Membership":
+        """Make the reducer of a run; torch is loaded by now at the latest."""
         from senn_ray.cluster_runtime.membership import Membership
 
         return Membership(
@@ -147,6 +150,7 @@ class Replica:
         member: "Membership | None",
         report: "Callable[[Progress], None]",
     ) -> RunRecord | None:
+        """Train, and return the record; nothing, if the run goes on without this one."""
         if member is None:
             return self._train(spec, raw, reducer=None, on_progress=report)
         from senn_ray.cluster_runtime.membership import DismissedError
@@ -160,7 +164,7 @@ class Replica:
         except DismissedError:
             return None
         finally:
-            member.leave()
+            member.leave()  # Peers that still wait for a message notice it.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +178,7 @@ class TrainRun:
     versions: Mapping[str, str] = dataclasses.field(
         default_factory=versions.worker_versions
     )
-    """Those of the driver, where this is made; a worker must have the same."""
+    """The versions of the driver, where this is made; a worker must have the same."""
 
     def __call__(
         self,
@@ -198,13 +202,8 @@ class TrainRun:
             reducer=reducer,
             on_progress=on_progress,
             device="cuda" if self.cluster.gpus_per_worker else "cpu",
-            checkpoints=self._checkpoints(),
-        )
-
-    def _checkpoints(self) -> "CheckpointPolicy":
-        from senn_ray.runs.run import CheckpointPolicy
-
-        return CheckpointPolicy(
-            every_s=self.cluster.checkpoint_every_s,
-            every_steps=self.cluster.checkpoint_every_steps,
+            checkpoints=run.CheckpointPolicy(
+                every_s=self.cluster.checkpoint_every_s,
+                every_steps=self.cluster.checkpoint_every_steps,
+            ),
         )

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
-from senn_ray.cluster_runtime import gang_run as flight_module
+from senn_ray.cluster_runtime import gang_run
 from senn_ray.cluster_runtime.gang import one_line
-from senn_ray.cluster_runtime.gang_run import LATE_S, Flight
+from senn_ray.cluster_runtime.gang_run import LATE_S, GangRun
 from senn_ray.cluster_runtime.messages import Ready, Seat
 from senn_ray.config import ClusterConfig
 from senn_ray.core.records import Cost, Progress, RunRecord
@@ -72,18 +72,18 @@ class PaperStream:
 
 
 class Story:
-    """A flight, and what happens to it in which second."""
+    """A run, and what happens to it in which second."""
 
     def __init__(self, **cluster: Any) -> None:
         self.now = 0.0
         self.gang = PaperGang(ClusterConfig(**{"workers_per_run": 2, **cluster}))
         gang: Any = self.gang
-        self.flight = Flight(SPEC, gang, None, clock=lambda: self.now)
+        self.run = GangRun(SPEC, gang, None, clock=lambda: self.now)
 
     def tell(self, slot: int, message: Any) -> Any:
-        stream = next(s for s in self.flight.live if s.slot == slot)
+        stream = next(s for s in self.run.live if s.slot == slot)
         stream.next = message
-        return self.flight.receive(stream)
+        return self.run.receive(stream)
 
     def all_ready(self) -> None:
         for slot in range(self.gang.slots):
@@ -91,7 +91,7 @@ class Story:
 
     def after(self, seconds: float) -> None:
         self.now += seconds
-        self.flight.tick()
+        self.run.tick()
 
     def seats(self) -> list[tuple[int, int, int, int]]:
         """Slot, epoch, rank and size of every seat, and forget them."""
@@ -99,7 +99,7 @@ class Story:
         return [(slot, s.epoch, s.rank, s.size) for slot, s in told]
 
     def error(self) -> str:
-        record = self.flight.outcome()
+        record = self.run.outcome()
         assert record is not None
         assert record.state == "failed"
         return record.error or ""
@@ -112,8 +112,8 @@ def _messages_are_their_own_references(monkeypatch) -> None:
             raise message
         return message
 
-    monkeypatch.setattr(flight_module, "ray", SimpleNamespace(
-        get=get, exceptions=flight_module.ray.exceptions
+    monkeypatch.setattr(gang_run, "ray", SimpleNamespace(
+        get=get, exceptions=gang_run.ray.exceptions
     ))  # fmt: skip
 
 
@@ -143,10 +143,10 @@ def test_the_run_ends_when_all_have_ended_and_the_gang_is_kept() -> None:
     )
     assert story.tell(0, progress) == progress
     story.tell(1, make_record(SPEC))
-    assert story.flight.outcome() is None
+    assert story.run.outcome() is None
     story.tell(0, make_record(SPEC))
-    assert story.flight.outcome() == make_record(SPEC)
-    assert story.flight.is_sound
+    assert story.run.outcome() == make_record(SPEC)
+    assert story.run.is_sound
     assert story.gang.dismissed == [2]
 
 
@@ -155,8 +155,8 @@ def test_a_replica_that_does_not_end_costs_the_gang_not_the_run() -> None:
     story.all_ready()
     story.tell(1, make_record(SPEC))
     story.after(LATE_S)
-    assert story.flight.outcome() == make_record(SPEC)
-    assert not story.flight.is_sound
+    assert story.run.outcome() == make_record(SPEC)
+    assert not story.run.is_sound
 
 
 def test_a_spare_takes_the_seat_of_the_dead_and_the_rest_keep_theirs() -> None:
@@ -174,7 +174,7 @@ def test_a_spare_takes_the_seat_of_the_dead_and_the_rest_keep_theirs() -> None:
     assert story.seats() == []
     for slot in (1, 2):
         story.tell(slot, make_record(SPEC))
-    record = story.flight.outcome()
+    record = story.run.outcome()
     assert record is not None
     (line,) = record.interruptions
     assert line.startswith("rank 0: worker process died: ")
@@ -197,7 +197,7 @@ def test_a_silent_replica_counts_as_lost_when_the_others_have_told_so() -> None:
     story.all_ready()
     story.seats()
     story.tell(0, lost(1))
-    assert story.flight.due_s() == LATE_S
+    assert story.run.due_s() == LATE_S
     story.after(LATE_S)
     assert story.gang.replaced == [1]
     assert story.seats() == [(0, 2, 0, 2), (2, 2, 1, 2)]
@@ -222,7 +222,7 @@ def test_who_is_not_replaced_in_time_is_done_without_if_that_is_wanted(shrink) -
     story.tell(0, lost(1))
     story.tell(2, lost(1))
     story.after(29)
-    assert story.flight.outcome() is None
+    assert story.run.outcome() is None
     story.after(1)
     if shrink:
         assert story.seats() == [(0, 2, 0, 2), (2, 2, 1, 2)]
@@ -234,7 +234,7 @@ def test_who_is_not_replaced_in_time_is_done_without_if_that_is_wanted(shrink) -
 def test_a_run_that_is_lost_too_often_fails_with_the_reason(alone: bool) -> None:
     story = Story(workers_per_run=1 if alone else 2, max_recoveries=2)
     for epoch in (1, 2, 3):
-        assert story.flight.outcome() is None
+        assert story.run.outcome() is None
         if not alone:
             story.tell(0, lost(epoch - 1) if epoch > 1 else READY)
             story.tell(1, READY)
@@ -244,7 +244,7 @@ def test_a_run_that_is_lost_too_often_fails_with_the_reason(alone: bool) -> None
         story.tell(0, lost(3))
     assert "(lost 3 times, --cluster.max-recoveries 2)" in story.error()
     assert story.error().startswith("worker" if alone else "rank 1: worker")
-    assert not story.flight.is_sound
+    assert not story.run.is_sound
 
 
 def test_replicas_that_cannot_reach_each_other_are_given_up_too() -> None:
@@ -260,18 +260,18 @@ def test_a_run_that_raises_fails_at_once_and_its_worker_is_kept() -> None:
     story = Story(workers_per_run=1)
     story.tell(0, raised(ValueError("ill")))
     assert story.error() == "ValueError: ill"
-    assert story.flight.is_sound
+    assert story.run.is_sound
 
 
 def test_the_peers_of_a_replica_that_raised_are_let_go() -> None:
     story = Story()
     story.all_ready()
     story.tell(1, raised(ValueError("ill")))
-    assert story.flight.outcome() is None
+    assert story.run.outcome() is None
     story.tell(0, lost(1))
     assert story.error() == "rank 1: ValueError: ill"
     assert story.gang.dismissed == [0]
-    assert story.flight.is_sound
+    assert story.run.is_sound
 
 
 def test_a_lone_worker_that_died_begins_again() -> None:
@@ -282,7 +282,7 @@ def test_a_lone_worker_that_died_begins_again() -> None:
     story.after(3)
     used = Cost(device_s=2.5)
     story.tell(0, replace(make_record(SPEC), cost=used))
-    record = story.flight.outcome()
+    record = story.run.outcome()
     assert isinstance(record, RunRecord)
     assert record.state == "complete"
     assert "went on with 1 replica after" in record.interruptions[0]
@@ -296,9 +296,9 @@ def test_whatever_happens_memberships_are_whole_and_count_up() -> None:
         story = Story(workers_per_run=size, spares=spares, max_recoveries=20)
         epoch = 0
         for _ in range(60):
-            if not story.flight.live:
+            if not story.run.live:
                 break
-            slot = chance.choice([s.slot for s in story.flight.live])
+            slot = chance.choice([s.slot for s in story.run.live])
             message = chance.choice([READY, lost(epoch), lost(epoch), ActorDiedError()])
             story.tell(slot, message)
             story.after(chance.choice([0.0, 1.0, LATE_S]))
@@ -315,7 +315,7 @@ def test_whatever_happens_memberships_are_whole_and_count_up() -> None:
 def test_a_lone_worker_that_does_not_answer_counts_as_lost() -> None:
     story = Story(workers_per_run=1, silence_s=20)
     for _ in range(5):  # Quiet, but alive.
-        assert story.flight.due_s() == 20
+        assert story.run.due_s() == 20
         story.after(20)
     story.gang.answers = False
     story.after(19)
@@ -324,7 +324,7 @@ def test_a_lone_worker_that_does_not_answer_counts_as_lost() -> None:
     assert story.gang.replaced == [0]
     story.gang.answers = True
     story.tell(0, make_record(SPEC))
-    record = story.flight.outcome()
+    record = story.run.outcome()
     assert record is not None
     assert record.interruptions[0].startswith("silent for 20 s; went on with 1")
 

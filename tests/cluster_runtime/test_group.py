@@ -1,12 +1,13 @@
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
 
 from senn_ray.cluster_runtime import group
-from senn_ray.cluster_runtime.group import GlooGroup
+from senn_ray.cluster_runtime.group import GlooGroup, NcclGroup
 from senn_ray.cluster_runtime.messages import Seat, StoreAddress
 from senn_ray.training.reducer import PeerLostError
 
@@ -79,3 +80,25 @@ def test_a_missing_peer_does_not_block_for_ever() -> None:
     with pytest.raises(PeerLostError, match="rank 0 of 2 did not meet its peers"):
         group.join(seat, host="127.0.0.1", timeout_s=0.5)
     del store
+
+
+class _Stuck:
+    """Stands for NCCL, which waits for ever for a peer that is gone."""
+
+    rank, size = 0, 2
+    aborted = False
+
+    def is_completed(self) -> bool:
+        return False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "silent too long"])
+def test_the_host_does_not_wait_for_ever_in_nccl(told: bool) -> None:
+    nccl: Any = _Stuck()
+    gang = NcclGroup(nccl, nccl, lambda: told, silence_s=60.0 if told else 0.01)
+    with pytest.raises(PeerLostError, match="rank 0 of 2 lost a replica"):
+        gang._finish(nccl)
+    assert nccl.aborted

@@ -13,7 +13,7 @@ from senn_ray.cluster_runtime.membership import (
     StaleSeatError,
 )
 from senn_ray.cluster_runtime.messages import Ready, Seat
-from senn_ray.cluster_runtime.worker import Message, Replica
+from senn_ray.cluster_runtime.worker import Message, Worker
 from senn_ray.config import ClusterConfig
 from tests.search.executor_suite import make_record, make_spec
 
@@ -48,7 +48,23 @@ def test_seats_of_an_old_epoch_or_of_another_run_are_refused(late: Seat) -> None
         membership.offer(late)
 
 
-def test_who_is_dismissed_stops() -> None:
+def test_an_alarm_that_comes_before_the_seat_is_not_forgotten() -> None:
+    membership, _ = member()
+    membership.offer(seat(3))
+    membership.alarm("a", 3)
+    membership.join()
+    assert membership.is_lost()
+    membership.offer(seat(4))
+    membership.join()
+    assert not membership.is_lost()
+    membership.alarm("a", 3)
+    membership.alarm("b", 4)
+    assert not membership.is_lost()
+    membership.alarm("a", 4)
+    assert membership.is_lost()
+
+
+def test_a_replica_that_is_dismissed_stops() -> None:
     membership, _ = member()
     membership.dismiss()
     with pytest.raises(DismissedError):
@@ -74,9 +90,9 @@ def _read(stream: Iterator[Message]) -> tuple[list[Message], threading.Thread]:
     return seen, thread
 
 
-def _began(replica: Replica, number: int) -> tuple[list[Message], threading.Thread]:
+def _began(worker: Worker, number: int) -> tuple[list[Message], threading.Thread]:
     said: SimpleQueue[Message] = SimpleQueue()
-    stream = replica.run(SPEC, NO_DATA, number=number, gang=f"gang-{number}")
+    stream = worker.run(SPEC, NO_DATA, number=number, gang=f"gang-{number}")
 
     def heard() -> Iterator[Message]:
         for message in stream:
@@ -92,14 +108,14 @@ def test_a_later_run_lets_an_earlier_one_go_whatever_the_order_of_calls(
     monkeypatch,
 ) -> None:
     monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "127.0.0.1")
-    replica = Replica(_Waits(), GANG)
-    first, first_thread = _began(replica, 1)
-    second, second_thread = _began(replica, 3)
+    worker = Worker(_Waits(), GANG)
+    first, first_thread = _began(worker, 1)
+    second, second_thread = _began(worker, 3)
     first_thread.join(30)
     assert first == [Ready(epoch=0)]
     # Actors with several threads may take this up now: it was called before.
-    assert list(replica.run(SPEC, NO_DATA, number=2, gang="gang-2")) == []
-    replica.dismiss("gang-1")
-    replica.offer(seat(1, run="gang-3"))
+    assert list(worker.run(SPEC, NO_DATA, number=2, gang="gang-2")) == []
+    worker.dismiss("gang-1")
+    worker.offer(seat(1, run="gang-3"))
     second_thread.join(30)
     assert second[1:] == [make_record(SPEC, error="epoch 1")]

@@ -3,8 +3,14 @@ import threading
 
 import pytest
 
-from senn_ray.cluster_runtime.reach import explain, find_head
-from senn_ray.core.errors import ResourceError
+from senn_ray.cluster_runtime.reach import (
+    Address,
+    LivenessProbe,
+    explain,
+    find_head,
+    head_patience_s,
+)
+from senn_ray.core.errors import ClusterLostError, ResourceError
 
 
 def _free_port() -> int:
@@ -52,3 +58,83 @@ def test_skewed_versions_are_explained_on_one_line() -> None:
     assert "same versions of Python and Ray" in text
     assert "Ray: 2.1" in text
     assert "\n" not in text
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def _listener(port: int = 0) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port))
+
+
+def _probe(agent: socket.socket, head: socket.socket, clock: Clock) -> LivenessProbe:
+    return _probe_at(agent.getsockname(), head.getsockname(), clock)
+
+
+def _probe_at(agent: Address, head: Address, clock: Clock) -> LivenessProbe:
+    return LivenessProbe(
+        "the Ray cluster at head:6379",
+        agent=agent,
+        head=head,
+        patience_s=30.0,
+        clock=clock,
+    )
+
+
+def test_an_agent_that_is_gone_is_told_at_once_on_one_line() -> None:
+    with _listener() as head:
+        with _listener() as agent:
+            probe = _probe(agent, head, Clock())
+            port = agent.getsockname()[1]
+            probe.check()
+        with pytest.raises(ClusterLostError) as caught:
+            probe.check()
+    assert str(caught.value) == (
+        "the Ray cluster at head:6379 went away: the agent (raylet) of this machine no "
+        f"longer answers at 127.0.0.1:{port}"
+    )
+    assert caught.value.exit_code == 3
+    assert probe.is_lost
+
+
+def test_a_head_may_be_away_for_as_long_as_ray_can_do_without_it() -> None:
+    clock = Clock()
+    with _listener() as agent:
+        with _listener() as head:
+            probe = _probe(agent, head, clock)
+            port = head.getsockname()[1]
+        clock.now_s = 29.0
+        probe.check()
+        with _listener(port):
+            clock.now_s = 30.0
+            probe.check()
+        clock.now_s = 59.0
+        probe.check()
+        assert not probe.is_lost
+        clock.now_s = 60.0
+        with pytest.raises(
+            ClusterLostError, match=rf"head \(GCS\) .* 127.0.0.1:{port}"
+        ):
+            probe.check()
+
+
+def test_what_could_not_be_reached_at_first_is_not_missed() -> None:
+    clock = Clock()
+    with _listener() as agent, _listener() as head:
+        places = agent.getsockname(), head.getsockname()
+    probe = _probe_at(*places, clock)
+    clock.now_s = 1000.0
+    probe.check()
+    assert not probe.is_lost
+
+
+def test_we_give_up_before_ray_does(monkeypatch) -> None:
+    monkeypatch.delenv("RAY_gcs_rpc_server_reconnect_timeout_s", raising=False)
+    assert head_patience_s() == 30.0
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "300")
+    assert head_patience_s() == 150.0
