@@ -1,6 +1,5 @@
 """One row per arm and target: hits, and what a hit costs."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from itertools import groupby
@@ -12,8 +11,8 @@ from senn_ray.analysis.distributions import clopper_pearson
 from senn_ray.analysis.exchange import Exchange
 from senn_ray.analysis.job import Job
 from senn_ray.analysis.ledger import cost_row, spent
+from senn_ray.analysis.results import ArmRow, Interval
 from senn_ray.analysis.statistics import (
-    Interval,
     Reached,
     Runs,
     cost_to_hit,
@@ -23,7 +22,7 @@ from senn_ray.analysis.survival import geometric_median, median_runs
 from senn_ray.core.records import RunRecord
 from senn_ray.search.arms.studies import ASKING
 from senn_ray.search.plan import SENN
-from senn_ray.search.targets import CURRENCIES, score
+from senn_ray.search.targets import CURRENCIES, Currency, score
 
 ADAPTIVE = ASKING | {"ladder", "ladder_bisect"}
 STOPPED_BY_HITS = frozenset({"random", "qmc"})
@@ -55,9 +54,7 @@ def as_runs(records: Sequence[RunRecord]) -> Runs:
     )
 
 
-def arm_row(
-    job: Job, arm: str, loss: float, limit: float, *, seed: int
-) -> dict[str, Any]:
+def arm_row(job: Job, arm: str, loss: float, limit: float, *, seed: int) -> ArmRow:
     """Describe how an opponent did against one target.
 
     Args:
@@ -71,18 +68,19 @@ def arm_row(
     adaptive = arm in ADAPTIVE
     costs = cost_to_hit(reached, adaptive=adaptive, seed=seed)
     chance = _probability(job, arm, reached)
-    return {
+    median, low, high = _median_runs(reached, chance, adaptive=adaptive)
+    return ArmRow(
         **_row_head(job, arm, limit, reached),
-        "adaptive": adaptive,
-        "hit_probability": chance,
-        **_median_runs(reached, chance, adaptive=adaptive),
-        "cost_to_hit": _by_currency(costs),
-    }
+        adaptive=adaptive,
+        hit_probability=chance,
+        median_runs=median,
+        median_runs_low=low,
+        median_runs_high=high,
+        cost_to_hit=_by_currency(costs),
+    )
 
 
-def senn_row(
-    job: Job, loss: float, limit: float, exchanges: list[Exchange]
-) -> dict[str, Any]:
+def senn_row(job: Job, loss: float, limit: float, exchanges: list[Exchange]) -> ArmRow:
     """Describe how self-expanding runs did against one of their own targets.
 
     Args:
@@ -96,24 +94,15 @@ def senn_row(
     cost = exchanges[0].senn_cost if exchanges else []
     runs = cost[0].estimate if cost else None
     q = 1 / runs if runs else None
-    return {
+    return ArmRow(
         **_row_head(job, SENN, limit, reached),
-        "adaptive": False,
-        "hit_probability": {"estimate": q, "low": None, "high": None, "bound": False},
-        "median_runs": geometric_median(q) if q else None,
-        "median_runs_low": None,
-        "median_runs_high": None,
-        "cost_to_hit": _by_currency(cost),
-    }
-
-
-def as_json(interval: Interval) -> dict[str, Any]:
-    """Return an interval as JSON values.
-
-    Args:
-        interval: The interval.
-    """
-    return dataclasses.asdict(interval)
+        adaptive=False,
+        hit_probability=Interval(estimate=q, low=None, high=None),
+        median_runs=geometric_median(q) if q else None,
+        median_runs_low=None,
+        median_runs_high=None,
+        cost_to_hit=_by_currency(cost),
+    )
 
 
 def _row_head(job: Job, arm: str, limit: float, reached: Reached) -> dict[str, Any]:
@@ -126,37 +115,32 @@ def _row_head(job: Job, arm: str, limit: float, reached: Reached) -> dict[str, A
         "hits": int(reached.hits.sum()),
         "censored": int((~reached.hits).sum()),
         "best_val_loss": score(best) if best else None,
-        "best_hidden": list(best.hidden) if best else None,
+        "best_hidden": best.hidden if best else None,
         "best_params": best.params if best else None,
         "cost": spent(records),
     }
 
 
 def _median_runs(
-    reached: Reached, chance: dict[str, Any], *, adaptive: bool
-) -> dict[str, float | None]:
+    reached: Reached, chance: Interval, *, adaptive: bool
+) -> tuple[float | None, ...]:
     if adaptive:
         middle = median_runs(reached.costs[:, 0].tolist(), reached.hits.tolist())
-        ends = (middle.estimate, middle.low, middle.high)
-    else:
-        # The more probable a hit, the fewer runs: the ends change places.
-        by = (chance["estimate"], chance["high"], chance["low"])
-        ends = tuple(map(geometric_median, by))
-    names = ("median_runs", "median_runs_low", "median_runs_high")
-    return dict(zip(names, ends, strict=True))
+        return middle.estimate, middle.low, middle.high
+    # The more probable a hit, the fewer runs: the ends change places.
+    by = (chance.estimate, chance.high, chance.low)
+    return tuple(geometric_median(q or 0.0) for q in by)
 
 
-def _probability(job: Job, arm: str, reached: Reached) -> dict[str, Any]:
+def _probability(job: Job, arm: str, reached: Reached) -> Interval:
     trials, hits = len(reached.hits), int(reached.hits.sum())
     low, high = clopper_pearson(hits, trials)
     # "Until m hits" makes m / n too large on average; (m - 1) / (n - 1) is unbiased.
     stopped = arm in STOPPED_BY_HITS and hits == job.config.baseline.until_hits
     inverse = stopped and hits > 1 and trials < job.config.baseline.max_trials
     estimate = (hits - 1) / (trials - 1) if inverse else hits / trials
-    return {"estimate": estimate, "low": low, "high": high, "bound": False}
+    return Interval(estimate=estimate, low=low, high=high)
 
 
-def _by_currency(intervals: Sequence[Interval]) -> dict[str, Any]:
-    return {
-        c: as_json(i) for c, i in zip(CURRENCIES, intervals, strict=bool(intervals))
-    }
+def _by_currency(intervals: Sequence[Interval]) -> dict[Currency, Interval]:
+    return dict(zip(CURRENCIES, intervals, strict=bool(intervals)))

@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
+from senn_ray.analysis.results import BestOf
 from senn_ray.analysis.statistics import Runs, mean_interval
 from senn_ray.analysis.tuning_curves import best_of, median_best_of
 
 
 def curve(
     searches: Sequence[Runs], currencies: Sequence[str], *, adaptive: bool
-) -> list[dict[str, Any]]:
+) -> list[BestOf]:
     """Compute the best loss and the mean cost after 1, 2, ... runs.
 
     Args:
@@ -23,20 +23,19 @@ def curve(
             each of which keeps its last best after its end.
 
     Returns:
-        Of every number of runs up to 64, then of ever fewer (5 % apart) and the last,
-        ``{runs, val_loss, median, low, high, cost}``: the expected and the median
-        best loss; ``low`` and ``high`` are the 95 % interval of the median for
-        independent trials (exact), of the mean over studies for adaptive ones
-        (Student's t); nothing where the data do not give one. An infinite loss means
-        that some of the subsets or studies had only failures by then.
+        Of every number of runs up to 64, then of ever fewer (5 % apart) and the last:
+        the expected and the median best loss; ``low`` and ``high`` are the 95 %
+        interval of the median for independent trials (exact), of the mean over studies
+        for adaptive ones (Student's t); nothing where the data do not give one. An
+        infinite loss means that some of the subsets or studies had only failures.
     """
     points = _over_studies(searches) if adaptive else _over_subsets(searches)
     return [
-        {
-            "runs": number,
+        BestOf(
+            runs=number,
             **losses,
-            "cost": dict(zip(currencies, map(float, cost), strict=True)),
-        }
+            cost=dict(zip(currencies, map(float, cost), strict=True)),
+        )
         for number, losses, cost in points
     ]
 

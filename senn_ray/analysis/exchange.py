@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from senn_ray.analysis.distributions import CONFIDENCE
+from senn_ray.analysis.results import Interval
 from senn_ray.analysis.statistics import (
     DRAWS,
     Floats,
-    Interval,
     Runs,
     Searches,
     cost_draws,

@@ -11,29 +11,30 @@ what earlier attempts used, and what a run spent in vain on replicas that it los
 the other.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 from senn_ray.analysis.job import Job
+from senn_ray.analysis.results import LedgerRow
 from senn_ray.core.records import RunRecord
 from senn_ray.search.plan import SENN
-from senn_ray.search.targets import CURRENCIES
+from senn_ray.search.targets import CURRENCIES, Currency
 
 STATES = ("complete", "pruned", "diverged", "failed")
 TOTAL = "total"
-LOSSES = ("retries", "interruptions", "wasted_device_s")
-COLUMNS = (*CURRENCIES, "growth_s", "wall_s", *STATES, *LOSSES)
 
 
-def ledger(job: Job) -> dict[str, dict[str, float]]:
+def ledger(job: Job) -> dict[str, LedgerRow]:
     """Add up the costs of every arm of a job, and of all.
 
     Args:
         job: The job.
     """
     rows = {arm: _row(job, arm) for arm in all_arms(job)}
-    total = {name: sum(row[name] for row in rows.values()) for name in COLUMNS}
-    return {**rows, TOTAL: total}
+    names = [field.name for field in dataclasses.fields(LedgerRow)]
+    total = {name: sum(getattr(r, name) for r in rows.values()) for name in names}
+    return {**rows, TOTAL: LedgerRow(**total)}
 
 
 def all_arms(job: Job) -> list[str]:
@@ -46,7 +47,7 @@ def all_arms(job: Job) -> list[str]:
     return [*known, *sorted({r.arm for r in job.records} - {*known})]
 
 
-def spent(records: Sequence[RunRecord]) -> dict[str, float]:
+def spent(records: Sequence[RunRecord]) -> dict[Currency, float]:
     """Add up runs in every currency.
 
     Args:
@@ -65,19 +66,20 @@ def cost_row(record: RunRecord) -> list[float]:
     return [float(getattr(record.cost, currency)) for currency in CURRENCIES]
 
 
-def _row(job: Job, arm: str) -> dict[str, float]:
+def _row(job: Job, arm: str) -> LedgerRow:
     records = job.of(arm)
     tried = job.tried
     earlier = [r.cost for r in tried.superseded if r.arm == arm]
     in_vain = [cost.device_s + cost.wasted_device_s for cost in earlier]
     in_vain += [record.cost.wasted_device_s for record in records]
     in_vain += [seconds for key, seconds in tried.lost.items() if key.arm == arm]
-    return {
+    counts = {s: sum(record.state == s for record in records) for s in STATES}
+    return LedgerRow(
         **spent(records),
-        "growth_s": math.fsum(record.cost.growth_s for record in records),
-        "wall_s": math.fsum(record.wall_s for record in records),
-        **{s: sum(record.state == s for record in records) for s in STATES},
-        "retries": sum(n for key, n in tried.retries.items() if key.arm == arm),
-        "interruptions": sum(len(record.interruptions) for record in records),
-        "wasted_device_s": math.fsum(in_vain),
-    }
+        growth_s=math.fsum(record.cost.growth_s for record in records),
+        wall_s=math.fsum(record.wall_s for record in records),
+        **counts,
+        retries=sum(n for key, n in tried.retries.items() if key.arm == arm),
+        interruptions=sum(len(record.interruptions) for record in records),
+        wasted_device_s=math.fsum(in_vain),
+    )

@@ -5,34 +5,26 @@ is one trial if the trials are independent (random or quasi-random search, a gri
 random order), or else one whole study: the trials of TPE and of its kind depend on each
 other, so only studies may be compared or resampled.
 
-Contract::
-
-    storage target direction objective independent
-    studies[{name trials complete pruned failed open best runs_to_target seconds}]
-        runs_to_target: the first trial, in order, that reached the target, or null
-    trials searches hits
-    hit_probability{estimate low high}       of one search
-    runs_to_target{estimate low high bound}  expected, if searches are repeated
-    seconds_to_target{...}                   the same; null unless all trials have times
-    median_runs median_runs_low median_runs_high
-    curve[{runs val_loss median low high cost{runs seconds}}]
-        best of so many runs; see ``curves.py``, with ``low`` and ``high`` as numbers go,
-        whatever the direction
-    notes[]
-
 Only complete trials can reach a target: the value of a pruned trial is that of a model
 that was not trained to its end. Pruned and failed trials count as runs.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from senn_ray.analysis.arm_rows import as_json
 from senn_ray.analysis.curves import curve
 from senn_ray.analysis.distributions import clopper_pearson
+from senn_ray.analysis.results import (
+    BestOf,
+    Interval,
+    MatchResult,
+    StudyRow,
+    finite,
+)
 from senn_ray.analysis.statistics import Reached, Runs, cost_to_hit, reach
 from senn_ray.analysis.survival import geometric_median, median_runs
 from senn_ray.core.errors import ConfigError, DataError
@@ -49,7 +41,7 @@ def match(
     storage: str,
     objective: int = 0,
     independent: bool = False,
-) -> dict[str, Any]:
+) -> MatchResult:
     """Tell how many runs the studies need to reach a target.
 
     Args:
@@ -59,8 +51,8 @@ def match(
         objective: Which of their values counts.
         independent: Whether their trials are independent of each other.
 
-    Returns:
-        See the contract above; infinite numbers where there is no finite one.
+    Raises:
+        DataError: if no trial has ended.
     """
     direction = _direction(studies, objective)
     sign = 1.0 if direction == "minimize" else -1.0
@@ -73,20 +65,20 @@ def match(
     searches = singles if independent else whole
     reached = reach(searches, sign * target, math.inf)
     timed = all(t.seconds is not None for study in studies for t in study.trials)
-    found = {
-        "storage": storage,
-        "target": target,
-        "direction": direction,
-        "objective": objective,
-        "independent": independent,
-        "studies": [_study(s, objective, sign, target) for s in studies],
-        "trials": len(singles),
-        "searches": len(searches),
-        "hits": int(reached.hits.sum()),
+    found = MatchResult(
+        storage=storage,
+        target=target,
+        direction=direction,
+        objective=objective,
+        independent=independent,
+        studies=tuple(_study(s, objective, sign, target) for s in studies),
+        trials=len(singles),
+        searches=len(searches),
+        hits=int(reached.hits.sum()),
         **_reaching(reached, adaptive=not independent, timed=timed),
-        "curve": _curve(whole, sign, adaptive=not independent, timed=timed),
-    }
-    return {**found, "notes": _notes(found)}
+        curve=_curve(whole, sign, adaptive=not independent, timed=timed),
+    )
+    return finite(dataclasses.replace(found, notes=tuple(_notes(found))))
 
 
 def _direction(studies: Sequence[Study], objective: int) -> Direction:
@@ -126,84 +118,85 @@ def _loss(trial: Trial, objective: int, sign: float) -> float:
     return sign * trial.values[objective]
 
 
-def _study(study: Study, objective: int, sign: float, target: float) -> dict[str, Any]:
+def _study(study: Study, objective: int, sign: float, target: float) -> StudyRow:
     losses = [_loss(trial, objective, sign) for trial in study.trials]
     states = [trial.state for trial in study.trials]
     best = min(losses, default=math.inf)
     hits = (n for n, loss in enumerate(losses, 1) if loss <= sign * target)
-    return {
-        "name": study.name,
-        "trials": len(losses),
-        **{state: states.count(state) for state in ("complete", "pruned", "failed")},
-        "open": study.open,
-        "best": sign * best if math.isfinite(best) else None,
-        "runs_to_target": next(hits, None),
-        "seconds": math.fsum(trial.seconds or 0.0 for trial in study.trials),
-    }
+    return StudyRow(
+        name=study.name,
+        trials=len(losses),
+        complete=states.count("complete"),
+        pruned=states.count("pruned"),
+        failed=states.count("failed"),
+        open=study.open,
+        best=sign * best if math.isfinite(best) else None,
+        runs_to_target=next(hits, None),
+        seconds=math.fsum(trial.seconds or 0.0 for trial in study.trials),
+    )
 
 
 def _reaching(reached: Reached, *, adaptive: bool, timed: bool) -> dict[str, Any]:
     count, hits = len(reached.hits), int(reached.hits.sum())
     low, high = clopper_pearson(hits, count)
-    costs = [as_json(cost) for cost in cost_to_hit(reached, adaptive=adaptive)]
+    costs = cost_to_hit(reached, adaptive=adaptive)
     if hits and count < LEAST_SEARCHES:
-        costs = [{**cost, "low": None, "high": None} for cost in costs]
+        costs = [dataclasses.replace(cost, low=None, high=None) for cost in costs]
     if adaptive:
         middle = median_runs(reached.costs[:, 0].tolist(), reached.hits.tolist())
-        ends = (middle.estimate, middle.low, middle.high)
     else:
-        ends = tuple(geometric_median(q) for q in (hits / count, high, low))
+        # The more probable a hit, the fewer runs: the ends change places.
+        estimate, least, most = map(geometric_median, (hits / count, high, low))
+        middle = Interval(estimate=estimate, low=least, high=most)
     return {
-        "hit_probability": {"estimate": hits / count, "low": low, "high": high},
+        "hit_probability": Interval(estimate=hits / count, low=low, high=high),
         "runs_to_target": costs[0],
         "seconds_to_target": costs[1] if timed else None,
-        "median_runs": ends[0],
-        "median_runs_low": ends[1],
-        "median_runs_high": ends[2],
+        "median_runs": middle,
     }
 
 
 def _curve(
     whole: Sequence[Runs], sign: float, *, adaptive: bool, timed: bool
-) -> list[dict[str, Any]]:
+) -> tuple[BestOf, ...]:
     points = curve(whole, COSTS, adaptive=adaptive)
     ends = ("low", "high") if sign > 0 else ("high", "low")
-    return [
-        {
-            "runs": point["runs"],
-            "val_loss": _signed(point["val_loss"], sign),
-            "median": _signed(point["median"], sign),
-            "low": _signed(point[ends[0]], sign),
-            "high": _signed(point[ends[1]], sign),
-            "cost": point["cost"] if timed else {"runs": point["cost"]["runs"]},
-        }
+    return tuple(
+        BestOf(
+            runs=point.runs,
+            val_loss=_signed(point.val_loss, sign),
+            median=_signed(point.median, sign),
+            low=_signed(getattr(point, ends[0]), sign),
+            high=_signed(getattr(point, ends[1]), sign),
+            cost=point.cost if timed else {"runs": point.cost["runs"]},
+        )
         for point in points
-    ]
+    )
 
 
 def _signed(value: float | None, sign: float) -> float | None:
     return None if value is None or not math.isfinite(value) else sign * value
 
 
-def _notes(found: dict[str, Any]) -> list[str]:
+def _notes(found: MatchResult) -> list[str]:
     notes = []
-    if found["independent"]:
+    if found.independent:
         notes.append(
             "trials are taken as independent, as asked; for a sampler that learns, such "
             "as TPE, that is wrong: leave --independent out"
         )
-    elif found["searches"] < LEAST_SEARCHES:
+    elif found.searches < LEAST_SEARCHES:
         notes.append(
             "how studies of a sampler that may learn vary takes "
-            f"{LEAST_SEARCHES} of them, here {found['searches']}: no interval; give more "
+            f"{LEAST_SEARCHES} of them, here {found.searches}: no interval; give more "
             "studies, or --independent if the trials were random"
         )
-    if not found["hits"]:
+    if not found.hits:
         notes.append("the target was never reached: bounds only")
-    pruned = sum(study["pruned"] for study in found["studies"])
+    pruned = sum(study.pruned for study in found.studies)
     if pruned:
         notes.append(f"{pruned} pruned trials count as runs and reach no target")
-    still = sum(study["open"] for study in found["studies"])
+    still = sum(study.open for study in found.studies)
     if still:
         notes.append(f"{still} trials have not ended and are left out")
     return notes

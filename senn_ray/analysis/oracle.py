@@ -11,9 +11,9 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from senn_ray.analysis.job import Job
+from senn_ray.analysis.results import OracleRow, OracleWidth, Size
 from senn_ray.analysis.sizes import LEAST_SEEDS, smallest_sufficient
 from senn_ray.analysis.statistics import mean_upper
 from senn_ray.core.records import RunRecord
@@ -21,25 +21,14 @@ from senn_ray.search.plan import GRID
 from senn_ray.search.targets import score
 
 
-def oracle_rows(job: Job) -> list[dict[str, Any]]:
-    """Summarise the plain networks of each size that has some, by size.
-
-    Args:
-        job: A scan.
-
-    Returns:
-        Rows of ``per_class``, ``val_loss`` (the median of self-expanding runs),
-        ``smallest_sufficient_hidden``, ``best_fixed_hidden``, ``best_fixed_val_loss``,
-        ``best_fixed_test_accuracy``, and all ``widths``.
-    """
-    sizes = [
-        size for size in job.config.scan.per_class if size in job.config.scan.oracle
-    ]
-    rows = (_row(job, size) for size in sizes)
-    return [row for row in rows if row["widths"]]
+def oracle_rows(job: Job) -> tuple[OracleRow, ...]:
+    """Summarise the plain networks of each size that has some, by size."""
+    scan = job.config.scan
+    rows = (_row(job, size) for size in scan.per_class if size in scan.oracle)
+    return tuple(row for row in rows if row.widths)
 
 
-def _row(job: Job, size: int | str) -> dict[str, Any]:
+def _row(job: Job, size: Size) -> OracleRow:
     grown = {r.trial: score(r) for r in job.senn if r.per_class == size}
     reached = [loss for loss in grown.values() if math.isfinite(loss)]
     target = statistics.median(reached) if reached else None
@@ -49,16 +38,16 @@ def _row(job: Job, size: int | str) -> dict[str, Any]:
             by_width[record.hidden[0]].append(record)
     widths = [_width(job, by_width[w], grown, target) for w in sorted(by_width)]
     sufficient = smallest_sufficient(widths)
-    best = min(widths, key=lambda row: row["val_mean"], default=None)
-    return {
-        "per_class": size,
-        "val_loss": target,
-        "smallest_sufficient_hidden": sufficient and sufficient["hidden"],
-        "best_fixed_hidden": best and best["hidden"],
-        "best_fixed_val_loss": best and best["val_mean"],
-        "best_fixed_test_accuracy": best and best["test_accuracy"],
-        "widths": widths,
-    }
+    best = min(widths, key=lambda row: row.val_mean or 0.0, default=None)
+    return OracleRow(
+        per_class=size,
+        val_loss=target,
+        smallest_sufficient_hidden=sufficient and sufficient.hidden,
+        best_fixed_hidden=best and best.hidden,
+        best_fixed_val_loss=best and best.val_mean,
+        best_fixed_test_accuracy=best and best.test_accuracy,
+        widths=tuple(widths),
+    )
 
 
 def _width(
@@ -66,7 +55,7 @@ def _width(
     records: Sequence[RunRecord],
     grown: Mapping[int, float],
     target: float | None,
-) -> dict[str, Any]:
+) -> OracleWidth:
     seeds = job.config.scan.subset_seeds
     losses = {record.trial % seeds: score(record) for record in records}
     excess = [losses[s] - grown[s] for s in losses if s in grown]
@@ -75,11 +64,11 @@ def _width(
         well = all(map(math.isfinite, excess))
         passes = well and mean_upper(excess) <= job.config.compare.epsilon * target
     accuracies = [r.test_accuracy for r in records if r.test_accuracy is not None]
-    return {
-        "hidden": records[0].hidden[0],
-        "params": records[0].params,
-        "seeds": len(records),
-        "val_mean": statistics.fmean(losses.values()),
-        "test_accuracy": statistics.median(accuracies) if accuracies else None,
-        "noninferior": passes,
-    }
+    return OracleWidth(
+        hidden=records[0].hidden[0],
+        params=records[0].params,
+        seeds=len(records),
+        val_mean=statistics.fmean(losses.values()),
+        test_accuracy=statistics.median(accuracies) if accuracies else None,
+        noninferior=passes,
+    )

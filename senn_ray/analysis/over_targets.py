@@ -5,16 +5,9 @@ shine. So some twenty losses between the best and the worst score of all arms ar
 for, each by the same formula for every arm, self-expanding runs included: all runs of
 the searches until their first hit, over the hits. The interval is that of the hit
 probability (Clopper and Pearson), turned into runs; the mean length of a search counts
-as known. Without a hit there is a one-sided bound. Contract::
-
-    over_targets{TARGET: {
-        headline                               the locked loss; one of ``losses``
-        losses[]                               from the least to the greatest
-        arms{arm: [{val_loss hits searches runs{...}}]}      in the order of ``losses``
-        reached{arm: {val_loss hits searches runs{...} senn{...}}}}}
-
-TARGET: ``quality``; and ``quality_at_size``, where only networks with at most the
-locked number of parameters count. ``{...}``: ``{estimate low high bound}``.
+as known.
+Without a hit there is a one-sided bound. For ``quality_at_size`` only networks with at
+most the locked number of parameters count.
 
 ``reached`` has the arms that never hit the headline target: the best loss they do
 reach, the runs that it takes, and those of self-expanding runs for the same loss
@@ -31,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from senn_ray.analysis.arm_rows import as_json, searches
+from senn_ray.analysis.arm_rows import searches
 from senn_ray.analysis.job import Job
+from senn_ray.analysis.results import ReachedPoint, TargetCurve, TargetPoint
 from senn_ray.analysis.statistics import Searches, cost_to_hit, reach, stacked
 from senn_ray.core.events import TargetLocked
 from senn_ray.search.plan import SENN
@@ -41,7 +35,7 @@ from senn_ray.search.targets import TARGETS, TargetName
 POINTS = 20
 
 
-def over_targets(job: Job) -> dict[str, Any]:
+def over_targets(job: Job) -> dict[TargetName, TargetCurve]:
     """Tell what a hit takes at every target, for every arm.
 
     Args:
@@ -63,17 +57,17 @@ def _limit(target: TargetLocked, name: TargetName) -> float:
 
 def _family(
     arms: dict[str, Searches], target: TargetLocked, limit: float
-) -> dict[str, Any]:
+) -> TargetCurve:
     losses = _losses(list(arms.values()), target.val_loss, limit)
-    return {
-        "headline": target.val_loss,
-        "losses": losses,
-        "arms": {
-            arm: [_point(known, loss, limit) for loss in losses]
+    return TargetCurve(
+        headline=target.val_loss,
+        losses=tuple(losses),
+        arms={
+            arm: tuple(TargetPoint(**_point(known, loss, limit)) for loss in losses)
             for arm, known in arms.items()
         },
-        "reached": _reached(arms, target.val_loss, limit),
-    }
+        reached=_reached(arms, target.val_loss, limit),
+    )
 
 
 def _losses(arms: Sequence[Searches], headline: float, limit: float) -> list[float]:
@@ -95,18 +89,18 @@ def _point(known: Searches, loss: float, limit: float) -> dict[str, Any]:
         "val_loss": loss,
         "hits": int(reached.hits.sum()),
         "searches": len(reached.hits),
-        "runs": as_json(cost_to_hit(reached, adaptive=False)[0]),
+        "runs": cost_to_hit(reached, adaptive=False)[0],
     }
 
 
 def _reached(
     arms: dict[str, Searches], headline: float, limit: float
-) -> dict[str, Any]:
+) -> dict[str, ReachedPoint]:
     """Tell what arms that never hit the headline target do reach, and at what price."""
     found = {}
     for arm, known in arms.items():
         best = float(_scores(known, limit).min(initial=math.inf))
         if headline < best < math.inf:
             senn = _point(arms[SENN], best, limit)["runs"] if SENN in arms else None
-            found[arm] = {**_point(known, best, limit), "senn": senn}
+            found[arm] = ReachedPoint(**_point(known, best, limit), senn=senn)
     return found

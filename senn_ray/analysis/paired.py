@@ -14,15 +14,16 @@ from typing import Any
 
 from senn_ray.analysis.distributions import clopper_pearson
 from senn_ray.analysis.job import Job
+from senn_ray.analysis.results import CellPairs, Pairs
 from senn_ray.analysis.statistics import mean_interval
 from senn_ray.core.records import RunRecord
 from senn_ray.search.plan import PAIRED
 from senn_ray.search.targets import score
 
-Pairs = Sequence[tuple[RunRecord, RunRecord]]
+Matched = Sequence[tuple[RunRecord, RunRecord]]
 
 
-def paired(job: Job) -> dict[str, Any]:
+def paired(job: Job) -> dict[str, Pairs]:
     """Compare the paired arms with the self-expanding runs, seed by seed.
 
     Args:
@@ -36,11 +37,11 @@ def paired(job: Job) -> dict[str, Any]:
     for arm in sorted(PAIRED):
         own = [r for r in job.of(arm) if math.isfinite(score(r)) and r.trial in grown]
         if own:
-            found[arm] = _compared([(r, grown[r.trial]) for r in own])
+            found[arm] = Pairs(**_compared([(r, grown[r.trial]) for r in own]))
     return found
 
 
-def paired_by_size(job: Job) -> list[dict[str, Any]]:
+def paired_by_size(job: Job) -> list[CellPairs]:
     """Compare the paired arms of a scan with its cells, size by size.
 
     Args:
@@ -60,13 +61,13 @@ def paired_by_size(job: Job) -> list[dict[str, Any]]:
                 if math.isfinite(score(r)) and (r.per_class, r.trial) in grown
             ]
             if pairs:
-                hidden = [sum(r.hidden) for r, _ in pairs]
-                known = {"per_class": size, "arm": arm, "hidden": hidden}
-                rows.append({**known, **_compared(pairs)})
+                hidden = tuple(sum(r.hidden) for r, _ in pairs)
+                known = _compared(pairs)
+                rows.append(CellPairs(per_class=size, arm=arm, hidden=hidden, **known))
     return rows
 
 
-def _compared(pairs: Pairs) -> dict[str, Any]:
+def _compared(pairs: Matched) -> dict[str, Any]:
     excess = [score(own) - score(senn) for own, senn in pairs]
     wins = sum(value < 0 for value in excess)
     low, high = mean_interval(excess) if len(pairs) > 1 else (None, None)
@@ -86,7 +87,7 @@ def _compared(pairs: Pairs) -> dict[str, Any]:
     }
 
 
-def _test_excess(pairs: Pairs) -> float | None:
+def _test_excess(pairs: Matched) -> float | None:
     known = [
         own.test_loss - senn.test_loss
         for own, senn in pairs

@@ -12,15 +12,15 @@ the cause.
 
 import statistics
 from collections.abc import Sequence
-from typing import Any
 
+from senn_ray.analysis.results import Promises
 from senn_ray.analysis.statistics import rank_correlation
 from senn_ray.core.records import Promise, RunRecord, promises_of
 
 LEAST_CHECKS = 3
 
 
-def promise_summary(records: Sequence[RunRecord]) -> dict[str, Any]:
+def promise_summary(records: Sequence[RunRecord]) -> Promises:
     """Tell how promises and outcomes agree.
 
     Args:
@@ -30,13 +30,13 @@ def promise_summary(records: Sequence[RunRecord]) -> dict[str, Any]:
     checks = [check for found in by_run for check in found]
     within = [_spearman(found) for found in by_run if len(found) >= LEAST_CHECKS]
     known = [value for value in within if value is not None]
-    return {
-        "runs": len(by_run),
-        "checks": len(checks),
-        "kept": sum(c.realised_drop >= c.promised_drop for c in checks),
-        "spearman": _spearman(checks),
-        "spearman_within": statistics.median(known) if known else None,
-    }
+    return Promises(
+        runs=len(by_run),
+        checks=len(checks),
+        kept=sum(c.realised_drop >= c.promised_drop for c in checks),
+        spearman=_spearman(checks),
+        spearman_within=statistics.median(known) if known else None,
+    )
 
 
 def _spearman(checks: Sequence[Promise]) -> float | None:

@@ -14,20 +14,21 @@ the median. Winners of two targets may be the same network: they are told twice.
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Any
 
 from senn_ray.analysis.job import Job
+from senn_ray.analysis.results import Interval, Retrained
 from senn_ray.analysis.statistics import mean_interval
 from senn_ray.core.records import RunRecord
 from senn_ray.search.arms.confirm import median_width, place_of, trained_again, winners
 from senn_ray.search.plan import CONFIRM, SENN
+from senn_ray.search.targets import TargetName
 
 VALUES = {"val_loss": math.inf, "test_loss": math.inf, "test_accuracy": 1.0}
 """What is told, and the most that it can be."""
 PLAIN = "plain_at_senn_size"
 
 
-def retrained(job: Job) -> list[dict[str, Any]]:
+def retrained(job: Job) -> list[Retrained]:
     """List what each arm's winners reach when trained again.
 
     Args:
@@ -55,28 +56,27 @@ def retrained(job: Job) -> list[dict[str, Any]]:
 
 
 def _row(
-    arm: str, target: str | None, records: Sequence[RunRecord]
-) -> dict[str, Any] | None:
+    arm: str, target: TargetName | None, records: Sequence[RunRecord]
+) -> Retrained | None:
     if not records:
         return None
     # Self-expanding runs differ in width; the others are all alike.
     typical = sorted(records, key=lambda r: r.params)[(len(records) - 1) // 2]
-    return {
-        "arm": arm,
-        "target": target,
-        "hidden": [*typical.hidden],
-        "params": typical.params,
-        "seeds": len(records),
-        **{
-            name: _mean([getattr(r, name) for r in records], most=most)
-            for name, most in VALUES.items()
-        },
+    means = {
+        name: _mean([getattr(r, name) for r in records], most=most)
+        for name, most in VALUES.items()
     }
+    return Retrained(
+        arm=arm,
+        target=target,
+        hidden=typical.hidden,
+        params=typical.params,
+        seeds=len(records),
+        **means,
+    )
 
 
-def _mean(
-    values: Sequence[float | None], *, most: float
-) -> dict[str, float | None] | None:
+def _mean(values: Sequence[float | None], *, most: float) -> Interval | None:
     known = [v for v in values if v is not None and math.isfinite(v)]
     if not known or len(known) < len(values):
         return None
@@ -84,4 +84,4 @@ def _mean(
     if len(known) > 1:
         # Student's t knows of no ends; none of these values is negative.
         low, high = (min(max(end, 0.0), most) for end in mean_interval(known))
-    return {"estimate": statistics.fmean(known), "low": low, "high": high}
+    return Interval(estimate=statistics.fmean(known), low=low, high=high)

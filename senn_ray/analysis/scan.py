@@ -1,45 +1,41 @@
 """A scan: how the self-found width follows from the number of training examples.
 
-``summary.json`` of ``scan`` (design, section 5)::
-
-    verb state exit_code dataset seed per_class[] subset_seeds
-    cells[{per_class, subset_seed, seed, run_id, n_train, examples_per_class, hidden,
-           hidden_start, hidden_total, params, val_loss, test_accuracy, run_state, stop_reason,
-           converged, steps, wall_s, device_s, error}]
-    by_size[{per_class, examples_per_class, n_train, runs, converged, hidden[],
-             hidden_median, hidden_min, hidden_max, spread, val_loss, test_accuracy}]
-    fit{slope, low, high, straight_p, spearman, cells, excluded,
-        log_log{slope, low, high, straight_p},
-        forms{chosen, weight, power_law{...}, saturating{...}} (see ``forms.py``) or null,
-        sensitivity[{without, slope, exponent}]}
-    oracle[...]   (see ``senn_ray/analysis/oracle.py``)   caveats[]
-    paired_by_size[{per_class, arm, hidden[], ...}]   (see ``paired.py``)
-
 ``fit.slope`` is in hidden units per tenfold of examples; ``fit.log_log.slope`` is the
-exponent of a power law; ``straight_p`` is the p-value of a straight line (lack of fit).
-``sensitivity`` has both without the least and without the greatest size: a law would
-not care. Only converged cells that grew are fitted: a width that a cap, a budget or the
-start has chosen says nothing of the data.
+exponent of a power law. ``sensitivity`` has both without the least and without the
+greatest size: a law would not care. Only converged cells that grew are fitted: a width
+that a cap, a budget or the start has chosen says nothing of the data.
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from senn_ray.analysis.job import Job
-from senn_ray.analysis.ledger import ledger
 from senn_ray.analysis.oracle import oracle_rows
 from senn_ray.analysis.paired import paired_by_size
+from senn_ray.analysis.results import (
+    Caveat,
+    Cell,
+    Fit,
+    Line,
+    ScanSummary,
+    Sensitivity,
+    Size,
+    SizeCells,
+    decisive,
+    limiting,
+    note,
+)
 from senn_ray.analysis.sizes import LEAST_SEEDS
-from senn_ray.analysis.trend import Point, log_log_trend, trend
-from senn_ray.analysis.trend_models import forms
+from senn_ray.analysis.statistics import rank_correlation
+from senn_ray.analysis.trend import Point, forms, log_log_trend, trend
 from senn_ray.config import ScanConfig
 from senn_ray.core.errors import ConfigError, DataError
 from senn_ray.core.records import FAULTY, RunRecord
 from senn_ray.search.plan import GRID
 
-Size = int | Literal["all"]
-Cells = Sequence[dict[str, Any]]
+Cells = Sequence[Cell]
+NO_LINE = Line(slope=None, low=None, high=None, straight_p=None)
 LEAST_SIZES = 3
 BENT = 0.05
 FEW_SUBSETS = 3
@@ -85,204 +81,195 @@ def _choose_sizes(asked: Sequence[Size], most: int) -> tuple[Size, ...]:
     return (*numbers, "all") if "all" in asked or not asked else tuple(numbers)
 
 
-def scan_summary(job: Job) -> dict[str, Any]:
-    """Summarise a scan.
-
-    Args:
-        job: The job.
-    """
+def scan_summary(job: Job, **shared: Any) -> ScanSummary:
+    """Summarise a scan; ``shared`` is what the summaries of all verbs have."""
     cells = scan_cells(job)
     fit = scan_fit(cells)
-    scan = job.config.scan
-    return {
-        "verb": "scan",
-        "state": job.ended.state,
-        "exit_code": job.ended.exit_code,
-        "dataset": job.config.data.dataset,
-        "seed": job.config.seed,
-        "per_class": list(scan.per_class),
-        "subset_seeds": scan.subset_seeds,
-        "cells": cells,
-        "by_size": by_size(cells),
-        "fit": fit,
-        "oracle": oracle_rows(job),
-        "paired_by_size": paired_by_size(job),
-        "ledger": ledger(job),
-        "caveats": _caveats(job, cells, fit),
-    }
+    shared["caveats"] = (*shared["caveats"], *_caveats(job, cells, fit))
+    return ScanSummary(
+        per_class=job.config.scan.per_class,
+        subset_seeds=job.config.scan.subset_seeds,
+        cells=cells,
+        by_size=by_size(cells),
+        fit=fit,
+        oracle=oracle_rows(job),
+        paired_by_size=tuple(paired_by_size(job)),
+        **shared,
+    )
 
 
-def scan_cells(job: Job) -> list[dict[str, Any]]:
-    """List the finished cells, by size and subset seed.
-
-    Args:
-        job: The job.
-    """
-    classes = _classes(job.senn)
+def scan_cells(job: Job) -> tuple[Cell, ...]:
+    """List the finished cells, by size and subset seed."""
+    # The number of classes follows from any cell of a known number per class.
+    known = (r for r in job.senn if r.per_class != "all" and r.n_train)
+    classes = next((r.n_train // int(r.per_class) for r in known), None)
     first = job.config.data.subset_seed
     cells = [_cell(record, first + record.trial, classes) for record in job.senn]
-    return sorted(cells, key=lambda c: (_order(c["per_class"]), c["subset_seed"]))
+    return tuple(sorted(cells, key=lambda c: (_order(c.per_class), c.subset_seed)))
 
 
-def by_size(cells: Cells) -> list[dict[str, Any]]:
-    """Collect the cells of each size; widths of converged cells only.
-
-    Args:
-        cells: What ``scan_cells`` gave.
-    """
-    sizes = dict.fromkeys(cell["per_class"] for cell in cells)
-    return [_row([c for c in cells if c["per_class"] == size]) for size in sizes]
+def by_size(cells: Cells) -> tuple[SizeCells, ...]:
+    """Collect the cells of each size; widths of converged cells only."""
+    sizes = dict.fromkeys(cell.per_class for cell in cells)
+    return tuple(_row([c for c in cells if c.per_class == size]) for size in sizes)
 
 
-def scan_fit(cells: Cells) -> dict[str, Any]:
+def scan_fit(cells: Cells) -> Fit:
     """Fit width, and log width, against log examples, to the converged cells that grew.
-
-    Args:
-        cells: What ``scan_cells`` gave.
 
     Returns:
         The fits; without numbers if fewer than three sizes have converged.
     """
     points = [
         Point(
-            examples=cell["examples_per_class"],
-            width=cell["hidden_total"],
-            subset=cell["subset_seed"],
+            examples=cell.examples_per_class,
+            width=cell.hidden_total,
+            subset=cell.subset_seed,
         )
         for cell in cells
-        if cell["converged"]
+        if cell.converged
         and not _never_grew(cell)
-        and cell["examples_per_class"]
-        and cell["hidden_total"]
+        and cell.examples_per_class
+        and cell.hidden_total
     ]
-    counts = {"cells": len(points), "excluded": len(cells) - len(points)}
-    unknown = dict.fromkeys(("slope", "low", "high", "straight_p"))
-    if len({point.examples for point in points}) < LEAST_SIZES:
-        nothing = {"log_log": unknown, "forms": None, "sensitivity": []}
-        return {**unknown, "spearman": None, **counts, **nothing}
-    return {
-        **trend(points),
-        **counts,
-        "log_log": log_log_trend(points),
-        "forms": forms(points),
-        "sensitivity": _sensitivity(points),
-    }
+    enough = len({point.examples for point in points}) >= LEAST_SIZES
+    line = trend(points) if enough else NO_LINE
+    examples, widths = [p.examples for p in points], [p.width for p in points]
+    return Fit(
+        slope=line.slope,
+        low=line.low,
+        high=line.high,
+        straight_p=line.straight_p,
+        spearman=rank_correlation(examples, widths) if enough else None,
+        cells=len(points),
+        excluded=len(cells) - len(points),
+        log_log=log_log_trend(points) if enough else NO_LINE,
+        forms=forms(points) if enough else None,
+        sensitivity=_sensitivity(points) if enough else (),
+    )
 
 
-def _never_grew(cell: dict[str, Any]) -> bool:
+def _never_grew(cell: Cell) -> bool:
     """Tell whether a cell has the width it began with: the data may want less."""
-    return cell["hidden"] == cell["hidden_start"]
+    return cell.hidden == cell.hidden_start
 
 
-def _sensitivity(points: Sequence[Point]) -> list[dict[str, Any]]:
+def _sensitivity(points: Sequence[Point]) -> tuple[Sensitivity, ...]:
     """Fit again without the least and without the greatest size, if enough are left."""
     sizes = sorted({point.examples for point in points})
     if len(sizes) <= LEAST_SIZES:
-        return []
+        return ()
     rows = []
     for size in (sizes[0], sizes[-1]):
         kept = [point for point in points if point.examples != size]
-        slope, exponent = trend(kept)["slope"], log_log_trend(kept)["slope"]
-        rows.append({"without": size, "slope": slope, "exponent": exponent})
-    return rows
+        slope, exponent = trend(kept).slope, log_log_trend(kept).slope
+        rows.append(Sensitivity(without=size, slope=slope, exponent=exponent))
+    return tuple(rows)
 
 
-def _classes(records: Iterable[RunRecord]) -> int | None:
-    """Tell the number of classes from any cell of a known number per class."""
-    known = (r for r in records if r.per_class != "all" and r.n_train)
-    return next((r.n_train // int(r.per_class) for r in known), None)
+def _cell(record: RunRecord, subset_seed: int, classes: int | None) -> Cell:
+    return Cell(
+        per_class=record.per_class,
+        subset_seed=subset_seed,
+        seed=record.seed,
+        run_id=record.run_id,
+        n_train=record.n_train,
+        examples_per_class=record.n_train / classes if classes else None,
+        hidden=record.hidden,
+        hidden_start=record.hidden_start,
+        hidden_total=sum(record.hidden),
+        params=record.params,
+        val_loss=record.val_loss,
+        test_accuracy=record.test_accuracy,
+        run_state=record.state,
+        stop_reason=record.stop_reason,
+        converged=record.stop_reason == "converged",
+        steps=record.cost.steps,
+        wall_s=record.wall_s,
+        device_s=record.cost.device_s,
+        error=record.error,
+    )
 
 
-def _cell(record: RunRecord, subset_seed: int, classes: int | None) -> dict[str, Any]:
-    names = ("per_class", "seed", "run_id", "n_train", "params", "val_loss")
-    more = ("test_accuracy", "stop_reason", "wall_s", "error")
-    return {
-        **{name: getattr(record, name) for name in (*names, *more)},
-        "subset_seed": subset_seed,
-        "examples_per_class": record.n_train / classes if classes else None,
-        "hidden": list(record.hidden),
-        "hidden_start": list(record.hidden_start),
-        "hidden_total": sum(record.hidden),
-        "run_state": record.state,
-        "converged": record.stop_reason == "converged",
-        "steps": record.cost.steps,
-        "device_s": record.cost.device_s,
-    }
+def _row(cells: Cells) -> SizeCells:
+    widths = [cell.hidden_total for cell in cells if cell.converged]
+    return SizeCells(
+        per_class=cells[0].per_class,
+        examples_per_class=cells[0].examples_per_class,
+        n_train=cells[0].n_train,
+        runs=len(cells),
+        converged=len(widths),
+        hidden=tuple(cell.hidden_total for cell in cells),
+        hidden_median=statistics.median(widths) if widths else None,
+        hidden_min=min(widths, default=None),
+        hidden_max=max(widths, default=None),
+        spread=max(widths) / min(widths) if widths else None,
+        val_loss=_median([cell.val_loss for cell in cells]),
+        test_accuracy=_median([cell.test_accuracy for cell in cells]),
+    )
 
 
-def _row(cells: Cells) -> dict[str, Any]:
-    widths = [cell["hidden_total"] for cell in cells if cell["converged"]]
-    shared = ("per_class", "examples_per_class", "n_train")
-    return {
-        **{name: cells[0][name] for name in shared},
-        "runs": len(cells),
-        "converged": len(widths),
-        "hidden": [cell["hidden_total"] for cell in cells],
-        "hidden_median": statistics.median(widths) if widths else None,
-        "hidden_min": min(widths, default=None),
-        "hidden_max": max(widths, default=None),
-        "spread": max(widths) / min(widths) if widths else None,
-        "val_loss": _median(cells, "val_loss"),
-        "test_accuracy": _median(cells, "test_accuracy"),
-    }
-
-
-def _median(cells: Cells, name: str) -> float | None:
-    values = [cell[name] for cell in cells if cell[name] is not None]
-    return statistics.median(values) if values else None
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _order(size: Size) -> float:
     return float("inf") if size == "all" else size
 
 
-def _caveats(job: Job, cells: Cells, fit: dict[str, Any]) -> list[str]:
-    said, total = [], len(cells)
+def _caveats(job: Job, cells: Cells, fit: Fit) -> Iterator[Caveat]:
+    scan, total = job.config.scan, len(cells)
     for reason, text in _LEFT_OUT.items():
-        if count := sum(cell["stop_reason"] == reason for cell in cells):
-            said.append(f"{count} of {total} cells {text}. They are not in the fit")
-    small = [cell for cell in cells if cell["converged"] and _never_grew(cell)]
+        if count := sum(cell.stop_reason == reason for cell in cells):
+            yield limiting(f"{count} of {total} cells {text}. They are not in the fit")
+    small = [cell for cell in cells if cell.converged and _never_grew(cell)]
     if small:
-        said.append(
+        yield limiting(
             f"{len(small)} of {total} cells never grew beyond model.hidden, which is then "
             "the start's choice; lower it. They are not in the fit"
         )
     bad = sum(record.state in FAULTY for record in job.of(GRID))
     if bad:
-        said.append(f"{bad} runs of the oracle diverged or failed")
-    scan = job.config.scan
+        yield limiting(f"{bad} runs of the oracle diverged or failed")
     missing = len(scan.per_class) * scan.subset_seeds - total
     if missing:
-        said.append(f"{missing} cells are not finished")
-    if fit["slope"] is None:
-        said.append(f"no fit: it takes converged cells of {LEAST_SIZES} sizes")
-    said += _bends(fit)
+        yield decisive(f"{missing} cells are not finished")
+    yield from _about_fit(fit)
+    yield from _about_design(scan)
+
+
+def _about_fit(fit: Fit) -> Iterator[Caveat]:
+    if fit.slope is None:
+        yield decisive(f"no fit: it takes converged cells of {LEAST_SIZES} sizes")
+    lines: dict[str, Line] = {
+        "width against log examples": fit,
+        "a power law": fit.log_log,
+    }
+    for name, line in lines.items():
+        if line.straight_p is not None and line.straight_p < BENT:
+            yield decisive(
+                f"{name} is not a straight line here (lack of fit, "
+                f"p = {line.straight_p:.1g}): its slope is a mean over the scan, not a law"
+            )
+
+
+def _about_design(scan: ScanConfig) -> Iterator[Caveat]:
     if scan.subset_seeds < FEW_SUBSETS:
-        said.append(
+        yield limiting(
             f"{scan.subset_seeds} subset seeds give no useful interval; raise "
             "scan.subset_seeds"
         )
     if scan.oracle and scan.subset_seeds < LEAST_SEEDS:
-        said.append(
+        yield limiting(
             f"no smallest sufficient width: it takes {LEAST_SEEDS} subset seeds"
         )
     if "all" in scan.per_class:
-        said.append(
+        yield note(
             "with all examples the subset is always the same: cells differ in their "
             "initialisation and order only"
         )
-    said.append(
+    yield note(
         "steps grow with the data (train.epochs), so part of the trend may be that of "
         "longer training"
     )
-    return said
-
-
-def _bends(fit: dict[str, Any]) -> list[str]:
-    lines = {"width against log examples": fit, "a power law": fit["log_log"]}
-    return [
-        f"{name} is not a straight line here (lack of fit, p = {p:.1g}): its slope is "
-        "a mean over the scan, not a law"
-        for name, line in lines.items()
-        if (p := line["straight_p"]) is not None and p < BENT
-    ]

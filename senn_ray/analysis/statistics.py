@@ -26,24 +26,11 @@ from senn_ray.analysis.distributions import (
     ranks,
     student,
 )
+from senn_ray.analysis.results import Interval
 
 DRAWS = 10_000
 LEAST_PROBABILITY = 1e-300
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Interval:
-    """An estimate with its 95 % interval, or only a one-sided 95 % bound.
-
-    ``None`` stands for "infinite" in ``high`` and for "no hit, so no estimate" in
-    ``estimate``; with ``bound`` only ``low`` means anything.
-    """
-
-    estimate: float | None
-    low: float | None
-    high: float | None
-    bound: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

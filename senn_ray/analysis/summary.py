@@ -1,24 +1,6 @@
-"""``summary.json``: the result of a job, from the events of its journal alone.
+"""The summary of a job, from the events of its journal alone.
 
-Contract (design, section 5); values that are not known are null.
-
-``grow``::
-
-    verb state exit_code dataset seed
-    run_id per_class workers hidden_start hidden params n_train train_loss val_loss
-    val_accuracy test_loss test_accuracy steps sample_visits flops wall_s device_s
-    growth_s growth_share checks stop_reason expansions[...]
-    runs[{the same per run, with run_state and error}]   caveats[]
-    ledger{arm: {...}}   (see ``senn_ray/analysis/ledger.py``; in every verb)
-    promises{...}        (see ``senn_ray/analysis/promises.py``; in every verb)
-    plan{...}            (see ``senn_ray/analysis/plan_summary.py``; in every verb)
-
-With several seeds the values at the top are medians (low medians for widths and
-counts), ``stop_reason`` is "mixed" unless all agree, ``run_id`` is null and
-``expansions`` is empty.
-
-``compare``: see ``senn_ray/analysis/comparison.py``, and for ``retrained`` and
-``over_targets`` the modules of these names; ``scan``: see ``senn_ray/analysis/scan.py``.
+What it holds is in ``results.py``; ``summary.json`` is its serialisation.
 """
 
 import dataclasses
@@ -27,21 +9,43 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from senn_ray.analysis.circumstances import validation
-from senn_ray.analysis.comparison import compare_summary
+from senn_ray.analysis import caveats as say
+from senn_ray.analysis.arm_rows import ADAPTIVE, arm_row, as_runs, searches, senn_row
+from senn_ray.analysis.curves import curve
+from senn_ray.analysis.exchange import Exchange, exchange, resample
 from senn_ray.analysis.job import Job, gather
-from senn_ray.analysis.ledger import ledger
+from senn_ray.analysis.ledger import all_arms, ledger, spent
 from senn_ray.analysis.over_targets import over_targets
+from senn_ray.analysis.paired import paired
 from senn_ray.analysis.plan_summary import plan_summary
 from senn_ray.analysis.promises import promise_summary
+from senn_ray.analysis.results import (
+    WEIGHTS,
+    ArmRow,
+    BestOf,
+    CompareSummary,
+    GrowSummary,
+    Interval,
+    Rate,
+    RunSummary,
+    RunValues,
+    Summary,
+    Target,
+    decisive,
+    finite,
+    limiting,
+)
 from senn_ray.analysis.retrained import retrained
 from senn_ray.analysis.scan import scan_summary
+from senn_ray.analysis.sizes import confirmed, size_block, size_rows
 from senn_ray.core.events import Event
 from senn_ray.core.records import RunRecord
+from senn_ray.core.seeds import derive
 from senn_ray.search.budget import exhausted
 from senn_ray.search.changes import deviations, mixed_versions
+from senn_ray.search.plan import SENN
+from senn_ray.search.targets import CURRENCIES, TARGETS, Currency, TargetName
 
-SHARED = ("dataset", "per_class", "workers", "hidden_start", "stop_reason")
 COUNTS = ("params", "n_train", "steps", "sample_visits", "checks")
 MEASURES = (
     "train_loss",
@@ -55,156 +59,211 @@ MEASURES = (
     "growth_s",
     "growth_share",
 )
+NO_RATE = Rate(estimate=None, low=None, high=None, chance_above_one=None)
 
 
-def summarise(events: Sequence[Event]) -> dict[str, Any]:
-    """Compute the summary of a job.
-
-    Args:
-        events: What ``journal.read`` gave.
-
-    Returns:
-        Strict JSON values: no NaN, no infinity. ``deviations`` says what was extended
-        since the protocol was frozen, ``budget`` which one ended the job (or null);
-        the caveats say it too.
-    """
+def summarise(events: Sequence[Event]) -> Summary:
+    """Compute the summary of a job, whether or not it came to its end."""
     job = gather(events)
-    makers = {"compare": compare_summary, "scan": scan_summary}
-    made = makers.get(job.started.verb, grow_summary)(job)
-    found = finite({**made, **_of_runs(job)})
-    said = deviations(events)
+    changed = deviations(events)
     budget = exhausted(events)
+    said = [*say.about_data(job)]
+    said += [limiting(text) for text in (*mixed_versions(events), *changed)]
     if budget is not None:
-        runs = len(job.records)
-        budget = f"{budget}: partial results, of the {runs} runs that are finished"
-    about = [*_guesses(job), *validation(job), *found["caveats"]]
-    about += mixed_versions(events)
-    caveats = [*job.overlap, *about, *said]
-    caveats += [budget] if budget else []
-    return {**found, "caveats": caveats, "deviations": said, "budget": budget}
-
-
-def _of_runs(job: Job) -> dict[str, Any]:
-    """Compute what is alike for all verbs, and what needs the runs of a comparison."""
-    shared = {"promises": promise_summary(job.senn), "plan": plan_summary(job)}
-    if job.started.verb != "compare":
-        return shared
-    return {**shared, "retrained": retrained(job), "over_targets": over_targets(job)}
-
-
-def grow_summary(job: Job) -> dict[str, Any]:
-    """Summarise self-expanding runs.
-
-    Args:
-        job: The job.
-    """
-    runs = [run_summary(record) for record in job.senn]
-    top = runs[0] if len(runs) == 1 else _medians(runs)
-    head = {
-        "verb": "grow",
+        budget = f"{budget}: partial results, of the {len(job.records)} runs that are finished"
+        said.append(decisive(budget))
+    shared: dict[str, Any] = {
         "state": job.ended.state,
         "exit_code": job.ended.exit_code,
         "dataset": job.config.data.dataset,
         "seed": job.config.seed,
+        "ledger": ledger(job),
+        "promises": promise_summary(job.senn),
+        "plan": plan_summary(job),
+        "deviations": tuple(changed),
+        "budget": budget,
+        "caveats": tuple(said),
     }
-    rest = {k: v for k, v in top.items() if k not in {*head, "run_state", "error"}}
-    tail = {"runs": runs, "ledger": ledger(job), "caveats": _grow_caveats(job)}
-    return {**head, **rest, **tail}
+    makers = {"compare": compare_summary, "scan": scan_summary}
+    summary = makers.get(job.started.verb, grow_summary)(job, **shared)
+    # The weightiest first, so that a page may show the first few alone.
+    caveats = sorted(summary.caveats, key=lambda said: WEIGHTS.index(said.weight))
+    return finite(dataclasses.replace(summary, caveats=tuple(caveats)))
 
 
-def run_summary(record: RunRecord) -> dict[str, Any]:
-    """Summarise one run.
+def grow_summary(job: Job, **shared: Any) -> GrowSummary:
+    """Summarise self-expanding runs; ``shared`` is what all summaries have."""
+    runs = tuple(run_summary(record) for record in job.senn)
+    names = [field.name for field in dataclasses.fields(RunValues)]
+    if len(runs) == 1:
+        values = {name: getattr(runs[0], name) for name in names}
+    else:
+        values = _medians(runs)
+    shared["caveats"] = (*shared["caveats"], *say.about_grown(job))
+    return GrowSummary(**shared, **values, runs=runs)
 
-    Args:
-        record: The run.
-    """
-    names = ("run_id", *SHARED, "seed", "hidden", "params", "n_train", "checks")
-    measured = ("train_loss", "val_loss", "val_accuracy", "test_loss", "test_accuracy")
+
+def run_summary(record: RunRecord) -> RunSummary:
+    """Summarise one run."""
     cost = record.cost
-    return {
-        "run_state": record.state,
-        "error": record.error,
-        **{name: getattr(record, name) for name in (*names, *measured, "wall_s")},
-        "hidden_start": list(record.hidden_start),
-        "hidden": list(record.hidden),
-        "steps": cost.steps,
-        "sample_visits": cost.sample_visits,
-        "flops": cost.flops,
-        "device_s": cost.device_s,
-        "growth_s": cost.growth_s,
-        "growth_share": cost.growth_s / cost.device_s if cost.device_s else None,
-        "expansions": [dataclasses.asdict(e) for e in record.expansions],
-    }
+    return RunSummary(
+        run_id=record.run_id,
+        dataset=record.dataset,
+        seed=record.seed,
+        run_state=record.state,
+        error=record.error,
+        per_class=record.per_class,
+        workers=record.workers,
+        hidden_start=record.hidden_start,
+        hidden=record.hidden,
+        params=record.params,
+        n_train=record.n_train,
+        train_loss=record.train_loss,
+        val_loss=record.val_loss,
+        val_accuracy=record.val_accuracy,
+        test_loss=record.test_loss,
+        test_accuracy=record.test_accuracy,
+        steps=cost.steps,
+        sample_visits=cost.sample_visits,
+        flops=cost.flops,
+        wall_s=record.wall_s,
+        device_s=cost.device_s,
+        growth_s=cost.growth_s,
+        growth_share=cost.growth_s / cost.device_s if cost.device_s else None,
+        checks=record.checks,
+        stop_reason=record.stop_reason,
+        expansions=record.expansions,
+    )
 
 
-def finite(value: Any) -> Any:
-    """Replace numbers that JSON cannot hold by null, at any depth.
+def _medians(runs: Sequence[RunSummary]) -> dict[str, Any]:
+    """Describe several runs: what they share, and medians of those that completed."""
+    good = [run for run in runs if run.run_state == "complete"]
 
-    Args:
-        value: JSON values, tuples allowed.
-    """
-    if isinstance(value, dict):
-        return {key: finite(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    def known(name: str) -> list[Any]:
+        values = (getattr(run, name) for run in good)
+        return [value for value in values if value is not None]
 
-
-def _medians(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    good = [run for run in runs if run["run_state"] == "complete"]
-    shared = {name: _common(runs, name) for name in SHARED}
-    counts = {name: _median(good, name, low=True) for name in COUNTS}
-    measures = {name: _median(good, name, low=False) for name in MEASURES}
-    widths = zip(*(run["hidden"] for run in good), strict=False)
+    shared: dict[str, Any] = {}
+    for name in ("per_class", "workers", "hidden_start", "stop_reason"):
+        values = [getattr(run, name) for run in runs]
+        alike = all(value == values[0] for value in values)
+        shared[name] = (values[0] if alike else "mixed") if values else None
+    widths = zip(*(run.hidden for run in good), strict=False)
     return {
         "run_id": None,
         **shared,
-        **counts,
-        **measures,
-        "hidden": [statistics.median_low(layer) for layer in widths],
-        "expansions": [],
+        # A median of counts is one of them.
+        **{n: statistics.median_low(v) if (v := known(n)) else None for n in COUNTS},
+        **{n: statistics.median(v) if (v := known(n)) else None for n in MEASURES},
+        "hidden": tuple(statistics.median_low(layer) for layer in widths),
+        "expansions": (),
     }
 
 
-def _common(runs: list[dict[str, Any]], name: str) -> Any:
-    values = [run[name] for run in runs]
-    if not values:
-        return None
-    return values[0] if all(v == values[0] for v in values) else "mixed"
+def compare_summary(job: Job, **shared: Any) -> CompareSummary:
+    """Summarise a comparison, as far as it went; ``shared`` is what all have."""
+    targets: dict[TargetName, Target]
+    targets = {name: _target_of(job, name) for name in TARGETS}
+    rows: dict[TargetName, dict[str, ArmRow]] = {name: {} for name in TARGETS}
+    rates: dict[TargetName, dict[str, dict[Currency, Rate]]]
+    rates = {name: {} for name in TARGETS}
+    saved: dict[TargetName, dict[str, Interval]] = {name: {} for name in TARGETS}
+    for name in TARGETS if job.target else ():
+        exchanges = _exchanges(job, name)
+        rates[name] = {arm: _rates(job, found) for arm, found in exchanges.items()}
+        saved[name] = {arm: found.saved for arm, found in exchanges.items()}
+        rows[name] = _rows(job, name, targets[name], exchanges)
+    sizes, pairs, costs = size_rows(job), paired(job), shared["ledger"]
+    size = size_block(job, sizes)
+    cost = {arm: spent(job.of(arm)) for arm in all_arms(job)}
+    withheld = tuple(say.reasons_to_withhold(job))
+    found = say.standings(rates, rows, costs)
+    device_s = math.fsum(record.cost.device_s for record in job.senn)
+    growth_s = math.fsum(record.cost.growth_s for record in job.senn)
+    growth_share = growth_s / device_s if device_s else None
+    shared["caveats"] = (
+        *shared["caveats"],
+        *say.about_rates(rates, rows, targets),
+        *say.about_sizes(job, size),
+        *say.about_pairs(pairs),
+        *say.about_runs(job, costs),
+        *say.about_costs(job, cost, growth_share),
+    )
+    return CompareSummary(
+        **shared,
+        per_class=job.config.data.per_class,
+        seeds=len(job.senn),
+        currencies=CURRENCIES,
+        verdict=None if withheld else say.verdict(found),
+        standings=found,
+        withheld=withheld,
+        targets=targets,
+        arms=rows,
+        exchange_rate=rates,
+        restarts_saved=saved,
+        size=size,
+        sizes=sizes,
+        confirmed=confirmed(job),
+        curves={arm: _curve(job, arm) for arm in [SENN, *job.arms]},
+        growth_share=growth_share,
+        paired=pairs,
+        cost=cost,
+        retrained=tuple(retrained(job)),
+        over_targets=over_targets(job),
+    )
 
 
-def _median(runs: list[dict[str, Any]], name: str, *, low: bool) -> Any:
-    values = [run[name] for run in runs if run[name] is not None]
-    if not values:
-        return None
-    return statistics.median_low(values) if low else statistics.median(values)
+def _target_of(job: Job, name: TargetName) -> Target:
+    if job.target is None:
+        return Target(val_loss=None, max_params=None)
+    sized = name == "quality_at_size"
+    most = job.target.max_params if sized else None
+    return Target(val_loss=job.target.val_loss, max_params=most)
 
 
-def _guesses(job: Job) -> list[str]:
-    """Say if runs have learned nothing that their features tell."""
-    ends = [(r.val_loss, r.guess_val_loss) for r in job.senn]
-    lost = [(v, g) for v, g in ends if v is not None and g is not None and v >= g]
-    if not lost:
-        return []
-    loss, guess = max(lost)
-    return [
-        f"{len(lost)} of {len(ends)} self-expanding runs predict no better than who does "
-        f"not see the features (validation loss {loss:.4g}, by guessing {guess:.4g}): "
-        "there may be too few examples, or nothing to learn"
-    ]
+def _exchanges(job: Job, name: TargetName) -> dict[str, Exchange]:
+    """Compare every opponent with the same draws of the self-expanding runs."""
+    if not job.arms:
+        return {}
+    factor = job.config.compare.size_factor if name == "quality_at_size" else None
+    seed = _seed(job, name)
+    senn = resample(as_runs(job.senn), size_factor=factor, seed=seed)
+    return {arm: exchange(senn, searches(job, arm)) for arm in job.arms}
 
 
-def _grow_caveats(job: Job) -> list[str]:
-    said = {
-        "cap_hit": "hit the cap model.max_hidden: the width is the cap's choice",
-        "budget": "ended at the budget before growth had settled",
-        "diverged": "diverged",
-        "error": "failed",
+def _rows(
+    job: Job, name: TargetName, target: Target, exchanges: dict[str, Exchange]
+) -> dict[str, ArmRow]:
+    loss = math.inf if target.val_loss is None else target.val_loss
+    limit = math.inf if target.max_params is None else target.max_params
+    seed = _seed(job, name)
+    arms = {arm: arm_row(job, arm, loss, limit, seed=seed) for arm in job.arms}
+    return {SENN: senn_row(job, loss, limit, list(exchanges.values())), **arms}
+
+
+def _seed(job: Job, name: TargetName) -> int:
+    return derive(job.config.seed, "resample", name)
+
+
+def _rates(job: Job, found: Exchange) -> dict[Currency, Rate]:
+    parts = zip(CURRENCIES, found.rate, found.chance_above_one, strict=True)
+    rates: dict[Currency, Rate] = {
+        currency: Rate(
+            estimate=rate.estimate,
+            low=rate.low,
+            high=rate.high,
+            bound=rate.bound,
+            chance_above_one=chance,
+        )
+        for currency, rate, chance in parts
     }
-    counts = {
-        reason: [r.stop_reason for r in job.senn].count(reason) for reason in said
-    }
-    total = len(job.senn)
-    return [f"{n} of {total} runs {said[r]}" for r, n in counts.items() if n]
+    if len(job.devices) > 1:  # Seconds of unlike devices are not one currency.
+        rates["device_s"] = NO_RATE
+    return rates
+
+
+def _curve(job: Job, arm: str) -> tuple[BestOf, ...]:
+    if arm in ADAPTIVE:
+        return tuple(curve(searches(job, arm), CURRENCIES, adaptive=True))
+    return tuple(curve([as_runs(job.of(arm))], CURRENCIES, adaptive=False))

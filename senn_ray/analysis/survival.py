@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from senn_ray.analysis.distributions import clopper_pearson
+from senn_ray.analysis.results import Interval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,15 +23,6 @@ class Waiting:
     chance: float
     low: float
     high: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MedianRuns:
-    """The median number of runs to a hit; nothing stands for more than was tried."""
-
-    estimate: float | None
-    low: float | None
-    high: float | None
 
 
 def waiting(runs: Sequence[float], hits: Sequence[bool]) -> Iterator[Waiting]:
@@ -60,10 +52,10 @@ def waiting(runs: Sequence[float], hits: Sequence[bool]) -> Iterator[Waiting]:
         )
 
 
-def median_runs(runs: Sequence[float], hits: Sequence[bool]) -> MedianRuns:
+def median_runs(runs: Sequence[float], hits: Sequence[bool]) -> Interval:
     """Return the number of runs after which half of the searches have hit.
 
-    The interval holds every number of runs at which the curve's interval leaves one
+    Nothing stands for more than was tried. The interval holds every number of runs at which the curve's interval leaves one
     half open (Brookmeyer and Crowley).
 
     Args:
@@ -76,7 +68,7 @@ def median_runs(runs: Sequence[float], hits: Sequence[bool]) -> MedianRuns:
         reached = (w.runs for w, v in zip(curve, values, strict=True) if v <= HALF)
         return next((float(runs) for runs in reached), None)
 
-    return MedianRuns(
+    return Interval(
         estimate=first([w.chance for w in curve]),
         low=first([w.low for w in curve]),
         high=first([w.high for w in curve]),

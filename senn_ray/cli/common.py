@@ -14,6 +14,7 @@ from rich.console import Console
 from senn_ray.config import Config
 
 if TYPE_CHECKING:
+    from senn_ray.analysis.results import Summary
     from senn_ray.cli.console import Observe
     from senn_ray.service.verbs import Location
 
@@ -66,7 +67,7 @@ def run_job(
         return _interrupted(out)
     show_result(result.summary, f"{out}/report/index.html", common)
     if result.exit_code == BUDGET:
-        _say(f"{result.summary.get('budget')}; senn-ray resume {out} --extend {MORE}")
+        _say(f"{result.summary.budget}; senn-ray resume {out} --extend {MORE}")
     elif result.exit_code == INTERRUPTED:
         return _interrupted(out)
     return result.exit_code
@@ -120,18 +121,19 @@ def people(common: Common) -> Console:
     return console
 
 
-def show_result(summary: dict[str, Any], page: "Location", common: Common) -> None:
+def show_result(summary: "Summary", page: "Location", common: Common) -> None:
     """Show what came out of a job.
 
     Args:
-        summary: Contents of ``summary.json``.
+        summary: What came out.
         page: Where the report is.
         common: Flags of every verb.
     """
+    from senn_ray.analysis.results import to_json
     from senn_ray.cli.verdict import result
 
     if common.json:
-        print(json.dumps(summary))
+        print(json.dumps(to_json(summary)))
     console = people(common)
     for part in result(summary):
         console.print(part)

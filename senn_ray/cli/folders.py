@@ -1,7 +1,7 @@
 """The verbs on a run folder: look, stop, go on, report, export."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -45,7 +45,7 @@ def resume(
 
     def go_on(
         given: Config, *, out: verbs.Location, observe: verbs.Observer
-    ) -> verbs.JobResult:
+    ) -> verbs.JobResult[Any]:
         result = verbs.resume(
             out,
             settings=given,

@@ -2,15 +2,16 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import RenderableType
 from rich.table import Table
 
+from senn_ray.analysis.results import MatchResult, StudyRow
 from senn_ray.cli.common import NO_FLAGS, Common, people
 from senn_ray.core.errors import ConfigError
 from senn_ray.report.formatting import UNKNOWN, duration, interval, number
@@ -61,7 +62,7 @@ def match(
 
     found = verbs.match(study, target, **dataclasses.asdict(reading), out=out)
     if common.json:
-        print(json.dumps(found))
+        print(json.dumps(found.to_json()))
     else:
         for part in shown(found):
             people(common).print(part)
@@ -70,63 +71,59 @@ def match(
     return 0
 
 
-def shown(found: Mapping[str, Any]) -> list[RenderableType]:
+def shown(found: MatchResult) -> list[RenderableType]:
     """Show studies, runs to the target, and the best of k.
 
     Args:
         found: What ``verbs.match`` gave.
     """
     return [
-        _studies(found["studies"]),
+        _studies(found.studies),
         _line(found),
         _curve(found),
-        *(f"Note: {note}" for note in found["notes"]),
+        *(f"Note: {note}" for note in found.notes),
     ]
 
 
-def _line(found: Mapping[str, Any]) -> str:
-    least = "at most" if found["direction"] == "minimize" else "at least"
-    middle = {
-        "estimate": found["median_runs"],
-        "low": found["median_runs_low"],
-        "high": found["median_runs_high"],
-    }
-    seconds = found["seconds_to_target"]
+def _line(found: MatchResult) -> str:
+    least = "at most" if found.direction == "minimize" else "at least"
+    seconds = found.seconds_to_target
     parts = [
-        f"{found['hits']} of {found['searches']} searches reached {least} "
-        f"{number(found['target'])}",
-        f"runs to it {interval(found['runs_to_target'])}",
-        f"median {interval(middle)}",
+        f"{found.hits} of {found.searches} searches reached {least} "
+        f"{number(found.target)}",
+        f"runs to it {interval(found.runs_to_target)}",
+        f"median {interval(found.median_runs)}",
     ]
-    if seconds and seconds["estimate"] is not None:
-        parts.append(f"time {duration(seconds['estimate'])}")
+    if seconds and seconds.estimate is not None:
+        parts.append(f"time {duration(seconds.estimate)}")
     return "; ".join(parts)
 
 
-def _studies(studies: list[Mapping[str, Any]]) -> Table:
+def _studies(studies: Iterable[StudyRow]) -> Table:
     table = _table("study", "trials", "pruned", "failed", "best", "reached it at run")
     for study in studies:
-        at = study["runs_to_target"]
+        at = study.runs_to_target
         table.add_row(
-            study["name"],
-            *(str(study[column]) for column in ("trials", "pruned", "failed")),
-            number(study["best"]),
+            study.name,
+            str(study.trials),
+            str(study.pruned),
+            str(study.failed),
+            number(study.best),
             UNKNOWN if at is None else str(at),
         )
     return table
 
 
-def _curve(found: Mapping[str, Any]) -> Table:
-    of = "median" if found["independent"] else "mean over studies"
+def _curve(found: MatchResult) -> Table:
+    of = "median" if found.independent else "mean over studies"
     table = _table("runs", "expected best", "median best", f"95 % interval of the {of}")
-    for point in found["curve"]:
-        if point["runs"] in SHOWN or point is found["curve"][-1]:
-            ends = (number(point[end]) for end in ("low", "high"))
+    for point in found.curve:
+        if point.runs in SHOWN or point is found.curve[-1]:
             table.add_row(
-                str(point["runs"]),
-                number(point["val_loss"]),
-                number(point["median"]),
-                f"[{', '.join(ends)}]",
+                str(point.runs),
+                number(point.val_loss),
+                number(point.median),
+                f"[{number(point.low)}, {number(point.high)}]",
             )
     return table
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
+from senn_ray.analysis.results import BestOf, CompareSummary, Summary
 from senn_ray.core.records import RunRecord
 from senn_ray.report.drawing import (
     ARMS,
@@ -19,16 +20,18 @@ from senn_ray.report.drawing import (
     Figure,
     Layout,
     figure,
+    gaps,
     legend_below,
     log_scale,
 )
 from senn_ray.report.formatting import number
+from senn_ray.search.targets import Currency
 
-Summary = Mapping[str, Any]
 Row = tuple[Any, ...]
+Curves = Mapping[str, Sequence[BestOf]]
 POINT = ("runs", "val_loss", "median", "low", "high")
 ROOM = 1.15
-PANELS = {"runs": "runs", "device_s": "device seconds"}
+PANELS: dict[Currency, str] = {"runs": "runs", "device_s": "device seconds"}
 
 
 def size_against_loss(records: Sequence[RunRecord], summary: Summary) -> Figure | None:
@@ -36,7 +39,7 @@ def size_against_loss(records: Sequence[RunRecord], summary: Summary) -> Figure 
 
     Args:
         records: All runs.
-        summary: Contents of ``summary.json``.
+        summary: The summary of the job.
 
     Returns:
         The figure; nothing if no run has a positive loss.
@@ -44,9 +47,11 @@ def size_against_loss(records: Sequence[RunRecord], summary: Summary) -> Figure 
     shown = [r for r in records if r.val_loss is not None and r.val_loss > 0]
     if not shown:
         return None
-    found = ((summary.get("size") or {}).get("senn") or {}).get("estimate")
-    target = ((summary.get("targets") or {}).get("quality") or {}).get("val_loss")
-    limit = _widest(shown, summary)
+    found = target = limit = None
+    if isinstance(summary, CompareSummary):
+        found = summary.size.senn and summary.size.senn.estimate
+        target = summary.targets["quality"].val_loss
+        limit = _widest(shown, summary.targets["quality_at_size"].max_params)
     description = f"{len(shown)} runs by hidden units and validation loss."
     if found is not None:
         description += f" The self-found size is {found:g} units."
@@ -69,18 +74,15 @@ def size_against_loss(records: Sequence[RunRecord], summary: Summary) -> Figure 
     return figure(caption, data, Layout(height_in=3.8), draw)
 
 
-def best_so_far(summary: Summary) -> Figure | None:
+def best_so_far(summary: CompareSummary) -> Figure | None:
     """Draw the expected best loss against what it costs, for every arm.
-
-    Args:
-        summary: Contents of ``summary.json`` of a comparison.
 
     Returns:
         The figure; nothing without curves.
     """
-    curves = {arm: points for arm, points in summary["curves"].items() if points}
+    curves = {arm: points for arm, points in summary.curves.items() if points}
     rows = [
-        (arm, *(point.get(name) for name in POINT), *map(point["cost"].get, PANELS))
+        (arm, *(getattr(point, name) for name in POINT), *map(point.cost.get, PANELS))
         for arm, points in curves.items()
         for point in points
     ]
@@ -93,7 +95,7 @@ def best_so_far(summary: Summary) -> Figure | None:
         "is none, the runs do not give one. Width plays no part here; see quality at "
         "size."
     )
-    target = summary["targets"]["quality"]["val_loss"]
+    target = summary.targets["quality"].val_loss
 
     def draw(drawn: Canvas, panels: list[Axes]) -> None:
         for panel, (currency, word) in zip(panels, PANELS.items(), strict=True):
@@ -160,11 +162,11 @@ def _draw_lines(
         )
 
 
-def _draw_curves(panel: Axes, curves: Mapping[str, Any], currency: str) -> None:
+def _draw_curves(panel: Axes, curves: Curves, currency: Currency) -> None:
     for arm, points in curves.items():
         colour, marker = ARMS[arm]
-        known = [p for p in points if p["val_loss"] is not None]
-        x, y = [p["cost"][currency] for p in known], [p["val_loss"] for p in known]
+        known = [p for p in points if p.val_loss is not None]
+        x, y = [p.cost[currency] for p in known], gaps(p.val_loss for p in known)
         panel.plot(
             x,
             y,
@@ -177,8 +179,8 @@ def _draw_curves(panel: Axes, curves: Mapping[str, Any], currency: str) -> None:
         )
         _draw_band(panel, points, currency, colour)
     points = [p for curve in curves.values() for p in curve]
-    losses = [p["val_loss"] for p in points if p["val_loss"] is not None]
-    log_scale(panel, "x", [p["cost"][currency] for p in points])
+    losses = [p.val_loss for p in points if p.val_loss is not None]
+    log_scale(panel, "x", [p.cost[currency] for p in points])
     log_scale(panel, "y", losses)
     if losses and min(losses) > 0:
         # Bands of few studies are wide, even below 0: the curves set the range.
@@ -186,17 +188,16 @@ def _draw_curves(panel: Axes, curves: Mapping[str, Any], currency: str) -> None:
 
 
 def _draw_band(
-    panel: Axes, points: Sequence[Mapping[str, Any]], currency: str, colour: str
+    panel: Axes, points: Sequence[BestOf], currency: Currency, colour: str
 ) -> None:
     # Not a number leaves a gap: an interval with one end only is no band.
     ends = [
-        (p["low"], p["high"]) if None not in (p["low"], p["high"]) else (nan, nan)
-        for p in points
+        (p.low, p.high) if None not in (p.low, p.high) else (nan, nan) for p in points
     ]
     panel.fill_between(
-        [p["cost"][currency] for p in points],
-        [low for low, _ in ends],
-        [high for _, high in ends],
+        [p.cost[currency] for p in points],
+        gaps(low for low, _ in ends),
+        gaps(high for _, high in ends),
         step="post",
         color=colour,
         alpha=BAND,
@@ -204,10 +205,8 @@ def _draw_band(
     )
 
 
-def _widest(records: Sequence[RunRecord], summary: Summary) -> int | None:
+def _widest(records: Sequence[RunRecord], most: int | None) -> int | None:
     """Translate the greatest number of parameters into units of one hidden layer."""
-    sized = (summary.get("targets") or {}).get("quality_at_size") or {}
-    most = sized.get("max_params")
     one_layer = {r.hidden[0]: r.params for r in records if len(r.hidden) == 1}
     known = sorted(one_layer.items())
     if most is None or len(known) < 2:

@@ -4,15 +4,23 @@ Plain rows of text, from the contents of ``summary.json`` alone.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from senn_ray.report.formatting import count, duration, interval, number, share
+from senn_ray.analysis.results import (
+    CellPairs,
+    CompareSummary,
+    Forms,
+    GrowSummary,
+    LedgerRow,
+    Pairs,
+    ScanSummary,
+    Sensitivity,
+    Summary,
+)
+from senn_ray.report.formatting import count, difference, duration, number, share
 from senn_ray.report.table import Table
 from senn_ray.report.target_tables import reached_table
 
-Summary = Mapping[str, Any]
 NOT_COMPLETE = ("pruned", "diverged", "failed")
-LEVELS = {"power_law": "power law", "saturating": "levels off"}
 PAIRED = {
     "no_growth_at_final": "plain networks of the self-found sizes",
     "gradmax": "growth by the size of the gradient",
@@ -31,35 +39,31 @@ NOTES = {
 
 
 def cost_tables(summary: Summary) -> list[Table]:
-    """Lay out what was spent.
-
-    Args:
-        summary: Contents of ``summary.json`` of any verb.
-    """
-    return _filled([_ledger(summary.get("ledger") or {})])
+    """Lay out what was spent."""
+    return _filled([_ledger(summary.ledger)])
 
 
 def closer_tables(summary: Summary) -> list[Table]:
-    """Lay out pairs of seeds, and forms of a trend.
-
-    Args:
-        summary: Contents of ``summary.json`` of any verb.
-    """
-    fit = summary.get("fit") or {}
-    return _filled([
-        reached_table(summary.get("over_targets") or {}),
-        _paired(summary.get("paired") or {}),
-        _paired_by_size(summary.get("paired_by_size") or []),
-        _forms(fit.get("forms") or {}),
-        _sensitivity(fit.get("sensitivity") or []),
-    ])
+    """Lay out pairs of seeds, and forms of a trend."""
+    match summary:
+        case CompareSummary():
+            reached = reached_table(summary.over_targets)
+            return _filled([reached, _paired(summary.paired)])
+        case ScanSummary():
+            return _filled([
+                _paired_by_size(summary.paired_by_size),
+                _forms(summary.fit.forms),
+                _sensitivity(summary.fit.sensitivity),
+            ])
+        case GrowSummary():
+            return []
 
 
 def _filled(tables: Sequence[Table]) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
-def _ledger(rows: Summary) -> Table:
+def _ledger(rows: Mapping[str, LedgerRow]) -> Table:
     return Table(
         title="What was spent",
         columns=(
@@ -69,20 +73,20 @@ def _ledger(rows: Summary) -> Table:
         rows=tuple(
             (
                 arm,
-                f"{row['runs']:g}",
-                f"{sum(row[state] for state in NOT_COMPLETE):g}",
-                *(count(row[name]) for name in ("steps", "sample_visits", "flops")),
-                *(duration(row[name]) for name in ("device_s", "growth_s")),
-                duration(row["wasted_device_s"]),
+                f"{row.runs:g}",
+                f"{sum(getattr(row, state) for state in NOT_COMPLETE):g}",
+                *(count(getattr(row, name)) for name in ("steps", "sample_visits", "flops")),
+                *(duration(getattr(row, name)) for name in ("device_s", "growth_s")),
+                duration(row.wasted_device_s),
             )
             for arm, row in rows.items()
-            if row["runs"] or row["wasted_device_s"]
+            if row.runs or row.wasted_device_s
         ),
         note=NOTES["ledger"],
     )  # fmt: skip
 
 
-def _paired(arms: Summary) -> Table:
+def _paired(arms: Mapping[str, Pairs]) -> Table:
     return Table(
         title="Seed by seed against self-expanding runs",
         columns=(
@@ -96,7 +100,7 @@ def _paired(arms: Summary) -> Table:
     )  # fmt: skip
 
 
-def _paired_by_size(rows: Sequence[Summary]) -> Table:
+def _paired_by_size(rows: Sequence[CellPairs]) -> Table:
     return Table(
         title="Cell by cell against self-expanding runs",
         columns=(
@@ -106,9 +110,9 @@ def _paired_by_size(rows: Sequence[Summary]) -> Table:
         ),
         rows=tuple(
             (
-                str(row["per_class"]),
-                PAIRED[row["arm"]],
-                " ".join(map(str, row["hidden"])),
+                str(row.per_class),
+                PAIRED[row.arm],
+                " ".join(map(str, row.hidden)),
                 *_differences(row),
             )
             for row in rows
@@ -117,49 +121,51 @@ def _paired_by_size(rows: Sequence[Summary]) -> Table:
     )  # fmt: skip
 
 
-def _differences(row: Summary) -> tuple[str, ...]:
+def _differences(row: Pairs) -> tuple[str, ...]:
     return (
-        str(row["pairs"]),
-        interval({**row, "estimate": row["excess"]}),
-        f"{share(row['better'], 0)} [{share(row['better_low'], 0)}, "
-        f"{share(row['better_high'], 0)}]",
-        number(row["test_excess"]),
-        f"{row['params_ratio']:.2g}",
+        str(row.pairs),
+        difference(row),
+        f"{share(row.better, 0)} [{share(row.better_low, 0)}, "
+        f"{share(row.better_high, 0)}]",
+        number(row.test_excess),
+        f"{row.params_ratio:.2g}",
     )
 
 
-def _forms(found: Summary) -> Table:
-    said = {
-        "power_law": "width = {at_one:.3g} · examples^{exponent:.3g}",
-        "saturating": "width = {limit:.3g} / (1 + {half:.3g} / examples)",
-    }
+def _forms(found: Forms | None) -> Table:
+    rows = []
+    if found is not None:
+        law, level = found.power_law, found.saturating
+        weight = {found.chosen: found.weight}
+        other = 1 - found.weight
+        rows = [
+            (
+                "power law",
+                f"width = {law.at_one:.3g} · examples^{law.exponent:.3g}",
+                f"{law.aicc:.1f}",
+                share(weight.get("power_law", other), 0),
+            ),
+            (
+                "levels off",
+                f"width = {level.limit:.3g} / (1 + {level.half:.3g} / examples)",
+                f"{level.aicc:.1f}",
+                share(weight.get("saturating", other), 0),
+            ),
+        ]
     return Table(
         title="Which form the trend has",
         columns=("form", "fitted, examples per class", "AICc", "weight"),
-        rows=tuple(
-            (
-                LEVELS[name],
-                said[name].format(**found[name]),
-                f"{found[name]['aicc']:.1f}",
-                share(_weight(found, name), 0),
-            )
-            for name in said
-            if found
-        ),
+        rows=tuple(rows),
         note=NOTES["forms"],
     )
 
 
-def _weight(found: Summary, name: str) -> float:
-    return found["weight"] if found["chosen"] == name else 1 - found["weight"]
-
-
-def _sensitivity(rows: Sequence[Summary]) -> Table:
+def _sensitivity(rows: Sequence[Sensitivity]) -> Table:
     return Table(
         title="The trend without its least or its greatest size",
         columns=("without, per class", "units per tenfold", "exponent"),
         rows=tuple(
-            (f"{row['without']:g}", number(row["slope"]), number(row["exponent"]))
+            (f"{row.without:g}", number(row.slope), number(row.exponent))
             for row in rows
         ),
         note=NOTES["sensitivity"],

@@ -9,8 +9,9 @@ figures share one page.
 import contextlib
 import html
 import io
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -155,6 +156,11 @@ def figure(
         columns=data.columns,
         rows=tuple(data.rows),
     )
+
+
+def gaps(values: Iterable[float | None]) -> list[float]:
+    """Write what is not known as not a number, which leaves a gap in a drawing."""
+    return [math.nan if value is None else value for value in values]
 
 
 def legend_below(drawn: Canvas, panels: Sequence[Axes], *, ncols: int = 4) -> None:

@@ -1,7 +1,19 @@
 """Numbers as people read them."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+
+from senn_ray.analysis.results import (
+    CellPairs,
+    Fit,
+    Forms,
+    Interval,
+    LedgerRow,
+    OracleRow,
+    Pairs,
+    Promises,
+    SizeFound,
+)
+from senn_ray.search.targets import Currency, TargetName
 
 MINUTE_S = 60
 HOUR_S = 3600
@@ -10,6 +22,23 @@ CLEAR = 0.9
 """Share of Akaike's weights from which on one of two forms is clearly better."""
 WHOLE_FROM = 100
 THOUSAND, ROUND_UP = 1000.0, 999.5
+TARGET_NAMES: dict[TargetName, str] = {
+    "quality": "Quality",
+    "quality_at_size": "Quality at size",
+}
+TARGET_TITLES: dict[TargetName, str] = {
+    "quality": "Quality: validation loss at most {val_loss}",
+    "quality_at_size": "Quality at size: validation loss at most {val_loss}, "
+    "parameters at most {max_params}",
+}
+TIMES: dict[Currency, str] = {
+    "runs": "runs ×",
+    "steps": "steps ×",
+    "sample_visits": "sample visits ×",
+    "flops": "FLOPs ×",
+    "device_s": "device seconds ×",
+}
+"""Columns of exchange rates."""
 UNITS = ("k", "M", "G", "T", "P", "E")
 
 
@@ -57,12 +86,12 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / HOUR_S:.1f} h"
 
 
-def interval(values: Mapping[str, Any] | None) -> str:
+def interval(values: Interval | SizeFound | None) -> str:
     """Write an estimate with its 95 % interval, or the bound that is known."""
     if not values:
         return UNKNOWN
-    estimate, low, high = (values.get(key) for key in ("estimate", "low", "high"))
-    if values.get("bound") or estimate is None:
+    estimate, low, high = values.estimate, values.low, values.high
+    if estimate is None or (isinstance(values, Interval) and values.bound):
         return UNKNOWN if low is None else f"≥ {_short(low)}"
     if low is None:
         return _short(estimate)
@@ -70,131 +99,109 @@ def interval(values: Mapping[str, Any] | None) -> str:
     return f"{_short(estimate)} [{_short(low)}, {top}]"
 
 
-def precise(values: Mapping[str, Any] | None, *, share: bool = False) -> str:
+def precise(values: Interval | None, *, share: bool = False) -> str:
     """Write a measured value with its 95 % interval, with four digits or in per cent.
 
     Args:
         values: ``estimate``, ``low`` and ``high``, the ends perhaps unknown.
         share: Whether it is a share.
     """
-    if not values or values["estimate"] is None:
+    if not values or values.estimate is None:
         return UNKNOWN
-    ends = [values[key] for key in ("estimate", "low", "high")]
     estimate, low, high = (
         UNKNOWN if end is None else f"{end:.2%}" if share else number(end)
-        for end in ends
+        for end in (values.estimate, values.low, values.high)
     )
     return estimate if low == UNKNOWN else f"{estimate} [{low}, {high}]"
 
 
-def trend(fit: Mapping[str, Any]) -> str:
-    """Say in one sentence how hidden units follow from examples.
-
-    Args:
-        fit: ``fit`` of the summary of a scan.
-    """
-    if fit["slope"] is None:
+def trend(fit: Fit) -> str:
+    """Say in one sentence how hidden units follow from examples."""
+    if fit.slope is None:
         return "No trend: too few sizes have converged."
-    power = fit["log_log"]
-    lines = [{**line, "estimate": line["slope"]} for line in (fit, power)]
-    ranks = "" if fit["spearman"] is None else f"; Spearman {fit['spearman']:.2f}"
+    slope, exponent = (
+        interval(Interval(estimate=line.slope, low=line.low, high=line.high))
+        for line in (fit, fit.log_log)
+    )
+    ranks = "" if fit.spearman is None else f"; Spearman {fit.spearman:.2f}"
     return (
-        f"Hidden units per tenfold of examples: {interval(lines[0])}; exponent of a "
-        f"power law: {interval(lines[1])} (95 % over subset seeds){ranks}."
+        f"Hidden units per tenfold of examples: {slope}; exponent of a "
+        f"power law: {exponent} (95 % over subset seeds){ranks}."
     )
 
 
-def form(fit: Mapping[str, Any]) -> str | None:
-    """Say in one sentence which form fits a trend better; nothing with too few cells.
-
-    Args:
-        fit: ``fit`` of the summary of a scan.
-    """
-    found = fit.get("forms")
+def form(found: Forms | None) -> str | None:
+    """Say in one sentence which form fits a trend better; nothing with too few cells."""
     if not found:
         return None
-    limit = f"{found['saturating']['limit']:.3g}"
     said = {
         "power_law": "a power law fits better than a form that levels off",
-        "saturating": f"a form that levels off at {limit} units fits better than a "
-        "power law",
+        "saturating": f"a form that levels off at {found.saturating.limit:.3g} units "
+        "fits better than a power law",
     }
-    unclear = "" if found["weight"] >= CLEAR else ": too close to tell"
+    unclear = "" if found.weight >= CLEAR else ": too close to tell"
     return (
-        f"Of two forms, {said[found['chosen']]} (AICc weight {found['weight']:.2f})"
-        f"{unclear}."
+        f"Of two forms, {said[found.chosen]} (AICc weight {found.weight:.2f}){unclear}."
     )
 
 
-def spent(ledger: Mapping[str, Any]) -> str | None:
-    """Say in one sentence what a job has used; nothing before a run is finished.
-
-    Args:
-        ledger: ``ledger`` of the summary of any job.
-    """
-    total = ledger.get("total")
-    if not total or not total["runs"]:
+def spent(total: LedgerRow) -> str | None:
+    """Say in one sentence what a job has used; nothing before a run is finished."""
+    if not total.runs:
         return None
-    wasted = total["wasted_device_s"]
+    wasted = total.wasted_device_s
     lost = f"; wasted {duration(wasted)}" if wasted else ""
     return (
-        f"Spent: {total['runs']:g} runs, {count(total['steps'])} steps, "
-        f"{count(total['sample_visits'])} sample visits, {count(total['flops'])} FLOPs, "
-        f"{duration(total['device_s'])} of device time{lost}."
+        f"Spent: {total.runs:g} runs, {count(total.steps)} steps, "
+        f"{count(total.sample_visits)} sample visits, {count(total.flops)} FLOPs, "
+        f"{duration(total.device_s)} of device time{lost}."
     )
 
 
-def correlation(found: Mapping[str, Any]) -> str:
-    """Say how well promises rank outcomes; nothing if that is not known.
-
-    Args:
-        found: ``promises`` of the summary of any job.
-    """
-    if found.get("spearman") is None:
+def correlation(found: Promises) -> str:
+    """Say how well promises rank outcomes; nothing if that is not known."""
+    if found.spearman is None:
         return ""
-    many = found["runs"] > 1
-    over = f" of {found['runs']} runs" if many else ""
-    within = found["spearman_within"]
+    many = found.runs > 1
+    over = f" of {found.runs} runs" if many else ""
+    within = found.spearman_within
     typical = (
         f"; within a run, {within:.2f} (median)" if many and within is not None else ""
     )
     return (
-        f" Rank correlation (Spearman) {found['spearman']:.2f} over {found['checks']} "
+        f" Rank correlation (Spearman) {found.spearman:.2f} over {found.checks} "
         f"checks{over}{typical}."
     )
 
 
-def oracle(row: Mapping[str, Any]) -> str:
-    """Say in one sentence what plain networks need at one size.
-
-    Args:
-        row: An entry of ``oracle`` of the summary of a scan.
-    """
-    least = row["smallest_sufficient_hidden"]
+def oracle(row: OracleRow) -> str:
+    """Say in one sentence what plain networks need at one size."""
+    least = row.smallest_sufficient_hidden
     enough = (
         "no width was shown to be sufficient"
         if least is None
         else (f"the smallest sufficient width is {least}")
     )
-    accuracy = row["best_fixed_test_accuracy"]
+    accuracy = row.best_fixed_test_accuracy
     share = "" if accuracy is None else f", test accuracy {accuracy:.2%}"
     return (
-        f"Plain networks, {row['per_class']} per class: {enough}; the best is "
-        f"{row['best_fixed_hidden']} (validation loss "
-        f"{number(row['best_fixed_val_loss'])}{share})."
+        f"Plain networks, {row.per_class} per class: {enough}; the best is "
+        f"{row.best_fixed_hidden} (validation loss "
+        f"{number(row.best_fixed_val_loss)}{share})."
     )
 
 
-def pairs(row: Mapping[str, Any]) -> str:
-    """Say in one sentence how an arm of a scan did beside its cells, at one size.
+def difference(row: Pairs) -> str:
+    """Write the mean difference of pairs with its interval."""
+    return interval(Interval(estimate=row.excess, low=row.low, high=row.high))
 
-    Args:
-        row: An entry of ``paired_by_size`` of the summary of a scan.
-    """
-    found = " ".join(map(str, row["hidden"]))
+
+def pairs(row: CellPairs) -> str:
+    """Say in one sentence how an arm of a scan did beside its cells, at one size."""
+    found = " ".join(map(str, row.hidden))
     return (
-        f"{row['arm']}, {row['per_class']} per class: hidden {found}, validation loss "
-        f"against self-expanding runs {interval({**row, 'estimate': row['excess']})}."
+        f"{row.arm}, {row.per_class} per class: hidden {found}, validation loss "
+        f"against self-expanding runs {difference(row)}."
     )
 
 

@@ -1,6 +1,6 @@
 """Figures of self-expanding runs: how they grew, and whether promises were kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
+from senn_ray.analysis.results import Promises
 from senn_ray.core.records import RunRecord, promises_of
 from senn_ray.report.drawing import (
     ARMS,
@@ -43,7 +44,6 @@ TRACE_COLUMNS = (
     "removal_cost",
 )
 Row = tuple[Any, ...]
-Summary = Mapping[str, Any]
 
 
 def growth_trace(record: RunRecord) -> Figure:
@@ -80,12 +80,12 @@ def growth_trace(record: RunRecord) -> Figure:
     return figure(caption, data, Layout(height_in=5.2, heights=(3, 2, 2)), draw)
 
 
-def promises(records: Sequence[RunRecord], summary: Summary) -> Figure | None:
+def promises(records: Sequence[RunRecord], found: Promises) -> Figure | None:
     """Draw the realised drop of the loss against the promised one, check by check.
 
     Args:
         records: Self-expanding runs.
-        summary: Contents of ``summary.json``: ``promises`` has the rank correlation.
+        found: How well the two agree.
 
     Returns:
         The figure; nothing if no check has both numbers.
@@ -104,7 +104,7 @@ def promises(records: Sequence[RunRecord], summary: Summary) -> Figure | None:
         f"their score gains, the drop that was promised. Up: the drop of the loss on "
         f"the decision examples until the next check, which includes the training in "
         f"between; {kept} are on or above the line of equality."
-        f"{correlation(summary.get('promises') or {})}"
+        f"{correlation(found)}"
     )
     title = "Promised and realised drop of the loss"
     caption = Caption(name="promises", title=title, text=description)

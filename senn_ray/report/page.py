@@ -1,23 +1,22 @@
 """The report: one page without network access, and the data of every figure as CSV.
 
-Reads the run folder only: ``summary.json`` and the journal; ``protocol.json`` and
-``manifest.json`` if they are there.
+``protocol.json`` and ``manifest.json`` of the run folder are read, if they are there.
 """
 
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from senn_ray.analysis.results import CompareSummary, ScanSummary, Summary
 from senn_ray.core import files
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, JobStarted, outcomes
 from senn_ray.core.records import RunRecord, order_of
 from senn_ray.report import detail, view
 from senn_ray.report.traces import Traces, by_weight, traces
-from senn_ray.store import journal
 
 if TYPE_CHECKING:
     from senn_ray.report.drawing import Figure
@@ -32,21 +31,17 @@ _UNFINISHED = {
 }
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, events: Sequence[Event], summary: Summary) -> Path:
     """Write the report of a run folder, also of a job that is not over.
 
     Args:
         folder: The run folder.
+        events: What ``journal.read`` gave.
+        summary: The summary of the same job.
 
     Returns:
         The page, ``report/index.html``.
     """
-    summary = _load(folder, "summary.json")
-    if not summary:
-        raise DataError(
-            f"{folder / 'summary.json'} is missing; type: senn-ray report {folder}"
-        )
-    events = journal.read(folder)
     finished = outcomes(events)
     records = sorted(finished, key=order_of)
     growth, overall = _draw(records, summary)
@@ -59,7 +54,7 @@ def write(folder: Path) -> Path:
     page = fill_in(
         "page.html",
         folder=folder.absolute().name,
-        notice=_UNFINISHED.get(summary["state"]),
+        notice=_UNFINISHED.get(summary.state),
         summary=summary,
         headline=view.headline(summary),
         verdicts=view.verdict_tables(summary),
@@ -81,7 +76,7 @@ def write(folder: Path) -> Path:
 
 
 def _draw(
-    records: Sequence[RunRecord], summary: Mapping[str, Any]
+    records: Sequence[RunRecord], summary: Summary
 ) -> tuple[Traces, list["Figure"]]:
     """Draw the figures of single runs, and those of the job."""
     from senn_ray.report import (
@@ -92,15 +87,17 @@ def _draw(
     )
 
     grown = [r for r in records if r.kind == "grow"]
-    is_scan = summary["verb"] == "scan"
+    is_scan = isinstance(summary, ScanSummary)
     candidates = [
         scan_figure.width_against_examples(summary)
         if is_scan
-        else compare_figures.size_against_loss(records, summary),
-        compare_figures.best_so_far(summary) if "curves" in summary else None,
-        target_figures.over_targets(summary),
-        growth_figures.promises([r for r in grown if r.arm == "senn"], summary),
+        else compare_figures.size_against_loss(records, summary)
     ]
+    if isinstance(summary, CompareSummary):
+        candidates.append(compare_figures.best_so_far(summary))
+        candidates.append(target_figures.over_targets(summary.over_targets))
+    ours = [record for record in grown if record.arm == "senn"]
+    candidates.append(growth_figures.promises(ours, summary.promises))
     traced = _one_per_size(grown) if is_scan else by_weight(grown)
     return traces(traced), [figure for figure in candidates if figure]
 

@@ -1,19 +1,21 @@
 """The figure of a scan: found width, and test accuracy, against examples per class."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
+from senn_ray.analysis.results import Cell, OracleRow, ScanSummary, SizeCells
 from senn_ray.report.drawing import (
     LIGHT,
     STAND_IN,
     Figure,
     Paint,
     canvas,
+    gaps,
     to_png,
     to_svg,
 )
@@ -36,29 +38,29 @@ COLUMNS = (
     "stop_reason",
     "converged",
 )
-Rows = Sequence[Mapping[str, Any]]
+Cells = Sequence[Cell]
+Sizes = Sequence[SizeCells]
+Oracle = Sequence[tuple[float, OracleRow]]
+"""With the place of each row on the axis of examples."""
 
 
-def width_against_examples(summary: Mapping[str, Any]) -> Figure | None:
+def width_against_examples(summary: ScanSummary) -> Figure | None:
     """Draw the cells of a scan: seeds as points, hollow where not converged.
-
-    Args:
-        summary: Contents of ``summary.json`` of a scan.
 
     Returns:
         The figure; nothing if no cell has a place on the axis of examples.
     """
-    cells = [c for c in summary["cells"] if c["examples_per_class"]]
+    cells = [c for c in summary.cells if c.examples_per_class]
     if not cells:
         return None
-    sizes = [row for row in summary["by_size"] if row["examples_per_class"]]
-    hollow = sum(not cell["converged"] for cell in cells)
+    sizes = [row for row in summary.by_size if row.examples_per_class]
+    hollow = sum(not cell.converged for cell in cells)
     ended = f"Filled points converged, hollow ones ({hollow}) did not."
     description = (
-        f"{len(cells)} self-expanding runs on nested subsets of {summary['dataset']}, "
+        f"{len(cells)} self-expanding runs on nested subsets of {summary.dataset}, "
         "one point each; the lines join the medians of each size (widths: of "
         f"converged runs). Points of one size are set a little apart. "
-        f"{ended if hollow else 'All converged.'} {trend(summary['fit'])}"
+        f"{ended if hollow else 'All converged.'} {trend(summary.fit)}"
     )
     plain = _plain(summary, sizes)
     with _drawn(cells, sizes, plain, STAND_IN) as drawn:
@@ -71,14 +73,16 @@ def width_against_examples(summary: Mapping[str, Any]) -> Figure | None:
         caption=description,
         svg=svg,
         columns=COLUMNS,
-        rows=tuple(tuple(cell[name] for name in COLUMNS) for cell in summary["cells"]),
+        rows=tuple(
+            tuple(getattr(cell, name) for name in COLUMNS) for cell in summary.cells
+        ),
         png=png,
     )
 
 
 @contextlib.contextmanager
-def _drawn(cells: Rows, sizes: Rows, plain: Rows, paint: Paint) -> Iterator[Canvas]:
-    measured = any(cell["test_accuracy"] is not None for cell in cells)
+def _drawn(cells: Cells, sizes: Sizes, plain: Oracle, paint: Paint) -> Iterator[Canvas]:
+    measured = any(cell.test_accuracy is not None for cell in cells)
     heights = (3, 2) if measured else (1,)
     with canvas(NAME, height_in=4.8, heights=heights, paint=paint) as (drawn, panels):
         _draw(panels[0], cells, "hidden_total", paint)
@@ -115,18 +119,22 @@ def _legend(panels: Sequence[Axes]) -> tuple[list[Any], list[str]]:
     return list(named.values()), list(named)
 
 
-def _draw(panel: Axes, cells: Rows, what: str, paint: Paint) -> None:
+def _draw(panel: Axes, cells: Cells, what: str, paint: Paint) -> None:
     kinds = {
         "converged run": (True, paint.senn),
         "run that did not converge": (False, "none"),
     }
-    first = min(cell["subset_seed"] for cell in cells)
+    first = min(cell.subset_seed for cell in cells)
     for label, (converged, fill) in kinds.items():
-        own = [c for c in cells if c["converged"] == converged and c[what] is not None]
+        own = [
+            c
+            for c in cells
+            if c.converged == converged and getattr(c, what) is not None
+        ]
         if own:
             panel.scatter(
                 [_place(cell, first) for cell in own],
-                [cell[what] for cell in own],
+                [getattr(cell, what) for cell in own],
                 s=26,
                 facecolors=fill,
                 edgecolors=paint.senn,
@@ -137,17 +145,17 @@ def _draw(panel: Axes, cells: Rows, what: str, paint: Paint) -> None:
             )
 
 
-def _place(cell: Mapping[str, Any], first: int) -> float:
+def _place(cell: Cell, first: int) -> float:
     """Set the subset seeds a little apart, so that equal widths can be seen."""
-    turn = (cell["subset_seed"] - first) % DODGES - (DODGES - 1) / 2
-    return cell["examples_per_class"] * DODGE**turn
+    turn = (cell.subset_seed - first) % DODGES - (DODGES - 1) / 2
+    return (cell.examples_per_class or 0.0) * DODGE**turn
 
 
-def _join(panel: Axes, sizes: Rows, what: str, paint: Paint) -> None:
-    known = [row for row in sizes if row[what] is not None]
+def _join(panel: Axes, sizes: Sizes, what: str, paint: Paint) -> None:
+    known = [row for row in sizes if getattr(row, what) is not None]
     panel.plot(
-        [row["examples_per_class"] for row in known],
-        [row[what] for row in known],
+        gaps(row.examples_per_class for row in known),
+        [getattr(row, what) for row in known],
         color=paint.ink,
         linewidth=1.2,
         label="median",
@@ -155,22 +163,19 @@ def _join(panel: Axes, sizes: Rows, what: str, paint: Paint) -> None:
     )
 
 
-def _plain(summary: Mapping[str, Any], sizes: Rows) -> Rows:
+def _plain(summary: ScanSummary, sizes: Sizes) -> Oracle:
     """Give the rows of the oracle their place on the axis of examples."""
-    places = {row["per_class"]: row["examples_per_class"] for row in sizes}
-    return [
-        {**row, "examples_per_class": places[row["per_class"]]}
-        for row in summary["oracle"]
-        if row["per_class"] in places
-    ]
+    places = {row.per_class: row.examples_per_class for row in sizes}
+    found = ((places.get(row.per_class), row) for row in summary.oracle)
+    return [(place, row) for place, row in found if place]
 
 
-def _mark(panel: Axes, plain: Rows, what: str, paint: Paint) -> None:
-    known = [row for row in plain if row[what] is not None]
+def _mark(panel: Axes, plain: Oracle, what: str, paint: Paint) -> None:
+    known = [(place, getattr(row, what)) for place, row in plain]
+    known = [(place, value) for place, value in known if value is not None]
     if known:
         panel.scatter(
-            [row["examples_per_class"] for row in known],
-            [row[what] for row in known],
+            *zip(*known, strict=True),
             marker="D",
             s=40,
             facecolors="none",
@@ -180,15 +185,15 @@ def _mark(panel: Axes, plain: Rows, what: str, paint: Paint) -> None:
         )
 
 
-def _label_sizes(panel: Axes, sizes: Rows) -> None:
+def _label_sizes(panel: Axes, sizes: Sizes) -> None:
     """Name the sizes that were visited; "all" a line lower, where nothing is near."""
     panel.set_xscale("log")
     names = {
-        row["examples_per_class"]: "\nall"
-        if row["per_class"] == "all"
-        else f"{row['per_class']:,}"
+        row.examples_per_class: "\nall"
+        if row.per_class == "all"
+        else f"{row.per_class:,}"
         for row in sizes
     }
-    panel.set_xticks(list(names), labels=list(names.values()))
+    panel.set_xticks(gaps(names), labels=list(names.values()))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xlabel("training examples per class")

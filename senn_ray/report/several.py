@@ -1,24 +1,27 @@
 """Several jobs side by side: one page, and the data of its figures as CSV."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from senn_ray.analysis.results import CompareSummary, GrowSummary, ScanSummary
 from senn_ray.core import files
 from senn_ray.report import page, view
-from senn_ray.report.formatting import UNKNOWN, interval, number, widths
+from senn_ray.report.formatting import TARGET_NAMES, UNKNOWN, interval, number, widths
 from senn_ray.report.table import Table
 from senn_ray.report.view import Shown
+from senn_ray.search.targets import TARGETS, Currency, TargetName
 
-CURRENCIES = {"runs": "runs", "device_s": "device seconds"}
-TARGETS = {"quality_at_size": "Quality at size", "quality": "Quality"}
+Compared = dict[str, CompareSummary]
+Scanned = dict[str, ScanSummary]
+CURRENCIES: dict[Currency, str] = {"runs": "runs", "device_s": "device seconds"}
 
 
 def write(jobs: Sequence[Shown], target: Path) -> Path:
     """Write the page of several jobs.
 
     Args:
-        jobs: Names that differ, and contents of ``summary.json``.
+        jobs: Names that differ, and their summaries.
         target: A folder; ``index.html`` and ``figures/`` come into it.
 
     Returns:
@@ -36,9 +39,9 @@ def write(jobs: Sequence[Shown], target: Path) -> Path:
         jobs=[
             {
                 "name": job.name,
-                "verb": job.summary["verb"],
+                "verb": job.summary.verb,
                 "sentences": view.headline(job.summary),
-                "caveats": job.summary.get("caveats") or [],
+                "caveats": job.summary.caveats,
             }
             for job in jobs
         ],
@@ -55,11 +58,18 @@ def tables(jobs: Sequence[Shown]) -> list[Table]:
     Args:
         jobs: The jobs.
     """
-    compared = [job for job in jobs if job.summary["verb"] == "compare"]
-    scanned = [job for job in jobs if job.summary["verb"] == "scan"]
+    compared, scanned = Compared(), Scanned()
+    for job in jobs:
+        match job.summary:
+            case CompareSummary():
+                compared[job.name] = job.summary
+            case ScanSummary():
+                scanned[job.name] = job.summary
+            case GrowSummary():
+                pass
     rates = [
         _rates(compared, target, currency)
-        for target in TARGETS
+        for target in reversed(TARGETS)
         for currency in CURRENCIES
     ]
     found = [_jobs(jobs), *rates, _sizes(compared), _scans(scanned)]
@@ -87,57 +97,61 @@ def _jobs(jobs: Sequence[Shown]) -> Table:
     rows = []
     for job in jobs:
         values = job.summary
-        size = ((values.get("size") or {}).get("senn")) or {}
-        accuracy = values.get("test_accuracy", size.get("test_accuracy"))
+        found, loss, accuracy = UNKNOWN, None, None
+        match values:
+            case GrowSummary():
+                found = widths(values.hidden)
+                loss, accuracy = values.val_loss, values.test_accuracy
+            case CompareSummary() if size := values.size.senn:
+                found = interval(size)
+                loss, accuracy = size.val_loss, size.test_accuracy
+            case _:
+                pass
         rows.append((
             job.name,
-            values["verb"],
-            values["dataset"],
-            str(values["seed"]),
-            values["state"],
-            interval(size) if size else widths(values.get("hidden")),
-            number(values.get("val_loss", size.get("val_loss"))),
+            values.verb,
+            values.dataset,
+            str(values.seed),
+            values.state,
+            found,
+            number(loss),
             UNKNOWN if accuracy is None else f"{accuracy:.2%}",
         ))
     return Table(title="Jobs", columns=columns, rows=tuple(rows))
 
 
-def _rates(jobs: Sequence[Shown], target: str, currency: str) -> Table:
-    arms = dict.fromkeys(
-        arm for job in jobs for arm in job.summary["exchange_rate"][target]
-    )
+def _rates(jobs: Compared, target: TargetName, currency: Currency) -> Table:
+    found = [job.exchange_rate[target] for job in jobs.values()]
+    arms = dict.fromkeys(arm for rates in found for arm in rates)
     rows = [
-        (arm, *(interval(_rate(job, target, arm, currency)) for job in jobs))
+        (arm, *(interval(rates.get(arm, {}).get(currency)) for rates in found))
         for arm in arms
     ]
     title = (
-        f"{TARGETS[target]}: how many times more {CURRENCIES[currency]} an arm needs"
+        f"{TARGET_NAMES[target]}: how many times more {CURRENCIES[currency]} an arm "
+        "needs"
     )
     return _table(title, "arm", jobs, rows)
 
 
-def _rate(job: Shown, target: str, arm: str, currency: str) -> Mapping[str, Any] | None:
-    return job.summary["exchange_rate"][target].get(arm, {}).get(currency)
-
-
-def _sizes(jobs: Sequence[Shown]) -> Table:
-    rows = [
-        (text, *(interval((job.summary.get("size") or {}).get(name)) for job in jobs))
+def _sizes(jobs: Compared) -> Table:
+    found = {
+        text: [getattr(job.size, name) for job in jobs.values()]
         for name, text in view.SIZES.items()
-        if any((job.summary.get("size") or {}).get(name) for job in jobs)
+    }
+    rows = [
+        (text, *map(interval, sizes)) for text, sizes in found.items() if any(sizes)
     ]
     return _table("Sizes in hidden units", "network", jobs, rows)
 
 
-def _scans(jobs: Sequence[Shown]) -> Table:
+def _scans(jobs: Scanned) -> Table:
     medians = [
-        {row["per_class"]: row["hidden_median"] for row in job.summary["by_size"]}
-        for job in jobs
+        {row.per_class: row.hidden_median for row in job.by_size}
+        for job in jobs.values()
     ]
     sizes = {size for found in medians for size in found}
-    ordered = sorted(
-        sizes, key=lambda size: (size == "all", size if size != "all" else 0)
-    )
+    ordered = sorted(sizes, key=lambda size: math.inf if size == "all" else size)
     rows = [
         (str(size), *(widths(found.get(size)) for found in medians)) for size in ordered
     ]
@@ -146,7 +160,6 @@ def _scans(jobs: Sequence[Shown]) -> Table:
 
 
 def _table(
-    title: str, first: str, jobs: Sequence[Shown], rows: list[tuple[str, ...]]
+    title: str, first: str, jobs: Iterable[str], rows: list[tuple[str, ...]]
 ) -> Table:
-    columns = (first, *(job.name for job in jobs))
-    return Table(title=title, columns=columns, rows=tuple(rows))
+    return Table(title=title, columns=(first, *jobs), rows=tuple(rows))

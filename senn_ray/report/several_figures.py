@@ -1,12 +1,12 @@
 """Figures of several jobs: their scans overlaid, their exchange rates side by side."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
+from senn_ray.analysis.results import CompareSummary, ScanSummary
 from senn_ray.report.drawing import (
     ARMS,
     INK,
@@ -34,13 +34,13 @@ def scans(jobs: Sequence[Shown]) -> Figure | None:
     Returns:
         The figure; nothing with fewer than two scans.
     """
-    found = [job for job in jobs if job.summary["verb"] == "scan"]
+    found = {j.name: s for j in jobs if isinstance(s := j.summary, ScanSummary)}
     rows = [
-        (job.name, cell["per_class"], cell["examples_per_class"], cell["hidden_total"],
-         cell["converged"])
-        for job in found
-        for cell in job.summary["cells"]
-        if cell["examples_per_class"]
+        (name, cell.per_class, cell.examples_per_class, cell.hidden_total,
+         cell.converged)
+        for name, scan in found.items()
+        for cell in scan.cells
+        if cell.examples_per_class
     ]  # fmt: skip
     if len({row[0] for row in rows}) < 2:
         return None
@@ -50,8 +50,8 @@ def scans(jobs: Sequence[Shown]) -> Figure | None:
     )
 
     def draw(drawn: Canvas, panels: list[Axes]) -> None:
-        for place, job in enumerate(found):
-            _draw_scan(panels[0], job, place)
+        for place, (name, scan) in enumerate(found.items()):
+            _draw_scan(panels[0], name, scan, place)
         log_scale(panels[0], "x", [row[2] for row in rows])
         panels[0].set_xlabel("training examples per class")
         panels[0].set_ylabel("hidden units")
@@ -95,42 +95,46 @@ def rates(jobs: Sequence[Shown]) -> Figure | None:
 
 
 def _rates(job: Shown) -> list[Rate]:
-    if job.summary["verb"] != "compare":
+    if not isinstance(job.summary, CompareSummary):
         return []
     found = list[Rate]()
-    for arm, currencies in job.summary["exchange_rate"]["quality_at_size"].items():
-        rate: dict[str, Any] = currencies.get("runs") or {}
-        low, high, estimate = rate.get("low"), rate.get("high"), rate.get("estimate")
-        if low and (rate.get("bound") or estimate is None):
-            found.append((job.name, arm, low, low, None))
-        elif low and estimate:
-            found.append((job.name, arm, estimate, low, high))
+    for arm, rates in job.summary.exchange_rate["quality_at_size"].items():
+        rate = rates["runs"]
+        if rate.low and (rate.bound or rate.estimate is None):
+            found.append((job.name, arm, rate.low, rate.low, None))
+        elif rate.low and rate.estimate:
+            found.append((job.name, arm, rate.estimate, rate.low, rate.high))
     return found
 
 
-def _draw_scan(panel: Axes, job: Shown, place: int) -> None:
+def _draw_scan(panel: Axes, name: str, scan: ScanSummary, place: int) -> None:
     colour, marker = LOOKS[place % len(LOOKS)]
     for converged in (True, False):
         own = [
-            c for c in job.summary["cells"]
-            if c["converged"] == converged and c["examples_per_class"]
-        ]  # fmt: skip
+            (cell.examples_per_class, cell.hidden_total)
+            for cell in scan.cells
+            if cell.converged == converged and cell.examples_per_class
+        ]
         panel.scatter(
-            [cell["examples_per_class"] for cell in own],
-            [cell["hidden_total"] for cell in own],
+            [examples for examples, _ in own],
+            [hidden for _, hidden in own],
             s=20,
             marker=marker if marker != "x" else "X",
             facecolors=colour if converged else "none",
             edgecolors=colour,
             alpha=0.7,
         )
-    known = [r for r in job.summary["by_size"] if r["hidden_median"] is not None]
+    known = [
+        (row.examples_per_class, row.hidden_median)
+        for row in scan.by_size
+        if row.hidden_median is not None and row.examples_per_class
+    ]
     panel.plot(
-        [row["examples_per_class"] for row in known],
-        [row["hidden_median"] for row in known],
+        [examples for examples, _ in known],
+        [median for _, median in known],
         color=colour,
         linewidth=1.2,
-        label=job.name,
+        label=name,
     )
 
 

@@ -12,10 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from senn_ray.analysis.results import CompareSummary, Interval, ScanSummary, Summary
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, outcomes
 from senn_ray.core.files import replacing
 from senn_ray.core.records import RunRecord, order_of
+from senn_ray.search.targets import Currency, TargetName
 
 SCHEMA_VERSION = "1"
 FOLDER = "tables"
@@ -177,7 +179,7 @@ SCHEMAS = {
 }
 
 
-def build(events: Sequence[Event], summary: dict[str, Any]) -> dict[str, pa.Table]:
+def build(events: Sequence[Event], summary: Summary) -> dict[str, pa.Table]:
     """Build all tables of a job.
 
     Args:
@@ -189,20 +191,23 @@ def build(events: Sequence[Event], summary: dict[str, Any]) -> dict[str, pa.Tabl
         "runs": [_run(record) for record in records],
         "steps": [row for record in records for row in _steps(record)],
         "expansions": [row for record in records for row in _expansions(record)],
-        "matches": _matches(summary) if summary["verb"] == "compare" else [],
-        "sizes": summary.get("sizes", []),
-        "ledger": [
-            {"arm": arm, **row} for arm, row in summary.get("ledger", {}).items()
-        ],
-        "scan": [
-            {**cell, "per_class": str(cell["per_class"])}
-            for cell in summary.get("cells", [])
-        ],
+        "matches": [],
+        "sizes": [],
+        "ledger": [{"arm": arm, **_fields(r)} for arm, r in summary.ledger.items()],
+        "scan": [],
     }
+    if isinstance(summary, CompareSummary):
+        rows["matches"] = _matches(summary)
+        rows["sizes"] = [_fields(row) for row in summary.sizes]
+    if isinstance(summary, ScanSummary):
+        rows["scan"] = [
+            {**_fields(cell), "per_class": str(cell.per_class)}
+            for cell in summary.cells
+        ]
     return {name: _table(name, rows[name]) for name in SCHEMAS}
 
 
-def write(folder: Path, events: Sequence[Event], summary: dict[str, Any]) -> None:
+def write(folder: Path, events: Sequence[Event], summary: Summary) -> None:
     """Write all tables of a job as Parquet, each file in one step.
 
     Args:
@@ -274,40 +279,38 @@ def _fields(record: Any) -> dict[str, Any]:
     return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
 
 
-def _matches(summary: dict[str, Any]) -> Rows:
+def _matches(summary: CompareSummary) -> Rows:
     return [
         _match(summary, target, arm, currency)
-        for target, arms in summary["arms"].items()
+        for target, arms in summary.arms.items()
         for arm in arms
-        for currency in summary["currencies"]
+        for currency in summary.currencies
     ]
 
 
 def _match(
-    summary: dict[str, Any], target: str, arm: str, currency: str
+    summary: CompareSummary, target: TargetName, arm: str, currency: Currency
 ) -> dict[str, Any]:
-    row = summary["arms"][target][arm]
-    rate = summary["exchange_rate"][target].get(arm, {}).get(currency, {})
-    saved = summary["restarts_saved"][target].get(arm, {})
-    counts = {name: row[name] for name in ("runs", "searches", "hits", "censored")}
+    row = summary.arms[target][arm]
+    rate = summary.exchange_rate[target].get(arm, {}).get(currency)
     return {
         "target": target,
         "arm": arm,
         "currency": currency,
-        **summary["targets"][target],
-        **counts,
-        "spent": row["cost"][currency],
-        **_ends("cost_to_hit", row["cost_to_hit"].get(currency, {})),
+        **_fields(summary.targets[target]),
+        **{n: getattr(row, n) for n in ("runs", "searches", "hits", "censored")},
+        "spent": row.cost[currency],
+        **_ends("cost_to_hit", row.cost_to_hit.get(currency)),
         **_ends("exchange_rate", rate),
-        "chance_above_one": rate.get("chance_above_one"),
-        **_ends("restarts_saved", saved),
-        "bound": rate.get("bound"),
+        "chance_above_one": rate and rate.chance_above_one,
+        **_ends("restarts_saved", summary.restarts_saved[target].get(arm)),
+        "bound": rate and rate.bound,
     }
 
 
-def _ends(name: str, interval: dict[str, Any]) -> dict[str, Any]:
+def _ends(name: str, interval: Interval | None) -> dict[str, Any]:
     return {
-        name: interval.get("estimate"),
-        f"{name}_low": interval.get("low"),
-        f"{name}_high": interval.get("high"),
+        name: interval and interval.estimate,
+        f"{name}_low": interval and interval.low,
+        f"{name}_high": interval and interval.high,
     }

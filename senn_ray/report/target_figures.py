@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from senn_ray.analysis.results import TargetCurve, TargetPoint
 from senn_ray.report.drawing import (
     ARMS,
     BAND,
@@ -15,31 +16,28 @@ from senn_ray.report.drawing import (
     Figure,
     Layout,
     figure,
+    gaps,
     legend_below,
     log_scale,
 )
-from senn_ray.report.formatting import number
-from senn_ray.report.target_tables import TARGET_NAMES
+from senn_ray.report.formatting import TARGET_NAMES, number
+from senn_ray.search.targets import TargetName
 
-Summary = Mapping[str, Any]
-Points = Sequence[Mapping[str, Any]]
+Points = Sequence[TargetPoint]
+Curves = Mapping[TargetName, TargetCurve]
 ROOM = 1.25
 ENDS = ("estimate", "low", "high", "bound")
 
 
-def over_targets(summary: Summary) -> Figure | None:
+def over_targets(families: Curves) -> Figure | None:
     """Draw the expected runs to a hit against the target loss, for every arm.
-
-    Args:
-        summary: Contents of ``summary.json`` of a comparison.
 
     Returns:
         The figure; nothing before the targets are locked.
     """
-    families = summary.get("over_targets") or {}
-    if not any(known["arms"] for known in families.values()):
+    if not any(known.arms for known in families.values()):
         return None
-    headline = next(iter(families.values()))["headline"]
+    headline = next(iter(families.values())).headline
 
     def draw(drawn: Canvas, panels: list[Axes]) -> None:
         for panel, (name, known) in zip(panels, families.items(), strict=True):
@@ -61,28 +59,30 @@ def over_targets(summary: Summary) -> Figure | None:
     return figure(caption, data, layout, draw)
 
 
-def _rows(families: Summary) -> list[tuple[Any, ...]]:
+def _rows(families: Curves) -> list[tuple[Any, ...]]:
     return [
         (
             name,
             arm,
-            *(point[key] for key in ("val_loss", "hits", "searches")),
-            *(point["runs"][key] for key in ENDS),
+            point.val_loss,
+            point.hits,
+            point.searches,
+            *(getattr(point.runs, key) for key in ENDS),
         )
         for name, known in families.items()
-        for arm, points in known["arms"].items()
+        for arm, points in known.arms.items()
         for point in points
     ]
 
 
-def _draw(panel: Axes, known: Summary) -> None:
-    for arm, points in known["arms"].items():
+def _draw(panel: Axes, known: TargetCurve) -> None:
+    for arm, points in known.arms.items():
         _draw_arm(panel, arm, points)
-    panel.axvline(known["headline"], color=INK, linewidth=0.9, label="headline target")
+    panel.axvline(known.headline, color=INK, linewidth=0.9, label="headline target")
     panel.set_ylabel("runs to a hit")
-    points = [point for points in known["arms"].values() for point in points]
-    log_scale(panel, "x", [point["val_loss"] for point in points])
-    runs = [point["runs"]["estimate"] or point["runs"]["low"] for point in points]
+    points = [point for points in known.arms.values() for point in points]
+    log_scale(panel, "x", [point.val_loss for point in points])
+    runs = [point.runs.estimate or point.runs.low or 1.0 for point in points]
     log_scale(panel, "y", runs)
     # One hit among many runs has an interval to the thousands: the curves set the range.
     panel.set_ylim(1 / ROOM, ROOM * max(runs))
@@ -90,23 +90,23 @@ def _draw(panel: Axes, known: Summary) -> None:
 
 def _draw_arm(panel: Axes, arm: str, points: Points) -> None:
     colour, marker = ARMS[arm]
-    hit = [point for point in points if not point["runs"]["bound"]]
-    x = [point["val_loss"] for point in hit]
+    hit = [point for point in points if not point.runs.bound]
+    x = [point.val_loss for point in hit]
     panel.plot(
         x,
-        [point["runs"]["estimate"] for point in hit],
+        gaps(point.runs.estimate for point in hit),
         color=colour,
         marker=marker,
         markersize=3.5,
         linewidth=1.8 if arm == "senn" else 1.1,
         label=arm,
     )
-    low, high = ([point["runs"][end] for point in hit] for end in ("low", "high"))
+    low, high = ([getattr(point.runs, end) for point in hit] for end in ("low", "high"))
     panel.fill_between(x, low, high, color=colour, alpha=BAND, linewidth=0)
-    never = [point for point in points if point["runs"]["bound"]]
+    never = [point for point in points if point.runs.bound]
     panel.scatter(
-        [point["val_loss"] for point in never],
-        [point["runs"]["low"] for point in never],
+        [point.val_loss for point in never],
+        gaps(point.runs.low for point in never),
         marker="^",
         s=14,
         facecolors="none",

@@ -2,25 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from senn_ray.report.formatting import UNKNOWN, interval, number, precise, widths
+from senn_ray.analysis.results import CompareSummary, Retrained, TargetCurve
+from senn_ray.report.formatting import (
+    TARGET_NAMES,
+    TARGET_TITLES,
+    TIMES,
+    UNKNOWN,
+    interval,
+    number,
+    precise,
+    widths,
+)
 from senn_ray.report.table import Table
+from senn_ray.search.targets import TargetName
 
-Summary = Mapping[str, Any]
-TARGETS = {
-    "quality": "Quality: validation loss at most {val_loss}",
-    "quality_at_size": "Quality at size: validation loss at most {val_loss}, "
-    "parameters at most {max_params}",
-}
-TARGET_NAMES = {"quality": "Quality", "quality_at_size": "Quality at size"}
-CURRENCIES = {
-    "runs": "runs ×",
-    "steps": "steps ×",
-    "sample_visits": "sample visits ×",
-    "flops": "FLOPs ×",
-    "device_s": "device seconds ×",
-}
 PLAIN = {"plain_at_senn_size": "plain, same width"}
 HITS = (
     "A hit is a search that reaches the target. Runs to a hit is the expected number. "
@@ -41,49 +37,40 @@ REACHED = (
 )
 
 
-def target_tables(summary: Summary) -> list[Table]:
-    """Lay out who reached which target, and at what price.
-
-    Args:
-        summary: Contents of ``summary.json`` of a comparison.
-    """
-    arms = summary.get("arms") or {}
-    tables = [_target_table(summary, name) for name in arms if arms[name]]
+def target_tables(summary: CompareSummary) -> list[Table]:
+    """Lay out the arms that reached each target, and the price."""
+    tables = [
+        _target_table(summary, name) for name, arms in summary.arms.items() if arms
+    ]
     return [*tables[:-1], *(replace(table, note=HITS) for table in tables[-1:])]
 
 
-def _target_table(summary: Summary, name: str) -> Table:
-    target = summary["targets"][name]
-    title = TARGETS[name].format(
-        val_loss=number(target["val_loss"]), max_params=target["max_params"]
+def _target_table(summary: CompareSummary, name: TargetName) -> Table:
+    target, saved = summary.targets[name], summary.restarts_saved[name]
+    title = TARGET_TITLES[name].format(
+        val_loss=number(target.val_loss), max_params=target.max_params
     )
     columns = (
-        "arm", "hits", "runs to a hit", "restarts saved", *CURRENCIES.values(),
+        "arm", "hits", "runs to a hit", "restarts saved", *TIMES.values(),
         "best loss", "width",
     )  # fmt: skip
-    arms = summary["arms"][name].items()
-    rows = tuple((arm, *_price(summary, name, arm, row)) for arm, row in arms)
-    return Table(title=title, columns=columns, rows=rows)
+    rows = []
+    for arm, row in summary.arms[name].items():
+        rate = summary.exchange_rate[name].get(arm, {})
+        rows.append((
+            arm,
+            f"{row.hits} of {row.searches}",
+            interval(row.cost_to_hit.get("runs")),
+            interval(saved.get(arm)),
+            *(interval(rate.get(currency)) for currency in TIMES),
+            number(row.best_val_loss),
+            widths(row.best_hidden),
+        ))
+    return Table(title=title, columns=columns, rows=tuple(rows))
 
 
-def _price(summary: Summary, name: str, arm: str, row: Summary) -> tuple[str, ...]:
-    rate = summary["exchange_rate"][name].get(arm) or {}
-    return (
-        f"{row['hits']} of {row['searches']}",
-        interval(row["cost_to_hit"].get("runs")),
-        interval(summary["restarts_saved"][name].get(arm)),
-        *(interval(rate.get(currency)) for currency in CURRENCIES),
-        number(row["best_val_loss"]),
-        widths(row["best_hidden"]),
-    )
-
-
-def retrained_table(rows: Sequence[Summary]) -> Table:
-    """Lay out what winners reach when trained again.
-
-    Args:
-        rows: ``retrained`` of the summary of a comparison.
-    """
+def retrained_table(rows: Sequence[Retrained]) -> Table:
+    """Lay out what winners reach when trained again."""
     columns = (
         "arm", "best for", "hidden units", "parameters", "runs", "test loss",
         "test accuracy",
@@ -93,13 +80,13 @@ def retrained_table(rows: Sequence[Summary]) -> Table:
         columns=columns,
         rows=tuple(
             (
-                str(PLAIN.get(row["arm"], row["arm"])),
-                TARGET_NAMES.get(row["target"], UNKNOWN).lower(),
-                widths(row["hidden"]),
-                str(row["params"]),
-                str(row["seeds"]),
-                precise(row["test_loss"]),
-                precise(row["test_accuracy"], share=True),
+                str(PLAIN.get(row.arm, row.arm)),
+                TARGET_NAMES[row.target].lower() if row.target else UNKNOWN,
+                widths(row.hidden),
+                str(row.params),
+                str(row.seeds),
+                precise(row.test_loss),
+                precise(row.test_accuracy, share=True),
             )
             for row in rows
         ),
@@ -107,12 +94,8 @@ def retrained_table(rows: Sequence[Summary]) -> Table:
     )
 
 
-def reached_table(targets: Summary) -> Table:
-    """Lay out what arms reach that never hit a headline target.
-
-    Args:
-        targets: ``over_targets`` of the summary of a comparison.
-    """
+def reached_table(targets: Mapping[TargetName, TargetCurve]) -> Table:
+    """Lay out what arms reach that never hit a headline target."""
     columns = (
         "target", "arm", "best loss", "hits", "runs to it", "of self-expanding runs",
     )  # fmt: skip
@@ -123,13 +106,13 @@ def reached_table(targets: Summary) -> Table:
             (
                 TARGET_NAMES[name],
                 arm,
-                number(row["val_loss"]),
-                f"{row['hits']} of {row['searches']}",
-                interval(row["runs"]),
-                interval(row["senn"]),
+                number(row.val_loss),
+                f"{row.hits} of {row.searches}",
+                interval(row.runs),
+                interval(row.senn),
             )
             for name, known in targets.items()
-            for arm, row in known["reached"].items()
+            for arm, row in known.reached.items()
         ),
         note=REACHED,
     )

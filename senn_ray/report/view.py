@@ -4,6 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from senn_ray.analysis.results import (
+    CompareSummary,
+    GrowSummary,
+    ScanSummary,
+    SizeBlock,
+    Summary,
+)
 from senn_ray.core.records import FAULTY, RunRecord
 from senn_ray.report.formatting import (
     UNKNOWN,
@@ -19,7 +26,6 @@ from senn_ray.report.formatting import (
 from senn_ray.report.table import Table
 from senn_ray.report.target_tables import retrained_table, target_tables
 
-Summary = Mapping[str, Any]
 REGRESSION = (
     " Losses are halves of squared errors in variances of the targets: a half for each "
     "target is no better than their mean."
@@ -37,40 +43,38 @@ class Shown:
     """A job, where several are shown."""
 
     name: str
-    summary: Mapping[str, Any]
+    summary: Summary
 
 
 def headline(summary: Summary) -> list[str]:
-    """Say what came out, in a few sentences.
-
-    Args:
-        summary: Contents of ``summary.json``.
-    """
-    if summary["verb"] == "scan":
-        return _scanned(summary)
-    if summary["verb"] != "compare":
-        return [_found(summary)]
-    said = [summary["verdict"]] if summary.get("verdict") else []
-    said += [f"No verdict: {why}." for why in summary.get("withheld") or ()]
-    size = (summary.get("size") or {}).get("senn")
-    if size:
-        said.append(f"Self-found size: {interval(size)} hidden units (median [range]).")
-    return said
+    """Say what came out, in a few sentences."""
+    match summary:
+        case ScanSummary():
+            return _scanned(summary)
+        case GrowSummary():
+            return [_found(summary)]
+        case CompareSummary():
+            said = [summary.verdict] if summary.verdict else []
+            said += [f"No verdict: {why}." for why in summary.withheld]
+            if size := summary.size.senn:
+                said.append(
+                    f"Self-found size: {interval(size)} hidden units (median [range])."
+                )
+            return said
 
 
 def verdict_tables(summary: Summary) -> list[Table]:
-    """Lay out who reached which target, and at what price; or the sizes of a scan.
+    """Lay out the arms that reached each target, and the price; or the sizes of a scan.
 
-    Args:
-        summary: Contents of ``summary.json``; ``grow`` has no such tables.
+    ``grow`` has no such tables.
     """
-    if summary["verb"] == "scan":
-        return [_scan_table(summary)] if summary["by_size"] else []
-    tables = target_tables(summary)
-    sizes = {k: v for k, v in (summary.get("size") or {}).items() if v}
-    again = retrained_table(summary.get("retrained") or [])
-    tables += [_size_table(sizes)] if sizes else []
-    return [*tables, again] if again.rows else tables
+    if isinstance(summary, ScanSummary):
+        return [_scan_table(summary)] if summary.by_size else []
+    if isinstance(summary, GrowSummary):
+        return []
+    tables = [*target_tables(summary), _size_table(summary.size)]
+    tables.append(retrained_table(summary.retrained))
+    return [table for table in tables if table.rows]
 
 
 def runs_table(records: Sequence[RunRecord]) -> Table:
@@ -109,7 +113,7 @@ def facts(
     """List how the numbers came about: protocol, versions, hardware.
 
     Args:
-        summary: Contents of ``summary.json``.
+        summary: The summary.
         records: All runs.
         where: Where runs were carried out.
         protocol: Contents of ``protocol.json``; may be empty.
@@ -119,9 +123,9 @@ def facts(
     data = protocol.get("data") or {}
     rules = protocol.get("rules") or {}
     pairs = {
-        "data set": summary["dataset"],
-        "examples per class": _listed(summary.get("per_class", UNKNOWN)),
-        "root seed": str(summary["seed"]),
+        "data set": summary.dataset,
+        "examples per class": _listed(summary.per_class),
+        "root seed": str(summary.seed),
         "carried out on": where,
         "devices": ", ".join(sorted({r.device_name for r in records if r.device_name})),
         "machine": " ".join(str(manifest.get(k, "")) for k in ("host", "platform")),
@@ -133,42 +137,42 @@ def facts(
     return [(name, text) for name, text in pairs.items() if text.strip()]
 
 
-def _found(summary: Summary) -> str:
-    runs = summary.get("runs") or []
-    good = [run for run in runs if run.get("run_state") == "complete"]
+def _found(summary: GrowSummary) -> str:
+    good = [run for run in summary.runs if run.run_state == "complete"]
     if not good:
-        return f"No run of {len(runs)} was completed."
-    accuracy, loss = summary.get("test_accuracy"), summary.get("test_loss")
+        return f"No run of {len(summary.runs)} was completed."
+    accuracy, loss = summary.test_accuracy, summary.test_loss
     right = "" if accuracy is None else f"accuracy {share(accuracy)}, test "
     many = f" (medians of {len(good)} runs)" if len(good) > 1 else ""
+    start = summary.hidden_start
     return (
-        f"From {widths(summary.get('hidden_start'))} to {widths(summary.get('hidden'))} "
-        f"hidden units{many}: validation loss {number(summary.get('val_loss'))}, test "
-        f"{right}loss {number(loss)}. Growth ended: {summary.get('stop_reason')}."
-        f"{'' if right or loss is None else REGRESSION}"
+        f"From {start if start == 'mixed' else widths(start)} to "
+        f"{widths(summary.hidden)} hidden units{many}: validation loss "
+        f"{number(summary.val_loss)}, test {right}loss {number(loss)}. Growth ended: "
+        f"{summary.stop_reason}.{'' if right or loss is None else REGRESSION}"
     )
 
 
-def _scanned(summary: Summary) -> list[str]:
-    rows = [row for row in summary["by_size"] if row["hidden_median"] is not None]
+def _scanned(summary: ScanSummary) -> list[str]:
+    rows = [row for row in summary.by_size if row.hidden_median is not None]
     if not rows:
-        return [f"None of {len(summary['cells'])} finished runs has converged."]
+        return [f"None of {len(summary.cells)} finished runs has converged."]
     first, last = rows[0], rows[-1]
     return [
-        f"With {first['per_class']} training examples per class, networks grow to "
-        f"{first['hidden_median']:g} hidden units; with {last['per_class']}, to "
-        f"{last['hidden_median']:g} (medians).",
-        trend(summary["fit"]),
-        *filter(None, [form(summary["fit"])]),
-        *map(oracle, summary["oracle"]),
+        f"With {first.per_class} training examples per class, networks grow to "
+        f"{first.hidden_median:g} hidden units; with {last.per_class}, to "
+        f"{last.hidden_median:g} (medians).",
+        trend(summary.fit),
+        *filter(None, [form(summary.fit.forms)]),
+        *map(oracle, summary.oracle),
     ]
 
 
-def _scan_table(summary: Summary) -> Table:
+def _scan_table(summary: ScanSummary) -> Table:
     ended: dict[Any, list[str]] = {}
-    for cell in summary["cells"]:
-        mark = "" if cell["converged"] else "*"
-        ended.setdefault(cell["per_class"], []).append(f"{cell['hidden_total']}{mark}")
+    for cell in summary.cells:
+        mark = "" if cell.converged else "*"
+        ended.setdefault(cell.per_class, []).append(f"{cell.hidden_total}{mark}")
     return Table(
         title="Hidden units by training examples per class",
         columns=(
@@ -182,24 +186,25 @@ def _scan_table(summary: Summary) -> Table:
         ),
         rows=tuple(
             (
-                str(row["per_class"]),
-                " ".join(ended[row["per_class"]]),
-                widths(row["hidden_median"]),
-                number(row["spread"]),
-                f"{row['converged']} of {row['runs']}",
-                number(row["val_loss"]),
-                share(row["test_accuracy"]),
+                str(row.per_class),
+                " ".join(ended[row.per_class]),
+                widths(row.hidden_median),
+                number(row.spread),
+                f"{row.converged} of {row.runs}",
+                number(row.val_loss),
+                share(row.test_accuracy),
             )
-            for row in summary["by_size"]
+            for row in summary.by_size
         ),
     )
 
 
 def _listed(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _size_table(sizes: Summary) -> Table:
+def _size_table(sizes: SizeBlock) -> Table:
+    known = {text: getattr(sizes, name) for name, text in SIZES.items()}
     return Table(
         title="Sizes",
         columns=(
@@ -213,15 +218,16 @@ def _size_table(sizes: Summary) -> Table:
         ),
         rows=tuple(
             (
-                SIZES.get(name, name),
+                name,
                 interval(size),
-                str(size["params"]),
-                str(size["seeds"]),
-                number(size["val_loss"]),
-                number(size["test_loss"]),
-                share(size["test_accuracy"]),
+                str(size.params),
+                str(size.seeds),
+                number(size.val_loss),
+                number(size.test_loss),
+                share(size.test_accuracy),
             )
-            for name, size in sizes.items()
+            for name, size in known.items()
+            if size
         ),
     )
 

@@ -14,14 +14,15 @@ run is looked at.
 import math
 import statistics
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import FAULTY, RunRecord
 
 TargetName = Literal["quality", "quality_at_size"]
 TARGETS: tuple[TargetName, ...] = ("quality", "quality_at_size")
-CURRENCIES = ("runs", "steps", "sample_visits", "flops", "device_s")
+Currency = Literal["runs", "steps", "sample_visits", "flops", "device_s"]
+CURRENCIES: tuple[Currency, ...] = get_args(Currency)
 """What a cost is counted in."""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from senn_ray.config import ClusterConfig, Config
 from senn_ray.core import files
@@ -23,6 +23,7 @@ from senn_ray.store.locations import Location
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from senn_ray.analysis.results import Summary
     from senn_ray.data.examples import RawData
     from senn_ray.search.executor import Executor
 
@@ -31,16 +32,19 @@ EXTEND_BUDGET = "budget.device_hours=HOURS (or budget.wall_hours)"
 MakeExecutor = Callable[["RawData", ClusterConfig], AbstractContextManager["Executor"]]
 
 
+S = TypeVar("S", bound="Summary", covariant=True)
+
+
 @dataclass(frozen=True, kw_only=True)
-class JobResult:
+class JobResult(Generic[S]):
     """What a job left behind."""
 
     location: Location
     """The run folder: an absolute path, or a URI."""
     folder: Path
     """The same; or, of a URI, the local copy in which the job worked."""
-    summary: dict[str, Any]
-    """The contents of ``summary.json``."""
+    summary: S
+    """What ``summary.json`` holds."""
     exit_code: int
     """0; 6 if some runs failed or diverged; 130 if interrupted."""
     was_over: bool = False
@@ -103,7 +107,7 @@ def start(
     *,
     observe: Observer | None,
     executor: MakeExecutor | None,
-) -> JobResult:
+) -> JobResult[Any]:
     """Run a job from its beginning.
 
     Args:
@@ -145,7 +149,7 @@ def resume(
     retry_failed: bool = False,
     observe: Observer | None,
     executor: MakeExecutor | None,
-) -> JobResult:
+) -> JobResult[Any]:
     """Run a job from where its journal ends.
 
     Args:
@@ -282,7 +286,7 @@ def data_in_reach(plan: Plan, folder: Path) -> "RawData | None":
         return None
 
 
-def finish(folder: Path) -> dict[str, Any]:
+def finish(folder: Path) -> "Summary":
     """Write summary, tables and page from the journal.
 
     Args:
@@ -291,15 +295,16 @@ def finish(folder: Path) -> dict[str, Any]:
     Returns:
         The summary.
     """
+    from senn_ray.analysis.results import to_json
     from senn_ray.analysis.summary import summarise
     from senn_ray.report import page, tables
 
     events = journal.read(folder)
     summary = summarise(events)
-    files.write_json(folder / "summary.json", summary)
-    run_folder.set_state(folder, summary["state"])
+    files.write_json(folder / "summary.json", to_json(summary))
+    run_folder.set_state(folder, summary.state)
     tables.write(folder, events, summary)
-    page.write(folder)
+    page.write(folder, events, summary)
     return summary
 
 

@@ -2,10 +2,13 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from senn_ray.core import files
 from senn_ray.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from senn_ray.analysis.results import MatchResult
 
 
 def match(
@@ -16,7 +19,7 @@ def match(
     objective: int = 0,
     independent: bool = False,
     out: Path | None = None,
-) -> dict[str, Any]:
+) -> "MatchResult":
     """Tell how many runs any Optuna study needs to reach a target.
 
     Args:
@@ -28,9 +31,6 @@ def match(
             is a search.
         out: Folder for ``match.json`` and the figure with its data (default: nowhere).
 
-    Returns:
-        See ``senn_ray/analysis/match.py``.
-
     Raises:
         ConfigError: if the target is not a finite number.
     """
@@ -39,25 +39,24 @@ def match(
             f"--target {target}: every run reaches it, or none; give a finite number"
         )
     from senn_ray.analysis.match import match as compute
-    from senn_ray.analysis.summary import finite
     from senn_ray.search.arms.optuna_studies import read_studies
 
     studies = read_studies(storage, name)
     given = {"objective": objective, "independent": independent}
-    found = finite(compute(studies, target, storage=storage, **given))
+    found = compute(studies, target, storage=storage, **given)
     if out is not None:
         _write(out, found)
     return found
 
 
-def _write(out: Path, found: dict[str, Any]) -> None:
+def _write(out: Path, found: "MatchResult") -> None:
     from senn_ray.report.match_figure import best_of_k
     from senn_ray.report.page import write_figure
 
     figure = best_of_k(found)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        files.write_json(out / "match.json", found)
+        files.write_json(out / "match.json", found.to_json())
         write_figure(out, figure)
     except OSError as error:
         raise ConfigError(

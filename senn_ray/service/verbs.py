@@ -7,10 +7,9 @@ this module loads neither torch nor ray.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from senn_ray.config import Config
-from senn_ray.core import files
 from senn_ray.core.errors import SennRayError
 from senn_ray.search import protocol
 from senn_ray.search.plan import Verb, check_settings
@@ -22,6 +21,14 @@ from senn_ray.service.rerun import find_run, rerun
 from senn_ray.store import folder as run_folder
 from senn_ray.store import journal, locations
 from senn_ray.store.locations import Location, choose, locate
+
+if TYPE_CHECKING:
+    from senn_ray.analysis.results import (
+        CompareSummary,
+        GrowSummary,
+        ScanSummary,
+        Summary,
+    )
 
 __all__ = [
     "JobResult",
@@ -60,7 +67,7 @@ def grow(
     seeds: int = 1,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
-) -> JobResult:
+) -> "JobResult[GrowSummary]":
     """Train self-expanding networks, each from its own seed.
 
     Args:
@@ -82,7 +89,7 @@ def compare(
     out: Location | None = None,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
-) -> JobResult:
+) -> "JobResult[CompareSummary]":
     """Compare self-expanding runs with arms that choose a fixed size by restarts.
 
     Args:
@@ -102,7 +109,7 @@ def scan(
     out: Location | None = None,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
-) -> JobResult:
+) -> "JobResult[ScanSummary]":
     """Grow networks on nested subsets of many sizes: width against examples.
 
     Args:
@@ -148,7 +155,7 @@ def resume(
     retry_failed: bool = False,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
-) -> JobResult:
+) -> "JobResult[Summary]":
     """Finish a job whose driver ended early, with the results it would have had.
 
     Finished runs are kept. Runs that were in flight start again from their seeds; they
@@ -246,14 +253,16 @@ def report_several(
     return locations.below(target, "index.html")
 
 
-def summary(run: Location) -> dict[str, Any]:
+def summary(run: Location) -> "Summary":
     """Read the summary of a run folder.
 
     Args:
         run: A run folder: a path or a URI.
     """
+    from senn_ray.analysis.results import from_json
+
     with locations.opened(run, "summary.json") as folder:
-        return files.read_json(folder / "summary.json")
+        return from_json((folder / "summary.json").read_bytes(), source=str(run))
 
 
 def submit(address: str, args: Sequence[str], *, working_dir: Path) -> int:

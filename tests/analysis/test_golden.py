@@ -1,12 +1,12 @@
 """The journals of yesterday give the numbers of yesterday, to the last digit."""
 
-import json
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from senn_ray.analysis.results import to_json
 from senn_ray.analysis.summary import summarise
 from senn_ray.report import tables
 from tests.golden import journals
@@ -42,7 +42,7 @@ def test_summary_and_tables_of_old_journals_stay_the_same(name: str) -> None:
     events, was = journals.events(name), journals.expected(name)
     summary = summarise(events)
     now = {
-        "summary": json.loads(json.dumps(summary, allow_nan=False)),
+        "summary": to_json(summary),
         "tables": {n: t.to_pydict() for n, t in tables.build(events, summary).items()},
     }
     assert list(differences(was, now)) == []

@@ -10,6 +10,7 @@ from senn_ray.analysis.summary import summarise
 from senn_ray.core.events import Event
 from senn_ray.report import tables
 from tests.analysis.long_journal import long_journal
+from tests.analysis.summaries import summary_of
 
 FEW, MANY = 200, 800
 MOST = 1.5 * MANY / FEW
@@ -46,7 +47,7 @@ def test_four_times_the_runs_take_about_four_times_the_calls() -> None:
 
 
 def test_curves_of_thousands_of_runs_stay_short() -> None:
-    curves = summarise(long_journal(MANY))["curves"]
+    curves = summary_of(long_journal(MANY))["curves"]
     runs = [point["runs"] for point in curves["random"]]
     assert runs[:64] == list(range(1, 65))
     assert runs[-1] == 2 * MANY // 5

@@ -3,12 +3,12 @@ import json
 import math
 from typing import Any
 
-from senn_ray.analysis.summary import summarise
 from senn_ray.config import Config
 from senn_ray.core.events import JobEnded, TestOpened
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.arms import grid
 from senn_ray.search.plan import GRID, SENN, Plan
+from tests.analysis.summaries import summary_of
 from tests.analysis.test_scan import CONFIG, cell_run, scan_events
 
 ENOUGH = {10: 8, "all": 32}
@@ -38,7 +38,7 @@ def config(**changes: Any) -> Config:
 
 EVENTS, SPECS = scan_events(config=config(), run=oracle_run)
 PLAIN = [spec for spec in SPECS if spec.arm == GRID]
-SUMMARY = summarise(EVENTS)
+SUMMARY = summary_of(EVENTS)
 
 
 def test_the_grid_is_every_doubled_width_on_the_subsets_of_the_cells() -> None:
@@ -74,7 +74,7 @@ def test_the_smallest_sufficient_width_of_each_size_is_found() -> None:
 
 
 def test_the_oracle_changes_nothing_of_the_cells() -> None:
-    without = summarise(scan_events(config=config(oracle=()), run=oracle_run)[0])
+    without = summary_of(scan_events(config=config(oracle=()), run=oracle_run)[0])
     assert without["cells"] == SUMMARY["cells"]
     assert without["fit"] == SUMMARY["fit"]
     assert without["oracle"] == []
@@ -87,7 +87,7 @@ def test_all_runs_open_the_test_data_together() -> None:
 
 def test_two_subset_seeds_show_no_width_to_be_sufficient() -> None:
     events, _ = scan_events(config=config(subset_seeds=2), run=oracle_run)
-    summary = summarise(events)
+    summary = summary_of(events)
     assert [r["smallest_sufficient_hidden"] for r in summary["oracle"]] == [None, None]
     assert any("it takes 3 subset seeds" in caveat for caveat in summary["caveats"])
 
@@ -100,7 +100,7 @@ def test_a_width_that_diverges_once_is_not_sufficient() -> None:
         return record
 
     events, _ = scan_events(config=config(), run=run)
-    summary = summarise(events)
+    summary = summary_of(events)
     assert summary["oracle"][0]["smallest_sufficient_hidden"] == 16
     assert "2 runs of the oracle diverged or failed" in summary["caveats"]
     assert events[-1] == JobEnded(state="complete", exit_code=6)
@@ -108,5 +108,5 @@ def test_a_width_that_diverges_once_is_not_sufficient() -> None:
 
 def test_any_part_of_the_journal_has_an_oracle_or_none() -> None:
     for length in range(1, len(EVENTS), 3):
-        rows = summarise(EVENTS[:length])["oracle"]
+        rows = summary_of(EVENTS[:length])["oracle"]
         assert all(row["widths"] for row in rows)

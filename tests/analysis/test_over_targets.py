@@ -7,9 +7,9 @@ import pytest
 from senn_ray.analysis.arm_rows import ADAPTIVE
 from senn_ray.analysis.distributions import clopper_pearson
 from senn_ray.analysis.statistics import least_searches
-from senn_ray.analysis.summary import summarise
 from senn_ray.core.events import RunFinished
 from senn_ray.core.records import RunRecord
+from tests.analysis.summaries import summary_of
 from tests.analysis.test_summary import EVENTS, SUMMARY, job_events
 
 KNOWN = SUMMARY["over_targets"]
@@ -80,11 +80,11 @@ def test_arms_that_never_hit_tell_what_they_reach() -> None:
 
 
 def test_an_arm_behind_the_target_is_told_with_the_runs_to_its_own_best() -> None:
-    good = summarise(job_events(senn={"val_loss": 0.01}))
+    good = summary_of(job_events(senn={"val_loss": 0.01}))
     reached = good["over_targets"]["quality"]["reached"]
     assert set(reached) == set(good["arms"]["quality"]) - {"senn"}
     assert all(row["senn"]["estimate"] == 1 for row in reached.values())
 
 
 def test_before_the_targets_are_locked_there_are_no_curves() -> None:
-    assert summarise(EVENTS[:3])["over_targets"] == {}
+    assert summary_of(EVENTS[:3])["over_targets"] == {}

@@ -8,11 +8,11 @@ import pytest
 
 from senn_ray.analysis.job import Job, gather
 from senn_ray.analysis.paired import paired
-from senn_ray.analysis.summary import summarise
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.machine import State
 from senn_ray.search.plan import CONTROLS, Plan
+from tests.analysis.summaries import summary_of
 from tests.search.fakes import (
     EVERY_ARM,
     FakeStudies,
@@ -52,8 +52,8 @@ def compared(shift: float = 0.0) -> MemoryJournal:
 
 
 @functools.cache
-def summary_of(shift: float = 0.0) -> dict[str, Any]:
-    return summarise(compared(shift).events)
+def shifted(shift: float = 0.0) -> dict[str, Any]:
+    return summary_of(compared(shift).events)
 
 
 def job_of(journal: MemoryJournal) -> Job:
@@ -63,17 +63,17 @@ def job_of(journal: MemoryJournal) -> Job:
 def test_pairs_differ_by_what_growing_does_and_by_nothing_else() -> None:
     # In this world the loss follows from width and seed, whether grown or not.
     same = paired(job_of(compared()))["no_growth_at_final"]
-    assert same["pairs"] == CONFIG.compare.seeds
-    assert (same["excess"], same["better"]) == (0, 0)
+    assert same.pairs == CONFIG.compare.seeds
+    assert (same.excess, same.better) == (0, 0)
     worse = paired(job_of(compared(0.05)))["no_growth_at_final"]
-    assert worse["excess"] == pytest.approx(0.05)
-    assert worse["low"] == pytest.approx(0.05)
-    assert worse["better_high"] == pytest.approx(0.5218, abs=1e-4)
-    assert worse["params_ratio"] == pytest.approx(1)
+    assert worse.excess == pytest.approx(0.05)
+    assert worse.low == pytest.approx(0.05)
+    assert worse.better_high == pytest.approx(0.5218, abs=1e-4)
+    assert worse.params_ratio == pytest.approx(1)
 
 
 def test_what_pairs_tell_is_said() -> None:
-    said = "\n".join(summary_of(0.05)["caveats"])
+    said = "\n".join(shifted(0.05)["caveats"])
     assert "plain networks of the self-found sizes, with equal seeds, have" in said
     assert "+0.05 [+0.05, +0.05] against" in said
     assert "(5 pairs: self-expansion is better)" in said
@@ -81,7 +81,7 @@ def test_what_pairs_tell_is_said() -> None:
 
 
 def test_controls_are_no_opponents() -> None:
-    summary = summary_of(0.05)
+    summary = shifted(0.05)
     for part in ("arms", "exchange_rate", "restarts_saved"):
         for by_arm in summary[part].values():
             assert not CONTROLS & set(by_arm)
@@ -91,7 +91,7 @@ def test_controls_are_no_opponents() -> None:
 
 def test_a_grid_alone_decides_the_smallest_sufficient_size() -> None:
     job = job_of(compared())
-    sizes = summary_of(0.05)["sizes"]
+    sizes = shifted(0.05)["sizes"]
     assert [row["hidden"] for row in sizes] == [2, 4, 8, 16, 32, 64, 128]
     assert {row["seeds"] for row in sizes} == {CONFIG.baseline.repeats}
     assert len(job.of("grid")) == 7 * CONFIG.baseline.repeats

@@ -7,8 +7,8 @@ import statistics
 import pytest
 
 from senn_ray.analysis.statistics import mean_interval
-from senn_ray.analysis.summary import summarise
 from senn_ray.core.events import RunFinished
+from tests.analysis.summaries import summary_of
 from tests.analysis.test_over_targets import RECORDS
 from tests.analysis.test_summary import CONFIG, EVENTS, SUMMARY
 
@@ -39,7 +39,7 @@ def test_growing_runs_and_plain_ones_of_their_width_stand_first() -> None:
 
 
 def test_before_the_targets_are_locked_nothing_was_trained_again() -> None:
-    assert summarise(EVENTS[:3])["retrained"] == []
+    assert summary_of(EVENTS[:3])["retrained"] == []
 
 
 def test_no_interval_promises_more_than_every_example() -> None:
@@ -50,7 +50,7 @@ def test_no_interval_promises_more_than_every_example() -> None:
         else e
         for e in EVENTS
     ]
-    rows = summarise(events)["retrained"]
+    rows = summary_of(events)["retrained"]
     found = [r["test_accuracy"] for r in rows if r["test_accuracy"]]
     assert any(value["high"] == 1.0 for value in found)
     assert all(0 <= value["low"] <= value["high"] <= 1 for value in found)

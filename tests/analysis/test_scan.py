@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from senn_ray.analysis.scan import settle
-from senn_ray.analysis.summary import summarise
 from senn_ray.config import Config, ScanConfig
 from senn_ray.core.errors import ConfigError, DataError
 from senn_ray.core.events import Event, JobEnded, RunFinished, TestOpened
@@ -18,6 +17,7 @@ from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.machine import State
 from senn_ray.search.plan import Plan
+from tests.analysis.summaries import summary_of
 from tests.search.fakes import (
     FakeStudies,
     MemoryJournal,
@@ -68,14 +68,14 @@ def scan_events(
 
 
 EVENTS, SPECS = scan_events()
-SUMMARY = summarise(EVENTS)
+SUMMARY = summary_of(EVENTS)
 
 
 def hurt(where: Callable[[RunSpec], bool], **changes: Any) -> dict[str, Any]:
     def run(spec: RunSpec) -> RunRecord:
         return cell_run(spec, **changes) if where(spec) else cell_run(spec)
 
-    return summarise(scan_events(run=run)[0])
+    return summary_of(scan_events(run=run)[0])
 
 
 @settings(max_examples=25, deadline=None)
@@ -90,7 +90,7 @@ def test_every_cell_is_run_once_in_any_order(
         SPECS, key=lambda s: s.run_id
     )
     assert events[-1] == JobEnded(state="complete", exit_code=0)
-    assert summarise(events) == SUMMARY
+    assert summary_of(events) == SUMMARY
 
 
 def test_the_cells_are_all_sizes_by_all_subset_seeds_the_largest_first() -> None:
@@ -200,7 +200,7 @@ def test_a_failed_cell_makes_the_exit_code_6() -> None:
 
 def test_any_part_of_a_journal_has_a_summary() -> None:
     for length in range(1, len(EVENTS)):
-        summary = summarise(EVENTS[:length])
+        summary = summary_of(EVENTS[:length])
         finished = sum(isinstance(event, RunFinished) for event in EVENTS[:length])
         assert len(summary["cells"]) == finished
         missing = f"{12 - finished} cells are not finished"
@@ -211,14 +211,14 @@ def test_the_summary_does_not_depend_on_the_order_of_completions() -> None:
     finished = [event for event in EVENTS if isinstance(event, RunFinished)]
     others = [event for event in EVENTS if not isinstance(event, RunFinished)]
     random.Random(0).shuffle(finished)
-    assert summarise([others[0], *finished, *others[1:]]) == SUMMARY
+    assert summary_of([others[0], *finished, *others[1:]]) == SUMMARY
 
 
 def test_a_scan_of_all_examples_only_has_cells_and_no_fit() -> None:
     config = CONFIG.model_copy(
         update={"scan": CONFIG.scan.model_copy(update={"per_class": ("all",)})}
     )
-    summary = summarise(scan_events(config=config)[0])
+    summary = summary_of(scan_events(config=config)[0])
     assert len(summary["cells"]) == 3
     assert summary["cells"][0]["examples_per_class"] is None
     assert summary["fit"]["slope"] is None
@@ -248,7 +248,7 @@ def test_a_bent_trend_is_a_caveat() -> None:
         per_class = ALL if spec.data.per_class == "all" else spec.data.per_class
         return cell_run(spec, hidden=(round(4 * per_class**0.5) + spec.trial,))
 
-    said = summarise(scan_events(run=run)[0])["caveats"]
+    said = summary_of(scan_events(run=run)[0])["caveats"]
     assert any("width against log examples is not a straight" in c for c in said)
     assert "width against log examples" not in " ".join(SUMMARY["caveats"])
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from senn_ray.analysis.curves import curve
+from senn_ray.analysis.results import WEIGHTS, from_json, to_json
 from senn_ray.analysis.statistics import Runs
 from senn_ray.analysis.summary import summarise
 from senn_ray.config import Config
@@ -20,6 +21,7 @@ from senn_ray.search.coordinator import run_job
 from senn_ray.search.machine import State
 from senn_ray.search.plan import SENN, Plan, Verb
 from senn_ray.search.protocol import CURRENCIES
+from tests.analysis.summaries import compared, read, summary_of
 from tests.search.fakes import (
     FakeStudies,
     MemoryJournal,
@@ -56,7 +58,8 @@ def job_events(
 
 
 EVENTS = job_events()
-SUMMARY = summarise(EVENTS)
+RESULT = compared(EVENTS)
+SUMMARY = read(RESULT)
 
 
 def test_the_comparison_keeps_its_contract() -> None:
@@ -84,11 +87,11 @@ def test_the_summary_does_not_depend_on_the_order_of_completions() -> None:
     finished = [event for event in EVENTS if isinstance(event, RunFinished)]
     others = [event for event in EVENTS if not isinstance(event, RunFinished)]
     random.Random(0).shuffle(finished)
-    assert summarise([others[0], *finished, *others[1:]]) == SUMMARY
+    assert summary_of([others[0], *finished, *others[1:]]) == SUMMARY
 
 
 def test_summaries_are_strict_json() -> None:
-    for summary in (SUMMARY, summarise(job_events("grow"))):
+    for summary in (SUMMARY, summary_of(job_events("grow"))):
         assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
@@ -128,7 +131,7 @@ def test_the_search_of_someone_who_knew_the_target_is_counted() -> None:
 
 def test_the_smallest_sufficient_size_and_the_next_one_both_pass() -> None:
     arms = (*CONFIG.baseline.arms, "grid")
-    summary = summarise(job_events(config=make_config(arms=arms)))
+    summary = summary_of(job_events(config=make_config(arms=arms)))
     rows = summary["sizes"]
     assert all(row["seeds"] == CONFIG.baseline.repeats for row in rows)
     passed = [row["noninferior"] for row in rows]
@@ -148,7 +151,7 @@ def test_without_a_grid_only_widths_that_were_trained_again_are_tested() -> None
     confirmed = {r.hidden[0] for r in records if r.arm == "confirm"}
     chosen = {r.hidden[0] for r in records if r.arm == "ladder_bisect"}
     assert chosen - confirmed
-    for row in (summary := summarise(events))["sizes"]:
+    for row in (summary := summary_of(events))["sizes"]:
         assert (row["noninferior"] is not None) == (row["hidden"] in confirmed)
         if row["hidden"] in confirmed:
             losses = [
@@ -175,7 +178,7 @@ def test_a_healthy_comparison_has_a_verdict() -> None:
 def test_growing_runs_that_did_not_converge_withhold_the_verdict(
     stop_reason: str, said: str
 ) -> None:
-    summary = summarise(job_events(senn={"stop_reason": stop_reason}))
+    summary = summary_of(job_events(senn={"stop_reason": stop_reason}))
     assert summary["verdict"] is None
     assert said in summary["withheld"][0]
 
@@ -183,13 +186,13 @@ def test_growing_runs_that_did_not_converge_withhold_the_verdict(
 def test_too_few_seeds_withhold_the_verdict() -> None:
     compared = CONFIG.compare.model_copy(update={"seeds": 4})
     config = CONFIG.model_copy(update={"compare": compared})
-    summary = summarise(job_events(config=config))
+    summary = summary_of(job_events(config=config))
     assert summary["verdict"] is None
     assert "too few" in summary["withheld"][0]
 
 
 def test_an_opponent_that_wins_is_reported() -> None:
-    worse = summarise(job_events(senn={"params": 9000, "val_loss": 0.2}))
+    worse = summary_of(job_events(senn={"params": 9000, "val_loss": 0.2}))
     rates = worse["exchange_rate"]["quality"]["max_once"]["runs"]
     assert rates["estimate"] == pytest.approx(0.5)
     assert any(re.search(r"cheaper than.* max_once \(", c) for c in worse["caveats"])
@@ -198,27 +201,27 @@ def test_an_opponent_that_wins_is_reported() -> None:
 @pytest.mark.parametrize("kept", range(0, len(EVENTS), 7))
 def test_any_part_of_a_journal_has_a_summary(kept: int) -> None:
     events = [*EVENTS[: max(kept, 1)], JobEnded(state="interrupted", exit_code=130)]
-    summary = summarise(events)
+    summary = summary_of(events)
     json.dumps(summary, allow_nan=False)
     assert summary["state"] == "interrupted"
     assert summary["verdict"] is None
 
 
 def test_diverged_growing_runs_alone_still_give_a_summary() -> None:
-    summary = summarise(job_events(senn={"state": "diverged", "val_loss": math.nan}))
+    summary = summary_of(job_events(senn={"state": "diverged", "val_loss": math.nan}))
     assert summary["state"] == "failed"
     assert summary["targets"]["quality"]["val_loss"] is None
 
 
 def test_an_empty_journal_is_refused() -> None:
     with pytest.raises(DataError, match="empty"):
-        summarise([])
+        summary_of([])
 
 
 def test_one_growing_run_is_its_own_summary() -> None:
     compared = CONFIG.compare.model_copy(update={"seeds": 1})
     config = CONFIG.model_copy(update={"compare": compared, "seed": 5})
-    summary = summarise(job_events("grow", config=config))
+    summary = summary_of(job_events("grow", config=config))
     assert set(summary) >= {
         "verb", "state", "stop_reason", "run_id", "dataset", "per_class", "seed",
         "workers", "hidden_start", "hidden", "params", "n_train", "train_loss",
@@ -233,7 +236,7 @@ def test_one_growing_run_is_its_own_summary() -> None:
 
 
 def test_several_growing_runs_give_medians() -> None:
-    summary = summarise(job_events("grow"))
+    summary = summary_of(job_events("grow"))
     losses = sorted(run["val_loss"] for run in summary["runs"])
     assert summary["val_loss"] == losses[2]
     assert summary["run_id"] is None
@@ -242,7 +245,7 @@ def test_several_growing_runs_give_medians() -> None:
 
 
 def test_growing_runs_at_the_cap_are_flagged() -> None:
-    summary = summarise(job_events("grow", senn={"stop_reason": "cap_hit"}))
+    summary = summary_of(job_events("grow", senn={"stop_reason": "cap_hit"}))
     assert "5 of 5 runs hit the cap" in summary["caveats"][0]
 
 
@@ -252,5 +255,33 @@ def test_a_study_keeps_its_best_after_its_end() -> None:
         return Runs(losses=np.array(losses, float), params=ones[:, 0], costs=ones)
 
     points = curve([study([3, 1]), study([5, 4, 2])], ["runs"], adaptive=True)
-    assert [point["val_loss"] for point in points] == [4.0, 2.5, 1.5]
-    assert [point["cost"]["runs"] for point in points] == [1.0, 2.0, 2.5]
+    assert [point.val_loss for point in points] == [4.0, 2.5, 1.5]
+    assert [point.cost["runs"] for point in points] == [1.0, 2.0, 2.5]
+
+
+@pytest.mark.parametrize("verb", ["compare", "grow"])
+def test_a_summary_is_read_as_it_was_written(verb: Verb) -> None:
+    found = summarise(job_events(verb))
+    assert from_json(json.dumps(to_json(found)), source="runs/x") == found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"verb": "grow"}', "runs/x has schema version 1, not 2; to rebuild it"),
+        ('{"schema_version": 2, "verb": "grow"}', "the summary of runs/x is damaged"),
+        ("[]", "is damaged"),
+        ("{", "is damaged"),
+    ],
+)
+def test_another_summary_is_one_line_that_says_what_to_type(text, said) -> None:
+    with pytest.raises(DataError, match=said) as found:
+        from_json(text, source="runs/x")
+    assert str(found.value).endswith("type: senn-ray report runs/x")
+    assert "\n" not in str(found.value)
+
+
+def test_the_weightiest_caveats_come_first() -> None:
+    weights = [WEIGHTS.index(caveat.weight) for caveat in RESULT.caveats]
+    assert weights == sorted(weights)
+    assert len(set(weights)) > 1

@@ -92,8 +92,8 @@ def runs(losses: list[float]) -> Runs:
 def test_curves_of_studies_have_the_interval_of_their_mean() -> None:
     studies = [runs([0.5, 0.4]), runs([0.3, 0.6])]
     first, second = curve(studies, ("runs",), adaptive=True)
-    assert (first["val_loss"], second["val_loss"]) == pytest.approx((0.4, 0.35))
-    assert first["low"] < 0.4 < first["high"]
-    assert second["cost"] == {"runs": 2.0}
+    assert (first.val_loss, second.val_loss) == pytest.approx((0.4, 0.35))
+    assert (first.low or 1) < 0.4 < (first.high or 0)
+    assert second.cost == {"runs": 2.0}
     failed = curve([runs([math.inf]), runs([0.3])], ("runs",), adaptive=True)
-    assert (failed[0]["low"], failed[0]["high"]) == (None, None)
+    assert (failed[0].low, failed[0].high) == (None, None)

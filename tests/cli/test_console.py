@@ -1,10 +1,21 @@
 import dataclasses
 import io
+import re
 import threading
 
 import pytest
 from rich.console import Console
 
+from senn_ray.analysis.results import (
+    Caveat,
+    Interval,
+    OracleRow,
+    Rate,
+    Retrained,
+    SizeBlock,
+    Target,
+)
+from senn_ray.analysis.summary import summarise
 from senn_ray.cli.console import Patience, describe, run_name, watching
 from senn_ray.cli.verdict import result
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
@@ -18,7 +29,9 @@ from senn_ray.core.events import (
     TestOpened,
 )
 from senn_ray.core.records import Cost, Progress, RunRecord, RunSpec
-from senn_ray.report.formatting import duration, interval, number, widths
+from senn_ray.report.formatting import duration, interval, number, oracle, widths
+from tests.analysis.test_scan import cell_run, scan_events
+from tests.analysis.test_summary import RESULT, job_events
 from tests.search.executor_suite import make_record, make_spec
 
 SPEC = RunSpec(
@@ -121,19 +134,24 @@ def test_runs_are_named_by_arm_study_and_trial():
 
 
 @pytest.mark.parametrize(
-    ("values", "text"),
+    ("ends", "text"),
     [
-        (None, "–"),
-        ({"estimate": 5.23, "low": 2.41, "high": 12.2}, "5.2 [2.4, 12]"),
-        ({"estimate": 5.23, "low": 2.41, "high": None}, "5.2 [2.4, ∞]"),
-        ({"estimate": None, "low": 2.2, "high": None, "bound": True}, "≥ 2.2"),
-        ({"estimate": 1024.0, "low": None, "high": None}, "1024"),
-        ({"estimate": 0.5, "low": None, "high": None}, "0.5"),
-        ({"estimate": None, "low": None, "high": None}, "–"),
+        ((5.23, 2.41, 12.2), "5.2 [2.4, 12]"),
+        ((5.23, 2.41, None), "5.2 [2.4, ∞]"),
+        ((None, 2.2, None), "≥ 2.2"),
+        ((1024.0, None, None), "1024"),
+        ((0.5, None, None), "0.5"),
+        ((None, None, None), "–"),
     ],
 )
-def test_intervals_and_bounds_read_differently(values, text):
-    assert interval(values) == text
+def test_intervals_and_bounds_read_differently(ends, text):
+    assert interval(between(*ends)) == text
+    assert interval(None) == "–"
+
+
+def between(estimate, low=None, high=None):
+    bound = estimate is None and low is not None
+    return Interval(estimate=estimate, low=low, high=high, bound=bound)
 
 
 def test_numbers_widths_and_times_are_short():
@@ -155,49 +173,58 @@ def render(summary):
     return console.export_text()
 
 
-def arm(**values):
-    some = {"estimate": 10.4, "low": 5.5, "high": 23.5}
-    given = {
-        "hits": 8,
-        "searches": 83,
-        "runs": 83,
-        "best_val_loss": 0.0709,
-        "best_hidden": [64],
-        "cost_to_hit": {"runs": some},
-    }
-    return given | values
+def rate(*ends):
+    return Rate(**dataclasses.asdict(between(*ends)), chance_above_one=0.5)
 
 
-COMPARED = {
-    "verb": "compare",
-    "targets": {"quality": {"val_loss": 0.0712, "max_params": None}},
-    "arms": {
+def arm(name, **values):
+    row = dataclasses.replace(
+        RESULT.arms["quality"][name],
+        hits=8,
+        searches=83,
+        best_val_loss=0.0709,
+        best_hidden=(64,),
+        cost_to_hit={"runs": between(10.4, 5.5, 23.5)},
+    )
+    return dataclasses.replace(row, **values)
+
+
+NONE = SizeBlock(
+    senn=None, best_fixed=None, plain_at_senn_size=None, smallest_sufficient=None
+)
+SENN = RESULT.size.senn
+assert SENN is not None
+COMPARED = dataclasses.replace(
+    RESULT,
+    targets={"quality": Target(val_loss=0.0712, max_params=None)},
+    arms={
         "quality": {
-            "senn": arm(best_hidden=[43]),
-            "max_once": arm(hits=0, best_val_loss=None, best_hidden=None),
+            "senn": arm("senn", best_hidden=(43,)),
+            "max_once": arm("max_once", hits=0, best_val_loss=None, best_hidden=None),
         }
     },
-    "exchange_rate": {
+    exchange_rate={
         "quality": {
             "max_once": {
-                "runs": {"estimate": 0.9, "low": 0.7, "high": 1.2},
-                "steps": {"estimate": None, "low": 2.2, "bound": True},
-                "sample_visits": {"estimate": 4, "low": 2, "high": 8},
+                "runs": rate(0.9, 0.7, 1.2),
+                "steps": rate(None, 2.2),
+                "sample_visits": rate(4, 2, 8),
+                "flops": rate(None),
+                "device_s": rate(None),
             }
         }
     },
-    "restarts_saved": {
-        "quality": {"max_once": {"estimate": 8.4, "low": 3.1, "high": 21.5}}
-    },
-    "size": {
-        "senn": {"estimate": 43, "low": 39, "high": 49},
-        "best_fixed": {"estimate": 91, "low": None, "high": None},
-        "smallest_sufficient": None,
-    },
-    "verdict": "Growing saves restarts.",
-    "withheld": [],
-    "caveats": ["The ladder needs fewer device-seconds."],
-}
+    restarts_saved={"quality": {"max_once": between(8.4, 3.1, 21.5)}},
+    size=dataclasses.replace(
+        NONE,
+        senn=dataclasses.replace(SENN, estimate=43, low=39, high=49),
+        best_fixed=dataclasses.replace(SENN, estimate=91, low=None, high=None),
+    ),
+    retrained=(),
+    verdict="Growing saves restarts.",
+    withheld=(),
+    caveats=(Caveat(weight="note", text="The ladder needs fewer device-seconds."),),
+)
 
 
 def test_the_verdict_table_shows_bounds_sizes_and_caveats():
@@ -214,16 +241,17 @@ def test_the_verdict_table_shows_bounds_sizes_and_caveats():
 
 
 def test_winners_trained_again_are_shown_with_test_values():
-    value = {"estimate": 0.0812, "low": 0.08, "high": 0.0824}
-    row = {
-        "arm": "random",
-        "target": "quality_at_size",
-        "hidden": [64],
-        "seeds": 5,
-        "test_loss": value,
-        "test_accuracy": {"estimate": 0.97, "low": None, "high": None},
-    }
-    text = render(COMPARED | {"retrained": [row]})
+    row = Retrained(
+        arm="random",
+        target="quality_at_size",
+        hidden=(64,),
+        params=600,
+        seeds=5,
+        val_loss=None,
+        test_loss=between(0.0812, 0.08, 0.0824),
+        test_accuracy=between(0.97),
+    )
+    text = render(dataclasses.replace(COMPARED, retrained=(row,)))
     assert "winners trained again" in text
     (line,) = [line for line in text.splitlines() if "0.0812" in line]
     assert " ".join(line.split()) == (
@@ -234,91 +262,58 @@ def test_winners_trained_again_are_shown_with_test_values():
 
 def test_an_interrupted_comparison_says_why_there_is_no_verdict():
     text = render(
-        COMPARED
-        | {
-            "targets": {},
-            "size": {"senn": None, "best_fixed": None, "smallest_sufficient": None},
-            "verdict": None,
-            "withheld": ["interrupted"],
-        }
+        dataclasses.replace(
+            COMPARED, targets={}, size=NONE, verdict=None, withheld=("interrupted",)
+        )
     )
     assert "No verdict: interrupted" in text
     assert "self-found – units" in text
 
 
 def test_failed_seeds_are_named():
-    base = {"seed": 0, "hidden": [9], "hidden_start": [2], "stop_reason": "converged"}
-    runs = [
-        base | {"run_state": "complete"},
-        base | {"seed": 1, "run_state": "diverged", "error": "loss is nan"},
-    ]
-    text = render({"verb": "grow", "runs": runs, "caveats": ["1 of 2 runs diverged"]})
-    assert "Seed 1 diverged: loss is nan" in text
-    assert "Caveat: 1 of 2 runs diverged" in text
+    diverged = {"state": "diverged", "stop_reason": "diverged", "error": "loss is nan"}
+    text = render(summarise(job_events("grow", senn=diverged)))
+    assert re.search(r"Seed \d+ diverged: loss is nan", text)
+    assert "Caveat: 5 of 5 runs diverged" in text
 
 
-SCANNED = {
-    "verb": "scan",
-    "by_size": [
-        {
-            "per_class": 10,
-            "hidden": [9, 6, 1024],
-            "hidden_median": 7.5,
-            "spread": 1.5,
-            "converged": 2,
-            "runs": 3,
-            "val_loss": 1.59,
-            "test_accuracy": 0.59,
-        },
-        {
-            "per_class": "all",
-            "hidden": [15],
-            "hidden_median": None,
-            "spread": None,
-            "converged": 0,
-            "runs": 1,
-            "val_loss": None,
-            "test_accuracy": None,
-        },
-    ],
-    "fit": {
-        "slope": 5.7,
-        "low": 1.1,
-        "high": 10.4,
-        "spearman": 0.97,
-        "log_log": {"slope": 0.24, "low": None, "high": None},
-    },
-    "oracle": [
-        {
-            "per_class": 10,
-            "smallest_sufficient_hidden": least,
-            "best_fixed_hidden": 64,
-            "best_fixed_val_loss": 1.2,
-            "best_fixed_test_accuracy": accuracy,
-        }
-        for least, accuracy in ((8, 0.7), (None, None))
-    ],
-    "caveats": ["2 of 4 cells hit the cap"],
-}
+def half_converged(spec):
+    bad = spec.data.per_class == "all" or spec.trial == 2
+    return cell_run(spec, stop_reason="cap_hit" if bad else "converged")
 
 
 def test_a_scan_is_a_table_of_sizes_and_a_trend():
-    lines = render(SCANNED).splitlines()
+    lines = render(summarise(scan_events(run=half_converged)[0])).splitlines()
     rows = [line.split() for line in lines]
-    assert ["10", "9", "6", "1024", "7.5", "1.5", "2/3", "1.59", "59.00%"] in rows
-    assert ["all", "15", "–", "–", "0/1", "–", "–"] in rows
-    assert any("tenfold of examples: 5.7 [1.1, 10]" in line for line in lines)
-    assert "Caveat: 2 of 4 cells hit the cap" in lines
-    said = [line for line in lines if line.startswith("Plain networks, 10 per class")]
-    assert "smallest sufficient width is 8; the best is 64" in said[0]
-    assert "test accuracy 70.00%" in " ".join(" ".join(lines).split())
-    assert "no width was shown to be sufficient" in said[1]
+    assert rows[1][:7] == ["10", "10", "11", "12", "10.5", "1.1", "2/3"]
+    assert rows[4][:7] == ["all", "37", "38", "39", "–", "–", "0/3"]
+    assert any("tenfold of examples: 10 [" in line for line in lines)
+    assert any(line.startswith("Caveat: 6 of 12 cells hit the cap") for line in lines)
+
+
+def test_what_plain_networks_need_at_a_size_is_one_sentence():
+    row = OracleRow(
+        per_class=10,
+        val_loss=1.3,
+        smallest_sufficient_hidden=8,
+        best_fixed_hidden=64,
+        best_fixed_val_loss=1.2,
+        best_fixed_test_accuracy=0.7,
+        widths=(),
+    )
+    said = oracle(row)
+    assert said.startswith("Plain networks, 10 per class")
+    assert "smallest sufficient width is 8; the best is 64" in said
+    assert "test accuracy 70.00%" in said
+    unknown = dataclasses.replace(
+        row, smallest_sufficient_hidden=None, best_fixed_test_accuracy=None
+    )
+    assert "no width was shown to be sufficient" in oracle(unknown)
+    assert "accuracy" not in oracle(unknown)
 
 
 def test_a_scan_without_a_fit_says_so():
-    unknown = {"slope": None, "low": None, "high": None}
-    fit = unknown | {"spearman": None, "log_log": unknown}
-    assert "No trend" in render(SCANNED | {"fit": fit})
+    assert "No trend" in render(summarise(scan_events()[0][:4]))
 
 
 def test_a_silent_cluster_is_named_once_and_a_lively_one_never():

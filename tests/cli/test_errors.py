@@ -173,7 +173,7 @@ def test_e12_a_diverged_run_is_counted_and_the_job_is_readable(capsys: Printed) 
     assert run(words) == 6
     summary = json.loads(capsys.readouterr().out)
     assert summary["runs"][0]["run_state"] == "diverged"
-    assert "1 of 1 runs diverged" in summary["caveats"]
+    assert "1 of 1 runs diverged" in summary["caveats"][0]["text"]
     assert run(["status", "run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["arms"]["senn"]["failed"] == 1
 
@@ -185,7 +185,7 @@ def test_e14_the_cap_is_named_where_growth_ended_at_it(capsys: Printed) -> None:
     assert run([*words, *steps]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary["stop_reason"] == "cap_hit"
-    assert "model.max_hidden" in summary["caveats"][0]
+    assert "model.max_hidden" in summary["caveats"][0]["text"]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_e09_examples_in_both_parts_are_refused_unless_there_is_a_reason(
     assert not Path("run").exists()
     why = "patients seen twice"
     assert run([*words, "--data.allow-overlap", why, "--json"]) == 0
-    assert why in json.loads(capsys.readouterr().out)["caveats"][0]
+    assert why in json.loads(capsys.readouterr().out)["caveats"][0]["text"]
     assert why in Path("run/report/index.html").read_text()
 
 

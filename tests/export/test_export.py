@@ -6,13 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from senn_ray.analysis.job import gather
+from senn_ray.analysis.results import GrowSummary, RunSummary
 from senn_ray.cli.main import run
 from senn_ray.config import DataConfig
 from senn_ray.core.errors import DataError
@@ -38,36 +38,36 @@ BLOCKED = "import sys; sys.modules['senn_ray'] = None\n"
 
 
 @pytest.fixture(scope="module")
-def grown(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult:
+def grown(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult[GrowSummary]:
     out = tmp_path_factory.mktemp("export") / "grow"
     return verbs.grow(settings(), out=out, seeds=3, executor=verbs.in_process)
 
 
 @pytest.fixture(scope="module")
-def model(grown: verbs.JobResult) -> Path:
+def model(grown: verbs.JobResult[GrowSummary]) -> Path:
     folder = Path(verbs.export(grown.folder))
     raw = datasets.load(settings().data)
     np.savez(folder / "data.npz", x=raw.test_x, y=raw.test_y)
     return folder
 
 
-def picked(model: Path, grown: verbs.JobResult) -> dict[str, Any]:
+def picked(model: Path, grown: verbs.JobResult[GrowSummary]) -> RunSummary:
     found = re.search(r"\| run \| ([\w-]+),", (model / "MODEL_CARD.md").read_text())
     assert found
-    (record,) = [r for r in grown.summary["runs"] if r["run_id"] == found[1]]
+    (record,) = [r for r in grown.summary.runs if r.run_id == found[1]]
     return record
 
 
 def test_the_run_of_median_validation_loss_is_taken(
-    model: Path, grown: verbs.JobResult
+    model: Path, grown: verbs.JobResult[GrowSummary]
 ) -> None:
-    assert picked(model, grown)["val_loss"] == grown.summary["val_loss"]
+    assert picked(model, grown).val_loss == grown.summary.val_loss
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", [0, 1], ids=["program", "weights"])
 def test_the_card_tells_how_to_load_it_without_senn_ray(
-    model: Path, grown: verbs.JobResult, way: int
+    model: Path, grown: verbs.JobResult[GrowSummary], way: int
 ) -> None:
     card = (model / "MODEL_CARD.md").read_text()
     code = re.findall(r"```python\n(.*?)```", card, re.DOTALL)[way]
@@ -83,8 +83,8 @@ def test_the_card_tells_how_to_load_it_without_senn_ray(
     assert done.returncode == 0, done.stderr
     loss, accuracy = map(float, done.stdout.splitlines()[-1].split())
     record = picked(model, grown)
-    assert loss == pytest.approx(record["test_loss"], rel=1e-5)
-    assert accuracy == pytest.approx(record["test_accuracy"], abs=1e-6)
+    assert loss == pytest.approx(record.test_loss, rel=1e-5)
+    assert accuracy == pytest.approx(record.test_accuracy, abs=1e-6)
 
 
 def test_the_architecture_fits_the_weights(model: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_run_can_be_picked_and_replaces_the_model(
     for name in ("senn-0-001", "senn-0-000"):
         assert run(["export", str(folder), "--pick", name, "--json"]) == 0
         model = Path(json.loads(capsys.readouterr().out)["model"])
-        assert picked(model, grown)["run_id"] == name
+        assert picked(model, grown).run_id == name
     assert {path.name for path in model.iterdir()} == {
         "MODEL_CARD.md", "architecture.json", "model.pt2", "weights.pt",
     }  # fmt: skip
@@ -128,7 +128,7 @@ def test_a_network_that_is_not_the_recorded_one_is_refused(tmp_path: Path) -> No
 )
 def test_what_cannot_be_exported_is_one_line(
     tmp_path: Path,
-    grown: verbs.JobResult,
+    grown: verbs.JobResult[GrowSummary],
     capsys: pytest.CaptureFixture[str],
     words: list[str],
     code: int,
@@ -148,7 +148,7 @@ def test_what_cannot_be_exported_is_one_line(
 
 
 def test_without_the_data_the_same_model_is_exported_and_the_card_says_so(
-    grown: verbs.JobResult,
+    grown: verbs.JobResult[GrowSummary],
     model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -171,7 +171,7 @@ def test_without_the_data_the_same_model_is_exported_and_the_card_says_so(
 
 
 def test_an_old_checkpoint_needs_the_data(
-    grown: verbs.JobResult, tmp_path: Path
+    grown: verbs.JobResult[GrowSummary], tmp_path: Path
 ) -> None:
     record = gather(journal.read(grown.folder)).records[0]
     network = checkpoint.load(grown.folder / "checkpoints" / record.run_id / "final.pt")

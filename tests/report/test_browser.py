@@ -11,7 +11,7 @@ from senn_ray.report import page, several
 from senn_ray.report.view import Shown
 from tests.analysis.test_summary import job_events
 from tests.report.browser import FOUND, HELP, Seen, look, may_skip
-from tests.report.test_page import _folder, _grown
+from tests.report.test_page import _grown, _written
 from tests.report.test_scan_figure import EVENTS as SCAN
 
 pytestmark = pytest.mark.skipif(FOUND is None and may_skip(), reason=HELP)
@@ -30,7 +30,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     written = {}
     for name, known in events.items():
         (folder / name).mkdir()
-        written[name] = page.write(_folder(folder / name, known))
+        written[name] = _written(folder / name, known)
     shown = [
         Shown(name=f"a rather long name of the {n}th {verb}", summary=summarise(known))
         for verb, known in events.items()

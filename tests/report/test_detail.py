@@ -1,23 +1,24 @@
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
 
 import pytest
 
+from senn_ray.analysis.results import Forms, PowerLaw, Saturating, Summary
 from senn_ray.analysis.summary import summarise
 from senn_ray.report import detail, formatting, view
 from senn_ray.report.table import Table
-from tests.analysis.test_summary import SUMMARY as COMPARED
+from tests.analysis.summaries import compared, grown
+from tests.analysis.test_summary import RESULT as COMPARED
 from tests.analysis.test_summary import job_events
 from tests.report.test_scan_figure import SUMMARY as SCANNED
 from tests.search.fakes import make_config
 
-GROWN = summarise(job_events("grow"))
-PAIRED = summarise(
+GROWN = grown(job_events("grow"))
+PAIRED = compared(
     job_events(config=make_config(arms=("random", "no_growth_at_final", "gradmax")))
 )
 
 
-def table(summary: Mapping[str, Any], title: str) -> list[dict[str, str]]:
+def table(summary: Summary, title: str) -> list[dict[str, str]]:
     """Give the rows of a table by the names of their columns."""
     every = [*detail.cost_tables(summary), *detail.closer_tables(summary)]
     found = next(t for t in every if t.title.startswith(title))
@@ -29,25 +30,28 @@ def test_every_verb_tells_what_was_spent_and_the_rows_add_up(summary) -> None:
     rows = table(summary, "What was spent")
     assert rows[-1]["arm"] == "total"
     assert sum(int(row["runs"]) for row in rows[:-1]) == int(rows[-1]["runs"])
-    assert {row["arm"] for row in rows} == set(summary["ledger"])
+    assert {row["arm"] for row in rows} == set(summary.ledger)
 
 
 def test_what_lost_workers_used_is_told_apart() -> None:
-    ledger = {arm: dict(row) for arm, row in COMPARED["ledger"].items()}
-    ledger["total"] |= {"wasted_device_s": 90.0, "failed": 3}
-    row = table({**COMPARED, "ledger": ledger}, "What was spent")[-1]
+    total = dataclasses.replace(
+        COMPARED.ledger["total"], wasted_device_s=90.0, failed=3
+    )
+    ledger = {**COMPARED.ledger, "total": total}
+    wasteful = dataclasses.replace(COMPARED, ledger=ledger)
+    row = table(wasteful, "What was spent")[-1]
     assert (row["wasted"], row["not complete"]) == ("1.5 min", "3")
-    assert "wasted 1.5 min" in (formatting.spent(ledger) or "")
-    assert "wasted" not in (formatting.spent(COMPARED["ledger"]) or "")
+    assert "wasted 1.5 min" in (formatting.spent(total) or "")
+    assert "wasted" not in (formatting.spent(COMPARED.ledger["total"]) or "")
 
 
 def test_pairs_are_told_with_their_interval_and_sign() -> None:
     rows = {row["arm"]: row for row in table(PAIRED, "Seed by seed")}
     assert set(rows) == set(detail.PAIRED.values())
-    for arm, row in PAIRED["paired"].items():
+    for arm, row in PAIRED.paired.items():
         said = rows[detail.PAIRED[arm]]
-        assert said["pairs"] == str(row["pairs"])
-        assert said["validation loss, difference"].startswith(f"{row['excess']:.2g} [")
+        assert said["pairs"] == str(row.pairs)
+        assert said["validation loss, difference"].startswith(f"{row.excess:.2g} [")
 
 
 def test_a_scan_shows_both_forms_and_what_the_ends_do() -> None:
@@ -55,7 +59,7 @@ def test_a_scan_shows_both_forms_and_what_the_ends_do() -> None:
     assert [row["form"] for row in forms] == ["power law", "levels off"]
     assert sum(int(row["weight"].rstrip("%")) for row in forms) in {99, 100, 101}
     ends = table(SCANNED, "The trend without")
-    assert len(ends) == len(SCANNED["fit"]["sensitivity"]) > 0
+    assert len(ends) == len(SCANNED.fit.sensitivity) > 0
 
 
 @pytest.mark.parametrize(
@@ -67,15 +71,20 @@ def test_a_scan_shows_both_forms_and_what_the_ends_do() -> None:
     ],
 )
 def test_the_form_of_a_trend_is_one_sentence(chosen, weight, said) -> None:
-    found = {"chosen": chosen, "weight": weight, "saturating": {"limit": 50.0}}
-    sentence = formatting.form({"forms": found})
+    found = Forms(
+        chosen=chosen,
+        weight=weight,
+        power_law=PowerLaw(aicc=0.0, exponent=0.3, at_one=3.0),
+        saturating=Saturating(aicc=0.0, limit=50.0, half=10.0),
+    )
+    sentence = formatting.form(found)
     assert sentence is not None
     assert said in sentence
-    assert formatting.form({"forms": None}) is None
+    assert formatting.form(None) is None
 
 
 def test_what_is_not_known_has_no_table() -> None:
-    empty: dict[str, Any] = {"verb": "compare", "arms": {}, "ledger": {}}
+    empty = summarise(job_events()[:1])
     assert detail.cost_tables(empty) == detail.closer_tables(empty) == []
 
 
@@ -88,10 +97,12 @@ def test_tables_are_rectangular_and_say_how_to_read_them() -> None:
 
 
 def test_a_regression_has_no_accuracy_and_says_what_its_loss_means() -> None:
-    (said,) = view.headline({**GROWN, "test_accuracy": None})
+    (said,) = view.headline(dataclasses.replace(GROWN, test_accuracy=None))
     assert "accuracy" not in said
     assert "no better than their mean" in said
-    (said,) = view.headline({**GROWN, "test_accuracy": 0.5, "test_loss": 1.0})
+    (said,) = view.headline(
+        dataclasses.replace(GROWN, test_accuracy=0.5, test_loss=1.0)
+    )
     assert "test accuracy 50.00%, test loss 1" in said
     assert "mean" not in said
 

@@ -1,6 +1,5 @@
 import csv
 import dataclasses
-import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
@@ -9,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from senn_ray.analysis.promises import promise_summary
 from senn_ray.analysis.summary import summarise
-from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, JobStarted, RunFinished
 from senn_ray.core.records import Expansion, RunRecord
 from senn_ray.report import growth_figures, page
 from senn_ray.store import journal
+from tests.analysis.summaries import summary_of
 from tests.analysis.test_summary import job_events
 
 EVIL = "<script>alert(1)</script>"
@@ -59,12 +59,15 @@ def _folder(path: Path, events: Sequence[Event]) -> Path:
     for event in events:
         writer.append(event)
     writer.close()
-    (path / "summary.json").write_text(json.dumps(summarise(events)))
     return path
 
 
 def _read(path: Path, events: Sequence[Event]) -> str:
-    return page.write(_folder(path, events)).read_text(encoding="utf-8")
+    return _written(path, events).read_text(encoding="utf-8")
+
+
+def _written(path: Path, events: Sequence[Event]) -> Path:
+    return page.write(_folder(path, events), events, summarise(events))
 
 
 def _csv(path: Path, name: str) -> list[dict[str, str]]:
@@ -140,7 +143,7 @@ def test_figures_are_valid_named_and_follow_the_colours_of_the_page(compared) ->
 
 def test_the_verdict_and_every_caveat_are_told(compared) -> None:
     folder, text = compared
-    summary = json.loads((folder / "summary.json").read_text())
+    summary = summary_of(journal.read(folder))
     for sentence in [summary["verdict"], *summary["withheld"], *summary["caveats"]]:
         assert sentence is None or _escaped(sentence) in text
     for arm in ("senn", "random", "tpe_pareto", "ladder_bisect", "max_once"):
@@ -221,11 +224,6 @@ def test_equal_folders_give_equal_pages(tmp_path) -> None:
     assert pages[0] == pages[1]
 
 
-def test_without_a_summary_it_says_what_to_type(tmp_path) -> None:
-    with pytest.raises(DataError, match=rf"senn-ray report {tmp_path}"):
-        page.write(tmp_path)
-
-
 def test_the_line_of_equality_bends_where_one_axis_is_logarithmic() -> None:
     drops = ((0.002, 0.1), (2.0, -0.1), (0.2, 0.3))
     marks = [
@@ -234,7 +232,7 @@ def test_the_line_of_equality_bends_where_one_axis_is_logarithmic() -> None:
     ]
     record = next(e.record for e in job_events("grow") if isinstance(e, RunFinished))
     record = dataclasses.replace(record, expansions=tuple(marks))
-    figure = growth_figures.promises([record], {})
+    figure = growth_figures.promises([record], promise_summary([record]))
     assert figure is not None
     root = ElementTree.fromstring(figure.svg)
     paths = [path.get("d") or "" for path in root.iter() if path.tag.endswith("path")]

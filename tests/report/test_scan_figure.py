@@ -1,6 +1,5 @@
 import csv
 import dataclasses
-import json
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -14,6 +13,7 @@ from senn_ray.report import page, tables
 from senn_ray.report.drawing import COLOURS, LIGHT, STAND_IN, Paint
 from senn_ray.report.scan_figure import width_against_examples
 from senn_ray.store import journal
+from tests.analysis.summaries import scanned
 from tests.analysis.test_oracle import EVENTS as ORACLE_EVENTS
 from tests.analysis.test_scan import CONFIG, cell_run, scan_events
 from tests.report.test_page import Structure
@@ -28,7 +28,7 @@ def mixed(spec: RunSpec) -> RunRecord:
 
 
 EVENTS, _ = scan_events(run=mixed)
-SUMMARY = summarise(EVENTS)
+SUMMARY = scanned(EVENTS)
 
 
 def write(path: Path, events: list[Event]) -> str:
@@ -36,18 +36,17 @@ def write(path: Path, events: list[Event]) -> str:
     for event in events:
         writer.append(event)
     writer.close()
-    (path / "summary.json").write_text(json.dumps(summarise(events)))
-    return page.write(path).read_text(encoding="utf-8")
+    return page.write(path, events, summarise(events)).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     path = tmp_path_factory.mktemp("scanned")
     return path, write(path, EVENTS)
 
 
-def test_the_page_of_a_scan_is_whole(scanned) -> None:
-    folder, text = scanned
+def test_the_page_of_a_scan_is_whole(written) -> None:
+    folder, text = written
     structure = Structure(text)
     assert structure.open == []
     assert len(set(structure.ids)) == len(structure.ids)
@@ -61,35 +60,33 @@ def test_the_page_of_a_scan_is_whole(scanned) -> None:
     assert "Targets" not in text
 
 
-def test_the_page_says_the_trend_and_every_caveat(scanned) -> None:
-    _, text = scanned
+def test_the_page_says_the_trend_and_every_caveat(written) -> None:
+    _, text = written
     assert "Hidden units per tenfold of examples: 10 [" in text
     assert "the rarest" not in text
-    for caveat in SUMMARY["caveats"]:
-        assert caveat in text
+    for caveat in SUMMARY.caveats:
+        assert caveat.text in text
     assert "37 38* 39" in text
 
 
-def test_each_size_shows_one_growth_trace(scanned) -> None:
-    _, text = scanned
+def test_each_size_shows_one_growth_trace(written) -> None:
+    _, text = written
     shown = re.findall(r"<summary>Growth of (\S+)</summary>", text)
     assert shown == ["senn-0-000", "senn-10-000", "senn-100-000", "senn-1000-000"]
 
 
-def test_the_data_of_the_figure_are_the_cells(scanned) -> None:
-    folder, _ = scanned
+def test_the_data_of_the_figure_are_the_cells(written) -> None:
+    folder, _ = written
     with (folder / "report" / "figures" / "scan.csv").open() as file:
         rows = list(csv.DictReader(file))
-    cells = SUMMARY["cells"]
-    assert [row["per_class"] for row in rows] == [str(c["per_class"]) for c in cells]
-    assert [int(row["hidden_total"]) for row in rows] == [
-        c["hidden_total"] for c in cells
-    ]
-    assert [row["converged"] for row in rows] == [str(c["converged"]) for c in cells]
+    cells = SUMMARY.cells
+    assert [row["per_class"] for row in rows] == [str(c.per_class) for c in cells]
+    assert [int(row["hidden_total"]) for row in rows] == [c.hidden_total for c in cells]
+    assert [row["converged"] for row in rows] == [str(c.converged) for c in cells]
 
 
-def test_the_picture_and_the_drawing_stand_alone(scanned) -> None:
-    folder, _ = scanned
+def test_the_picture_and_the_drawing_stand_alone(written) -> None:
+    folder, _ = written
     figures = folder / "report" / "figures"
     assert (figures / "scan.png").read_bytes().startswith(b"\x89PNG")
     svg = (figures / "scan.svg").read_text()
@@ -99,7 +96,7 @@ def test_the_picture_and_the_drawing_stand_alone(scanned) -> None:
 
 
 def test_runs_that_did_not_converge_are_hollow() -> None:
-    figure, clean = width_against_examples(SUMMARY), summarise(scan_events()[0])
+    figure, clean = width_against_examples(SUMMARY), scanned(scan_events()[0])
     assert figure is not None
     assert FILLED in figure.svg
     assert HOLLOW in figure.svg
@@ -127,7 +124,7 @@ def test_without_test_accuracy_there_is_one_panel() -> None:
         else e
         for e in EVENTS
     ]
-    figure = width_against_examples(summarise(events))
+    figure = width_against_examples(scanned(events))
     assert figure is not None
     assert "test accuracy" not in figure.svg
 
@@ -152,8 +149,8 @@ def test_the_light_colours_are_those_of_the_page() -> None:
         assert f"{variable}: {getattr(LIGHT, name)}" in light
 
 
-def test_the_settings_of_the_scan_are_told(scanned) -> None:
-    _, text = scanned
+def test_the_settings_of_the_scan_are_told(written) -> None:
+    _, text = written
     assert CONFIG.scan.per_class == (10, 100, 1000, "all")
     assert "<dd>10, 100, 1000, all</dd>" in text
 

@@ -13,6 +13,7 @@ from senn_ray.core.events import Event
 from senn_ray.report import several
 from senn_ray.report.view import Shown
 from senn_ray.store import journal
+from tests.analysis.summaries import compared, scanned
 from tests.analysis.test_summary import job_events
 from tests.report.test_page import EVIL, Structure
 from tests.report.test_scan_figure import EVENTS as SCAN
@@ -52,13 +53,11 @@ def test_verdicts_rates_sizes_and_scans_are_side_by_side(
     with (page.parent / "figures" / "rates.csv").open() as file:
         rates = list(csv.DictReader(file))
     assert {row["job"] for row in rates} == {"a/cmp", "b/cmp"}
-    summary = summarise(COMPARE)
-    wanted = summary["exchange_rate"]["quality_at_size"]
+    wanted = compared(COMPARE).exchange_rate["quality_at_size"]
     for row in rates:
-        known = wanted[row["arm"]]["runs"]
-        assert float(row["low"]) == known["low"]
+        assert float(row["low"]) == wanted[row["arm"]]["runs"].low
     with (page.parent / "figures" / "scans.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == 2 * len(summarise(SCAN)["cells"])
+        assert len(list(csv.DictReader(file))) == 2 * len(scanned(SCAN).cells)
 
 
 def test_tables_put_jobs_into_columns() -> None:

@@ -2,14 +2,15 @@ from pathlib import Path
 
 import pytest
 
+from senn_ray.analysis.summary import summarise
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import RunFinished
 from senn_ray.report import tables
-from tests.analysis.test_summary import EVENTS, SUMMARY, job_events
+from tests.analysis.test_summary import EVENTS, RESULT, job_events
 
 
 def test_every_run_and_evaluation_is_a_row() -> None:
-    built = tables.build(EVENTS, SUMMARY)
+    built = tables.build(EVENTS, RESULT)
     records = [event.record for event in EVENTS if isinstance(event, RunFinished)]
     assert built["runs"].num_rows == len(records)
     assert built["steps"].num_rows == sum(len(r.evaluations) for r in records)
@@ -24,7 +25,7 @@ def test_every_run_and_evaluation_is_a_row() -> None:
 
 
 def test_matches_hold_the_numbers_of_the_summary() -> None:
-    rows = tables.build(EVENTS, SUMMARY)["matches"].to_pylist()
+    rows = tables.build(EVENTS, RESULT)["matches"].to_pylist()
     assert len(rows) == 2 * 5 * 5
     (row,) = [
         r
@@ -32,14 +33,14 @@ def test_matches_hold_the_numbers_of_the_summary() -> None:
         if (r["target"], r["arm"], r["currency"])
         == ("quality_at_size", "random", "device_s")
     ]
-    rate = SUMMARY["exchange_rate"]["quality_at_size"]["random"]["device_s"]
-    assert row["exchange_rate"] == rate["estimate"]
-    assert row["exchange_rate_high"] == rate["high"]
-    assert row["hits"] == SUMMARY["arms"]["quality_at_size"]["random"]["hits"]
+    rate = RESULT.exchange_rate["quality_at_size"]["random"]["device_s"]
+    assert row["exchange_rate"] == rate.estimate
+    assert row["exchange_rate_high"] == rate.high
+    assert row["hits"] == RESULT.arms["quality_at_size"]["random"].hits
 
 
 def test_tables_carry_units_and_a_schema_version(tmp_path: Path) -> None:
-    tables.write(tmp_path, EVENTS, SUMMARY)
+    tables.write(tmp_path, EVENTS, RESULT)
     for name in tables.SCHEMAS:
         table = tables.read(tmp_path, name)
         expected = tables.schema(name)
@@ -52,7 +53,7 @@ def test_tables_carry_units_and_a_schema_version(tmp_path: Path) -> None:
 
 def test_a_job_without_a_finished_run_has_empty_tables(tmp_path: Path) -> None:
     events = job_events("grow")[:1]
-    tables.write(tmp_path, events, {"verb": "grow"})
+    tables.write(tmp_path, events, summarise(events))
     assert tables.read(tmp_path, "runs").num_rows == 0
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from senn_ray.analysis.job import gather
 from senn_ray.analysis.ledger import ledger
-from senn_ray.analysis.summary import summarise
 from senn_ray.core.events import (
     Event,
     JobEnded,
@@ -24,6 +23,7 @@ from senn_ray.search.executor import failed_record
 from senn_ray.search.machine import State
 from senn_ray.search.plan import Plan
 from senn_ray.search.resume import outcome, restore
+from tests.analysis.summaries import summary_of
 from tests.search.executor_suite import make_spec
 from tests.search.fakes import (
     FakeStudies,
@@ -97,11 +97,11 @@ def test_a_retry_is_wasted_and_no_restart() -> None:
     failed = [r for r in gather(BROKEN).records if r.state == "failed"]
     assert len(failed) > 3
     rows = ledger(gather(REPAIRED))
-    assert rows["total"]["retries"] == len(failed)
-    assert rows["total"]["wasted_device_s"] == pytest.approx(7.0 * len(failed))
-    assert rows["total"]["runs"] == len(gather(REPAIRED).records)
-    assert rows["total"]["failed"] == 0
-    assert any("wasted" in text for text in summarise(REPAIRED)["caveats"])
+    assert rows["total"].retries == len(failed)
+    assert rows["total"].wasted_device_s == pytest.approx(7.0 * len(failed))
+    assert rows["total"].runs == len(gather(REPAIRED).records)
+    assert rows["total"].failed == 0
+    assert any("wasted" in text for text in summary_of(REPAIRED)["caveats"])
 
 
 def test_a_driver_that_dies_while_it_repeats_runs_goes_on_repeating_them() -> None:
@@ -145,21 +145,21 @@ def test_the_ledger_counts_what_runs_wasted_themselves_and_what_drivers_lost() -
     first = go_on([], wasteful)
     lost = sum(r.state == "failed" for r in gather(first).records)
     rows = ledger(gather(go_on(first, wasteful, lost_s=2.0)))
-    runs = rows["total"]["runs"]
-    assert rows["total"]["interruptions"] == runs
+    runs = rows["total"].runs
+    assert rows["total"].interruptions == runs
     # Every run wasted 1; those that were repeated used 7 more, wasted 1, and lost 2.
-    assert rows["total"]["wasted_device_s"] == pytest.approx(runs + lost * (7 + 1 + 2))
-    arms = [row["wasted_device_s"] for arm, row in rows.items() if arm != "total"]
-    assert rows["total"]["wasted_device_s"] == pytest.approx(sum(arms))
+    assert rows["total"].wasted_device_s == pytest.approx(runs + lost * (7 + 1 + 2))
+    arms = [row.wasted_device_s for arm, row in rows.items() if arm != "total"]
+    assert rows["total"].wasted_device_s == pytest.approx(sum(arms))
 
 
 def test_the_ledger_adds_up_over_arms_and_currencies() -> None:
     job = gather(REPAIRED)
     rows = ledger(job)
-    for name, total in rows["total"].items():
+    for name, total in dataclasses.asdict(rows["total"]).items():
         assert total == pytest.approx(
-            sum(row[name] for arm, row in rows.items() if arm != "total")
+            sum(getattr(row, name) for arm, row in rows.items() if arm != "total")
         )
     costs: list[Cost] = [record.cost for record in job.records]
-    assert rows["total"]["steps"] == sum(cost.steps for cost in costs)
-    assert rows["total"]["device_s"] == pytest.approx(sum(c.device_s for c in costs))
+    assert rows["total"].steps == sum(cost.steps for cost in costs)
+    assert rows["total"].device_s == pytest.approx(sum(c.device_s for c in costs))

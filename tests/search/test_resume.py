@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from senn_ray.analysis.job import gather
-from senn_ray.analysis.summary import summarise
 from senn_ray.config import Config
 from senn_ray.core.events import (
     Event,
@@ -28,6 +27,7 @@ from senn_ray.search.coordinator import Studies, run_job
 from senn_ray.search.machine import State
 from senn_ray.search.plan import Choice, Key, Plan, Verb
 from senn_ray.search.resume import outcome, restore
+from tests.analysis.summaries import summary_of
 from tests.search.fakes import (
     EVERY_ARM,
     MemoryJournal,
@@ -209,10 +209,10 @@ def test_an_interrupted_job_goes_on_and_is_then_complete() -> None:
     journal = MemoryJournal()
     go_on(journal, studies := LastingStudies(), run=run)
     assert outcome(journal.events) is None
-    assert summarise(journal.events)["state"] == "interrupted"
+    assert summary_of(journal.events)["state"] == "interrupted"
     seen = len(journal.events)
     go_on(journal, studies)
-    assert summarise(journal.events[: seen + 2])["state"] == "running"
+    assert summary_of(journal.events[: seen + 2])["state"] == "running"
     check(journal.events, UNDISTURBED["compare"])
 
 

@@ -11,6 +11,7 @@ from senn_ray.core.errors import ConfigError
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.report.detail import closer_tables
 from senn_ray.search.plan import GRADMAX, NO_GROWTH, SENN, check_settings
+from tests.analysis.summaries import summary_of
 from tests.analysis.test_scan import CONFIG, cell_run, scan_events
 
 ARMS = ("gradmax", "no_growth_at_final")
@@ -33,7 +34,7 @@ def config(**scan: Any) -> Config:
 
 
 EVENTS, SPECS = scan_events(config=config(), run=armed_run)
-SUMMARY = summarise(EVENTS)
+SUMMARY = summary_of(EVENTS)
 CELLS = [spec for spec in SPECS if spec.arm == SENN]
 
 
@@ -72,12 +73,16 @@ def test_differences_are_of_pairs_so_the_subsets_do_not_blur_them() -> None:
 
 def test_the_arms_change_nothing_in_the_trend_of_the_cells() -> None:
     alone, _ = scan_events(config=config(arms=()), run=armed_run)
-    assert summarise(alone)["fit"] == SUMMARY["fit"]
-    assert summarise(alone)["paired_by_size"] == []
+    assert summary_of(alone)["fit"] == SUMMARY["fit"]
+    assert summary_of(alone)["paired_by_size"] == []
 
 
 def test_the_report_has_a_row_for_every_size_and_arm() -> None:
-    (table,) = [t for t in closer_tables(SUMMARY) if t.title.startswith("Cell by cell")]
+    (table,) = [
+        t
+        for t in closer_tables(summarise(EVENTS))
+        if t.title.startswith("Cell by cell")
+    ]
     assert len(table.rows) == len(SUMMARY["paired_by_size"])
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from senn_ray.analysis.job import gather
-from senn_ray.analysis.summary import summarise
 from senn_ray.config import Config
 from senn_ray.core.events import Event, JobResumed, RunFinished, TargetLocked
 from senn_ray.core.records import RunRecord, RunSpec
@@ -18,6 +17,7 @@ from senn_ray.search.executor import failed_record
 from senn_ray.search.plan import SENN, Plan, key_of
 from senn_ray.search.resume import outcome, restore
 from senn_ray.search.targets import lock
+from tests.analysis.summaries import summary_of
 from tests.search.fakes import MemoryJournal, ShuffledExecutor, fake_run, make_config
 from tests.search.test_resume import Killed, LastingStudies, MortalJournal, go_on, whole
 
@@ -64,7 +64,7 @@ def resumed(
 
 def results(events: Sequence[Event]) -> dict[str, Any]:
     """What a comparison finds; winners of an earlier target were trained again too."""
-    summary = summarise(events)
+    summary = summary_of(events)
     names = ("targets", "arms", "exchange_rate", "restarts_saved", "verdict", "paired")
     return {name: summary[name] for name in (*names, "confirmed")}
 
@@ -92,7 +92,7 @@ def test_a_half_extended_comparison_has_no_verdict() -> None:
     place = len(SHORT) + 6
     torn = resumed(SHORT, LONGER, extended=MORE)[:place]
     assert gather(torn).outgrown
-    assert any("resume RUN" in said for said in summarise(torn)["withheld"])
+    assert any("resume RUN" in said for said in summary_of(torn)["withheld"])
 
 
 def test_a_growing_run_that_is_done_again_moves_the_target() -> None:
@@ -114,7 +114,7 @@ def test_a_comparison_that_kept_an_old_target_can_be_resumed() -> None:
     second = [n for n, e in enumerate(extended) if isinstance(e, TargetLocked)][1]
     stale = extended[:second] + extended[second + 1 :]
     assert outcome(stale) is None
-    assert summarise(stale)["verdict"] is None
+    assert summary_of(stale)["verdict"] is None
     assert results(resumed(stale, LONGER)) == results(WHOLE)
 
 

@@ -39,7 +39,7 @@ def test_a_job_that_is_over_goes_on_to_what_the_longer_one_would_have_given(
     assert run([*words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     said = "deviation from the protocol: compare.seeds from 2 to 3, after 2 runs"
-    assert [caveat for caveat in printed["caveats"] if said in caveat]
+    assert [caveat for caveat in printed["caveats"] if said in caveat["text"]]
     assert said in (folder / "report" / "index.html").read_text()
     whole = verbs.grow(
         settings(), out=tmp_path / "b", seeds=3, executor=verbs.in_process
@@ -74,8 +74,8 @@ def test_a_folder_from_before_the_protocol_knew_code_and_split_goes_on(
     lines = [json.dumps(first), *lines[1:]]
     (folder / journal.FILE_NAME).write_text("\n".join(lines) + "\n")
     result = verbs.resume(folder, extend=["compare.seeds=3"], executor=verbs.in_process)
-    assert len(result.summary["runs"]) == 3
-    assert not any("versions" in said for said in result.summary["caveats"])
+    assert result.table("runs").num_rows == 3
+    assert not any("versions" in said.text for said in result.summary.caveats)
     assert len(protocol(folder)["split"]["sha256"]) == 64
     found = verbs.rerun(folder, "senn-0-000", executor=verbs.in_process)
     assert found["same"]
@@ -125,7 +125,7 @@ def test_a_budget_ends_a_job_with_what_is_finished_and_can_be_raised(
     assert (folder / journal.FILE_NAME).read_bytes() == before
     more = ["--extend", "budget.device_hours=none"]
     assert run(["resume", str(folder), *more, "--quiet"]) == 0
-    assert len(verbs.resume(folder).summary["runs"]) == 3
+    assert verbs.resume(folder).table("runs").num_rows == 3
     ended = verbs.grow(
         settings(budget={"wall_hours": 1e-12}), out=tmp_path / "b", seeds=2
     )

@@ -46,10 +46,10 @@ def test_a_study_is_read_as_optuna_has_it_and_left_as_it_is(journal: Path) -> No
         for trial in optuna.load_study(study_name=name, storage=storage).trials
         if trial.value is not None
     ]
-    assert found["trials"] == len(values) == 30
-    assert found["hits"] == sum(value <= 1.0 for value in values)
-    assert found["curve"][-1]["val_loss"] == pytest.approx(min(values))
-    assert [study["open"] for study in found["studies"]] == [0, 0, 1]
+    assert found.trials == len(values) == 30
+    assert found.hits == sum(value <= 1.0 for value in values)
+    assert found.curve[-1].val_loss == pytest.approx(min(values))
+    assert [study.open for study in found.studies] == [0, 0, 1]
     assert journal.read_bytes() == before
     assert [path.name for path in journal.parent.iterdir()] == [journal.name]
 
@@ -63,8 +63,8 @@ def test_a_database_is_read_too(journal: Path, tmp_path: Path) -> None:
     )
     theirs = verbs.match(url, 1.0)
     ours = verbs.match(str(journal), 1.0, name="mine-1")
-    assert theirs["studies"] == ours["studies"]
-    assert theirs["curve"] == ours["curve"]
+    assert theirs.studies == ours.studies
+    assert theirs.curve == ours.curve
 
 
 def test_the_verb_prints_intervals_and_writes_figure_and_data(

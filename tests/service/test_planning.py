@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from senn_ray.analysis.results import CompareSummary
 from senn_ray.cli.main import run
 from senn_ray.config import Config
 from senn_ray.core.errors import ConfigError
@@ -42,28 +43,28 @@ def plan() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult:
+def done(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult[CompareSummary]:
     out = tmp_path_factory.mktemp("done") / "run"
     return verbs.compare(CONFIG, out=out, executor=verbs.in_process)
 
 
 def test_runs_and_steps_of_a_plan_are_those_of_the_job_or_at_most_those(
-    plan: dict[str, Any], done: verbs.JobResult
+    plan: dict[str, Any], done: verbs.JobResult[CompareSummary]
 ) -> None:
-    real = done.summary["cost"]
+    real = {arm: dict(cost) for arm, cost in done.summary.cost.items()}
     for arm in ("max_once", "grid", "random", "senn"):
         assert plan["arms"][arm]["certain"] == plan["arms"][arm]["runs"]
         assert plan["arms"][arm]["runs"] == real[arm]["runs"]
         assert plan["arms"][arm]["steps"] == real[arm]["steps"]
     for arm in ("ladder", "ladder_bisect", "total"):
-        row, ran = plan["arms"][arm], done.summary["ledger"][arm]
-        assert row["certain"] <= ran["runs"] <= row["runs"]
+        row, ran = plan["arms"][arm], done.summary.ledger[arm]
+        assert row["certain"] <= ran.runs <= row["runs"]
         assert row["steps"] == 60 * row["runs"]
     assert plan["arms"]["total"]["runs"] == len(plan["runs"])
 
 
 def test_every_run_is_listed_under_the_name_seed_and_width_it_will_have(
-    plan: dict[str, Any], done: verbs.JobResult
+    plan: dict[str, Any], done: verbs.JobResult[CompareSummary]
 ) -> None:
     listed = {row["run_id"]: row for row in plan["runs"]}
     ran = {row["run_id"]: row for row in done.table("runs").to_pylist()}
@@ -75,15 +76,15 @@ def test_every_run_is_listed_under_the_name_seed_and_width_it_will_have(
 
 
 def test_the_summary_of_a_job_says_how_far_off_the_plan_was(
-    plan: dict[str, Any], done: verbs.JobResult
+    plan: dict[str, Any], done: verbs.JobResult[CompareSummary]
 ) -> None:
-    found, total = done.summary["plan"], done.summary["ledger"]["total"]
+    found, total = done.summary.plan, done.summary.ledger["total"]
     for name in ("runs", "steps"):
-        assert found[name]["predicted"] == plan["arms"]["total"][name]
-        assert found[name]["actual"] == total[name]
+        assert found[name].predicted == plan["arms"]["total"][name]
+        assert found[name].actual == getattr(total, name)
     seconds = found["device_s"]
-    assert seconds["actual"] == pytest.approx(total["device_s"])
-    assert seconds["ratio"] == pytest.approx(seconds["actual"] / seconds["predicted"])
+    assert seconds.actual == pytest.approx(total.device_s)
+    assert seconds.ratio == pytest.approx(seconds.actual / seconds.predicted)
 
 
 @pytest.mark.parametrize(

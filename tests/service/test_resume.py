@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from senn_ray.analysis.results import to_json
 from senn_ray.cli.main import run
 from senn_ray.config import Config
 from senn_ray.core.errors import ConfigError, DataError
@@ -55,7 +56,7 @@ def drive_until_killed(folder: Path, runs: int) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-def results(result: verbs.JobResult) -> dict[str, Any]:
+def results(result: verbs.JobResult[Any]) -> dict[str, Any]:
     """Return tables without what clocks measured, and without places."""
     found = {}
     for name in ("runs", "steps", "expansions", "sizes"):
@@ -66,13 +67,13 @@ def results(result: verbs.JobResult) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult[Any]:
     out = tmp_path_factory.mktemp("whole") / "compare"
     return verbs.compare(settings(), out=out, executor=verbs.in_process)
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult:
+def ended(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult[Any]:
     out = tmp_path_factory.mktemp("ended") / "grow"
     return verbs.grow(settings(), out=out, executor=verbs.in_process)
 
@@ -80,7 +81,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult:
 @pytest.mark.slow
 @pytest.mark.parametrize("runs", [0, 3])
 def test_killed_by_sigkill_and_resumed_gives_the_same_tables(
-    tmp_path: Path, undisturbed: verbs.JobResult, runs: int
+    tmp_path: Path, undisturbed: verbs.JobResult[Any], runs: int
 ) -> None:
     drive_until_killed(tmp_path / "run", runs)
     before = journal.read(tmp_path / "run")
@@ -128,19 +129,19 @@ def test_a_folder_without_its_first_event_begins(tmp_path: Path) -> None:
 
 
 def test_a_job_that_is_over_runs_nothing(
-    ended: verbs.JobResult, capsys: pytest.CaptureFixture[str]
+    ended: verbs.JobResult[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (ended.folder / journal.FILE_NAME).read_bytes()
     (ended.folder / "summary.json").unlink()
     assert run(["resume", str(ended.folder), "--json"]) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == ended.summary
+    assert json.loads(printed.out) == to_json(ended.summary)
     assert "over already" in printed.err
     assert (ended.folder / journal.FILE_NAME).read_bytes() == before
 
 
 def test_other_settings_are_refused_and_the_folder_is_left_alone(
-    ended: verbs.JobResult, capsys: pytest.CaptureFixture[str]
+    ended: verbs.JobResult[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (ended.folder / journal.FILE_NAME).read_bytes()
     assert run(["resume", str(ended.folder), "--data.per-class", "30"]) == 2
@@ -150,7 +151,7 @@ def test_other_settings_are_refused_and_the_folder_is_left_alone(
 
 
 def test_settings_that_were_edited_in_the_folder_are_refused(
-    ended: verbs.JobResult,
+    ended: verbs.JobResult[Any],
 ) -> None:
     path = ended.folder / "config.yaml"
     kept = path.read_text()
@@ -168,7 +169,7 @@ def test_settings_that_were_edited_in_the_folder_are_refused(
 
 
 def test_a_folder_that_is_being_written_is_left_alone(
-    ended: verbs.JobResult, capsys: pytest.CaptureFixture[str]
+    ended: verbs.JobResult[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with lock.hold(ended.folder):
         assert run(["resume", str(ended.folder), "--quiet"]) == 2

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from senn_ray.analysis.results import to_json
 from senn_ray.config import ClusterConfig, Config
 from senn_ray.core.errors import ConfigError, DataError
 from senn_ray.core.events import Event, JobEnded, JobStarted, RunFinished
@@ -49,13 +50,13 @@ def interrupted(raw: RawData, cluster: ClusterConfig) -> Interrupted:
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult:
+def compared(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult[Any]:
     out = tmp_path_factory.mktemp("app") / "compare"
     return verbs.compare(settings(), out=out, executor=verbs.in_process)
 
 
 def test_a_comparison_leaves_the_run_folder_of_the_contract(
-    compared: verbs.JobResult,
+    compared: verbs.JobResult[Any],
 ) -> None:
     assert compared.exit_code == 0
     names = {path.name for path in compared.folder.iterdir()}
@@ -64,13 +65,13 @@ def test_a_comparison_leaves_the_run_folder_of_the_contract(
         "journal.jsonl", "tables", "checkpoints", "report", "optuna",
     }  # fmt: skip
     kept = json.loads((compared.folder / "summary.json").read_text())
-    assert kept == compared.summary
+    assert kept == to_json(compared.summary)
     assert (compared.folder / "report" / "index.html").is_file()
     assert compared.table("runs").num_rows > 2
 
 
 def test_only_growing_and_confirming_runs_have_seen_test_data(
-    compared: verbs.JobResult,
+    compared: verbs.JobResult[Any],
 ) -> None:
     table = compared.table("runs")
     seen = {
@@ -82,7 +83,7 @@ def test_only_growing_and_confirming_runs_have_seen_test_data(
 
 
 def test_the_report_can_be_computed_again_from_the_journal(
-    compared: verbs.JobResult,
+    compared: verbs.JobResult[Any],
 ) -> None:
     before = {
         path.relative_to(compared.folder): path.read_bytes()
@@ -111,17 +112,17 @@ def test_growing_is_observed_and_repeats_bit_for_bit(tmp_path: Path) -> None:
     again = verbs.grow(settings(seed=4), out=tmp_path / "b", executor=verbs.in_process)
     assert isinstance(seen[0], JobStarted)
     assert isinstance(seen[-1], JobEnded)
-    assert [run["seed"] for run in first.summary["runs"]] == [3, 4]
-    twin, alone = first.summary["runs"][1], again.summary["runs"][0]
-    assert twin["val_loss"] == alone["val_loss"]
-    assert twin["hidden"] == alone["hidden"]
+    assert [run.seed for run in first.summary.runs] == [3, 4]
+    twin, alone = first.summary.runs[1], again.summary.runs[0]
+    assert twin.val_loss == alone.val_loss
+    assert twin.hidden == alone.hidden
 
 
 def test_after_an_interrupt_what_is_finished_is_readable(tmp_path: Path) -> None:
     result = verbs.grow(settings(), out=tmp_path / "a", seeds=3, executor=interrupted)
     assert result.exit_code == 130
-    assert result.summary["state"] == "interrupted"
-    assert len(result.summary["runs"]) == 1
+    assert result.summary.state == "interrupted"
+    assert len(result.summary.runs) == 1
     assert result.table("runs").num_rows == 1
     last = journal.read(result.folder)[-1]
     assert last == JobEnded(state="interrupted", exit_code=130)
@@ -171,18 +172,18 @@ def test_a_scan_grows_on_nested_subsets_of_the_data(tmp_path: Path) -> None:
     )
     result = verbs.scan(config, out=tmp_path / "a", executor=verbs.in_process)
     assert result.exit_code == 0
-    cells = [(c["per_class"], c["subset_seed"]) for c in result.summary["cells"]]
+    cells = [(c.per_class, c.subset_seed) for c in result.summary.cells]
     assert cells == [(20, 0), (20, 1), ("all", 0), ("all", 1)]
-    assert [c["n_train"] for c in result.summary["cells"][:2]] == [200, 200]
+    assert [c.n_train for c in result.summary.cells[:2]] == [200, 200]
     table = result.table("scan")
     assert table["per_class"].to_pylist() == ["20", "20", "all", "all"]
-    (oracle,) = result.summary["oracle"]
-    assert [row["hidden"] for row in oracle["widths"]] == [2, 4, 8]
+    (oracle,) = result.summary.oracle
+    assert [row.hidden for row in oracle.widths] == [2, 4, 8]
     assert result.table("runs").num_rows == 4 + 3 * 2
     protocol = json.loads((result.folder / "protocol.json").read_text())
     assert protocol["scan"]["per_class"] == [20, "all"]
     assert len(set(protocol["senn_seeds"])) == 4
-    sizes = [cell["n_train"] for cell in result.summary["cells"]]
+    sizes = [cell.n_train for cell in result.summary.cells]
     assert sorted(protocol["split"]["n_train"]) == sorted(sizes)
     assert protocol["split"]["n_val"] == 100
     kept = Config.model_validate(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pyarrow import fs
 
+from senn_ray.analysis.results import to_json
 from senn_ray.cli.main import run
 from senn_ray.core.errors import ConfigError, ResourceError
 from senn_ray.core.events import RunFinished, RunProgressed, RunSubmitted
@@ -52,7 +53,7 @@ def here(far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     assert not (tmp_path / URI.partition(":")[0]).exists()
 
 
-def grow(**more: Any) -> verbs.JobResult:
+def grow(**more: Any) -> verbs.JobResult[Any]:
     return verbs.grow(settings(), **({"out": URI, "executor": verbs.in_process} | more))
 
 
@@ -89,7 +90,7 @@ def test_all_verbs_work_on_a_far_folder_as_on_a_local_one(
     far.delete("summary.json")
     far.delete("tables/runs.parquet")
     assert run(["report", URI, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == result.summary
+    assert json.loads(capsys.readouterr().out) == to_json(result.summary)
     assert far.read("tables/runs.parquet")
     assert verbs.resume(URI).was_over
     assert run(["grow", "--out", URI]) == 2
@@ -203,7 +204,7 @@ def test_a_far_folder_has_one_writer_who_can_be_told_to_stop(
     result = verbs.resume(URI, observe=observe)
     assert f"{URI} is being written by pid" in told[0]
     assert result.exit_code == 130
-    assert result.summary["state"] == "stopped"
+    assert result.summary.state == "stopped"
     assert here.is_dir()
     assert far.read(lock.FILE_NAME) is None
 

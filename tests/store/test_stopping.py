@@ -63,14 +63,14 @@ def test_a_drained_job_finishes_its_run_and_resumes_to_the_same_tables(
     first = verbs.grow(
         config, out=folder, seeds=3, observe=ask, executor=verbs.in_process
     )
-    assert (first.exit_code, first.summary["state"]) == (130, "stopped")
+    assert (first.exit_code, first.summary.state) == (130, "stopped")
     said = capsys.readouterr().out
     assert f"asked pid {os.getpid()} on" in said
     assert "runs in flight (1) are finished" in said
     assert not (folder / stopping.FILE_NAME).exists()
     events = journal.read(folder)
     finished = [e for e in events if isinstance(e, RunFinished)]
-    assert len(finished) == len(first.summary["runs"]) in {1, 2}
+    assert len(finished) == len(first.summary.runs) in {1, 2}
     assert StopRequested(why="asked") in events
     assert verbs.status(folder)["state"] == "stopped"
     result = verbs.resume(folder, executor=verbs.in_process)
