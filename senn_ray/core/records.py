@@ -154,6 +154,42 @@ class RunRecord:
     """Total variation between the class shares of training and validation examples."""
 
 
+def blank_record(spec: RunSpec) -> RunRecord:
+    """Return the record of a run of which no more is known than its specification.
+
+    All records are made from it by ``dataclasses.replace``: those of runs that ended by
+    themselves (``runs/run.py``), and those of runs that died (``search/executor.py``).
+    """
+    return RunRecord(
+        run_id=spec.run_id,
+        arm=spec.arm,
+        kind=spec.kind,
+        study=spec.study,
+        trial=spec.trial,
+        width=spec.width,
+        state="failed",
+        stop_reason="error",
+        dataset=spec.data.dataset,
+        per_class=spec.data.per_class,
+        seed=spec.seed,
+        workers=spec.workers,
+        hidden_start=spec.model.hidden,
+        hidden=spec.model.hidden,
+        params=0,
+        n_train=0,
+        train_loss=None,
+        val_loss=None,
+        val_accuracy=None,
+        test_loss=None,
+        test_accuracy=None,
+        wall_s=0.0,
+        checks=0,
+        cost=Cost(),
+        lr=spec.train.lr,
+        weight_decay=spec.train.weight_decay,
+    )
+
+
 def order_of(record: RunRecord) -> tuple[str, int, int, int]:
     """Return the key by which runs are sorted: arm, examples, width or study, trial."""
     examples = 0 if record.per_class == "all" else record.per_class

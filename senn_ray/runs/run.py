@@ -3,12 +3,11 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from senn_ray.core.errors import DivergedError
-from senn_ray.core.records import RunRecord, RunSpec
+from senn_ray.core.records import RunRecord, RunSpec, blank_record
 from senn_ray.core.seeds import derive
 from senn_ray.data.examples import Examples, RawData
 from senn_ray.data.splits import examples, share_gap, split, test_examples
@@ -165,8 +164,8 @@ def _complete(
 ) -> RunRecord:
     train, test = qualities
     trace, best = run.trace, run.trace.best
-    return RunRecord(
-        **_identity(run, started),
+    return dataclasses.replace(
+        _begun(run, started),
         state="pruned" if trace.pruned else "complete",
         stop_reason=stop_reason(run, trace),
         train_loss=train.loss,
@@ -186,47 +185,26 @@ def _complete(
 
 
 def _diverged(run: RunState, error: str, started: float) -> RunRecord:
-    return RunRecord(
-        **_identity(run, started),
-        state="diverged",
-        stop_reason="diverged",
-        train_loss=None,
-        val_loss=None,
-        val_accuracy=None,
-        test_loss=None,
-        test_accuracy=None,
-        checks=0,
-        error=error,
+    return dataclasses.replace(
+        _begun(run, started), state="diverged", stop_reason="diverged", error=error
     )
 
 
-def _identity(run: RunState, started: float) -> dict[str, Any]:
-    """Return the fields that every record of a run has."""
-    spec = run.spec
-    return {
-        "run_id": spec.run_id,
-        "arm": spec.arm,
-        "kind": spec.kind,
-        "study": spec.study,
-        "trial": spec.trial,
-        "width": spec.width,
-        "dataset": spec.data.dataset,
-        "per_class": spec.data.per_class,
-        "seed": spec.seed,
-        "workers": run.reducer.size,
-        "hidden_start": spec.model.hidden,
-        "hidden": run.hidden,
-        "params": run.num_params,
-        "n_train": len(run.train),
-        "n_val": len(run.val),
-        "val_share_gap": share_gap(run.train.y, run.val.y),
-        "wall_s": run.ledger.wall_s(),
-        "cost": run.ledger.cost(),
-        "device_name": name_of(run.train.shift.device),
-        "started_utc_s": started,
-        "lr": spec.train.lr,
-        "weight_decay": spec.train.weight_decay,
-    }
+def _begun(run: RunState, started: float) -> RunRecord:
+    """Return what is known of a run however it ends: its size, data and cost so far."""
+    return dataclasses.replace(
+        blank_record(run.spec),
+        workers=run.reducer.size,
+        hidden=run.hidden,
+        params=run.num_params,
+        n_train=len(run.train),
+        n_val=len(run.val),
+        val_share_gap=share_gap(run.train.y, run.val.y),
+        wall_s=run.ledger.wall_s(),
+        cost=run.ledger.cost(),
+        device_name=name_of(run.train.shift.device),
+        started_utc_s=started,
+    )
 
 
 def _on(part: Examples, device: str, precision: str) -> Examples:

@@ -3,6 +3,7 @@
 A conformance suite that every executor passes is in ``tests/search/executor_suite.py``.
 """
 
+import dataclasses
 import queue
 import re
 import time
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from senn_ray.core.events import RunFinished, RunProgressed, StopRequested
-from senn_ray.core.records import Cost, Progress, RunRecord, RunSpec
+from senn_ray.core.records import Cost, Progress, RunRecord, RunSpec, blank_record
 
 _SHORT_OF_MEMORY = re.compile(
     "out of memory|OutOfMemory|low on memory|allocate memory|MemoryError|Unable to alloc"
@@ -58,54 +59,18 @@ class Executor(Protocol):
 
 
 def explained(error: str) -> str:
-    """Add what to do to an error that says that memory was short.
-
-    Args:
-        error: What a run raised, or what became of its process, on one line.
-    """
+    """Add what to do to an error, on one line, that says that memory was short."""
     short = _SHORT_OF_MEMORY.search(error)
     return f"{error} {_FEWER_BYTES}" if short else error
 
 
 def failed_record(spec: RunSpec, error: str, *, wall_s: float = 0.0) -> RunRecord:
-    """Describe a run that died: it counts as one run and reaches nothing.
-
-    Args:
-        spec: The run.
-        error: What happened, in one line.
-        wall_s: Seconds it had used.
-
-    Returns:
-        A record with state ``failed``.
-    """
-    return RunRecord(
-        run_id=spec.run_id,
-        arm=spec.arm,
-        kind=spec.kind,
-        study=spec.study,
-        trial=spec.trial,
-        width=spec.width,
-        state="failed",
-        stop_reason="error",
-        dataset=spec.data.dataset,
-        per_class=spec.data.per_class,
-        seed=spec.seed,
-        workers=spec.workers,
-        hidden_start=spec.model.hidden,
-        hidden=spec.model.hidden,
-        params=0,
-        n_train=0,
-        train_loss=None,
-        val_loss=None,
-        val_accuracy=None,
-        test_loss=None,
-        test_accuracy=None,
+    """Describe a run that died, after so many seconds: it counts, and reaches nothing."""
+    return dataclasses.replace(
+        blank_record(spec),
         wall_s=wall_s,
-        checks=0,
         cost=Cost(device_s=wall_s * spec.workers),
         error=explained(error),
-        lr=spec.train.lr,
-        weight_decay=spec.train.weight_decay,
     )
 
 

@@ -7,10 +7,11 @@ to another process) and returns a context manager that gives an executor.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
 from senn_ray.core.events import RunFinished, RunProgressed
-from senn_ray.core.records import Cost, Progress, RunRecord, RunSpec
+from senn_ray.core.records import Cost, Progress, RunRecord, RunSpec, blank_record
 from senn_ray.search.executor import Executor, RunFunction
 
 
@@ -28,30 +29,16 @@ def make_spec(run_id: str, *, width: int = 2, arm: str = "random") -> RunSpec:
 
 
 def make_record(spec: RunSpec, *, error: str | None = None) -> RunRecord:
-    return RunRecord(
-        run_id=spec.run_id,
-        arm=spec.arm,
-        kind=spec.kind,
-        study=spec.study,
-        trial=spec.trial,
-        width=spec.width,
+    return replace(
+        blank_record(spec),
         state="complete",
         stop_reason="schedule",
-        dataset=spec.data.dataset,
-        per_class=spec.data.per_class,
-        seed=spec.seed,
-        workers=spec.workers,
-        hidden_start=spec.model.hidden,
-        hidden=spec.model.hidden,
         params=75 * spec.model.hidden[0] + 10,
         n_train=1000,
         train_loss=0.1,
         val_loss=1.0 / spec.model.hidden[0],
         val_accuracy=0.9,
-        test_loss=None,
-        test_accuracy=None,
         wall_s=1.0,
-        checks=0,
         cost=Cost(steps=10, sample_visits=100, flops=1e6, device_s=1.0),
         error=error,
     )
