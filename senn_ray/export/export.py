@@ -23,7 +23,7 @@ from senn_ray.export.portable import Portable, has_wide_targets, portable
 from senn_ray.maths.losses import loss
 from senn_ray.nets.make import describe
 from senn_ray.nets.network import Network, checksum
-from senn_ray.training import checkpoint
+from senn_ray.training import checkpoints
 
 CHUNK = 2048
 TOLERANCE = 1e-4
@@ -55,12 +55,12 @@ def export(
     Raises:
         DataError: if the network is not the one of the record.
     """
-    net = checkpoint.load(source)
+    net = checkpoints.load_network(source)
     if record.checksum is not None and checksum(net) != record.checksum:
         raise DataError(
             f"{source} is not the network that {record.run_id} ended with; restore it"
         )
-    inputs = checkpoint.load_inputs(source) if raw is None else inputs_of(raw)
+    inputs = checkpoints.load_inputs(source) if raw is None else inputs_of(raw)
     if inputs is None:
         raise DataError(
             f"{source} is older than its inputs are kept; it can be exported only with "

@@ -6,22 +6,20 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
 
 from senn_ray.core.errors import DivergedError
-from senn_ray.core.records import Evaluation, Expansion, Progress, StopReason
+from senn_ray.core.records import Evaluation, Progress, StopReason
 from senn_ray.growth.checks import at_cap, check_growth, is_settled
 from senn_ray.growth.pruning import prune_cheapest, would_prune
 from senn_ray.maths.losses import loss
 from senn_ray.nets.mlp import dense
-from senn_ray.training import agreement
 from senn_ray.training.cost import TRAINING, moment_flops
 from senn_ray.training.decay import next_decay
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.natural import Natural
-from senn_ray.training.run_state import RunState
+from senn_ray.training.recovery import verify
+from senn_ray.training.run_state import RunState, Trace
 from senn_ray.training.schedule import Schedule
-from senn_ray.training.trace import Trace
 
 OnProgress = Callable[[Progress], None]
 BeforeStep = Callable[[RunState], None]
@@ -62,17 +60,22 @@ def train(
             with run.ledger.growing():
                 _change_size(run, schedule)
         if schedule.evaluates(run.step):
-            _evaluate(run, schedule)
-            if on_progress:
-                on_progress(_progress(run, schedule))
+            _evaluate(run, schedule, on_progress)
             trace.pruned = is_pruned(run.spec.cutoffs, trace.evaluations)
         if run.step < schedule.steps and not trace.pruned:
             rate = schedule.rate(run.step)
             trace.losses.append(train_step(run, run.step, rate))
         run.step += 1
     if growing:
+        # The annealed network is asked once more whether it wants to grow, or to
+        # shrink; it is not changed, since there is no time left to train it.
+        end = schedule.steps
         with run.ledger.growing():
-            _confirm(run, schedule)
+            trace.confirmed = is_settled(run, end)
+            trace.checks += 1
+            if trace.shrinking:
+                born_before = schedule.prunable_before(end)
+                trace.shrinking = would_prune(run, end, born_before=born_before)
     run.net = run.best or run.net
     return trace
 
@@ -86,11 +89,17 @@ def train_step(run: RunState, step: int, lr: float) -> float:
         lr: Learning rate.
 
     Returns:
-        The mean loss of the batch, before the step. One that is no longer finite is a
-        ``DivergedError``.
+        The mean loss of the batch, before the step.
+
+    Raises:
+        DivergedError: if the loss is no longer finite.
     """
-    chosen, size = draw_batch(run, step)
-    x, y = run.train.batch(chosen)
+    # The batch does not depend on the size of the gang: each replica takes a share of
+    # it, and gradients are summed, not averaged, so that unequal shares do not matter.
+    count = len(run.train)
+    size = min(run.spec.train.batch_size, count)
+    chosen = torch.randint(count, (size,), generator=run.generator("batch", step))
+    x, y = run.train.batch(run.shard(chosen))
     if isinstance(run.optimizer, Natural) and run.optimizer.observe(
         run.net, x, y, size
     ):
@@ -101,7 +110,12 @@ def train_step(run: RunState, step: int, lr: float) -> float:
     gradients = torch.autograd.grad(total, run.net.tensors())
     *sums, total = run.reduce([*gradients, total.detach()[None]])
     mean_loss = total.item() / size
-    check_finite(run, step, mean_loss)
+    if not math.isfinite(mean_loss):
+        config = run.spec.train
+        raise DivergedError(
+            f"loss became {mean_loss} at step {step} (train.lr {config.lr}, "
+            f"train.optimizer {config.optimizer}); lower train.lr"
+        )
     means = [s / size for s in sums]
     run.optimizer.step(run.net, means, lr, run.weight_decay)
     run.ledger.visit(size, run.multiply_adds, TRAINING)
@@ -109,80 +123,36 @@ def train_step(run: RunState, step: int, lr: float) -> float:
     return mean_loss
 
 
-def draw_batch(run: RunState, step: int) -> tuple[Tensor, int]:
-    """Draw the batch of a step, a function of (seed, step).
-
-    Args:
-        run: Whose training data it is drawn from.
-        step: Number of the step.
-
-    Returns:
-        Indices of this replica's share, and the size of the whole batch.
-    """
-    count = len(run.train)
-    size = min(run.spec.train.batch_size, count)
-    chosen = torch.randint(count, (size,), generator=run.generator("batch", step))
-    return run.shard(chosen), size
-
-
-def check_finite(run: RunState, step: int, mean_loss: float) -> None:
-    """Check the loss of a batch.
-
-    Args:
-        run: The run.
-        step: Number of the step.
-        mean_loss: Of the batch.
-
-    Raises:
-        DivergedError: if the loss is no longer finite.
-    """
-    if not math.isfinite(mean_loss):
-        config = run.spec.train
-        raise DivergedError(
-            f"loss became {mean_loss} at step {step} (train.lr {config.lr}, "
-            f"train.optimizer {config.optimizer}); lower train.lr"
-        )
-
-
 def _change_size(run: RunState, schedule: Schedule) -> None:
+    """Prune and grow, if this is the step for it."""
     trace, step = run.trace, run.step
     before = len(trace.expansions)
     if schedule.prunes(step):
         removals = prune_cheapest(run, step, born_before=schedule.prunable_before(step))
         trace.shrinking = bool(removals)
         trace.expansions += removals
+        # Unlike growth, pruning changes the function, also that of the best network.
         if removals and run.best is not None:
             trace.best = evaluate(run, run.best, run.val)
     if schedule.checks_growth(step) and not at_cap(run):
         check = check_growth(run, step, exploring=step < schedule.cooldown_start)
         trace.checks += 1
         trace.current_score = check.current_score
-        trace.expansions = _realised(trace.expansions, check.loss) + check.events
+        # What the additions of the check before have come to, next to what was promised.
+        trace.expansions = [
+            dataclasses.replace(event, loss_after=check.loss)
+            if event.loss_after is None
+            else event
+            for event in trace.expansions
+        ] + check.events
     if len(trace.expansions) > before:
-        agreement.verify(run)
+        verify(run)
 
 
-def _confirm(run: RunState, schedule: Schedule) -> None:
-    """Ask the annealed network whether it wants to grow, or to shrink, any more."""
-    trace, end = run.trace, schedule.steps
-    trace.confirmed = is_settled(run, end)
-    trace.checks += 1
-    if trace.shrinking:
-        prunable_before = schedule.prunable_before(end)
-        trace.shrinking = would_prune(run, end, born_before=prunable_before)
-
-
-def _realised(events: list[Expansion], loss_now: float) -> list[Expansion]:
-    """Note the loss at the check after each addition, next to what was promised."""
-    return [
-        dataclasses.replace(event, loss_after=loss_now)
-        if event.loss_after is None
-        else event
-        for event in events
-    ]
-
-
-def _evaluate(run: RunState, schedule: Schedule) -> None:
+def _evaluate(
+    run: RunState, schedule: Schedule, on_progress: OnProgress | None
+) -> None:
+    """Measure the validation loss; it chooses the best network and steers decay."""
     trace, step = run.trace, run.step
     quality = evaluate(run, run.net, run.val)
     if not math.isfinite(quality.loss):
@@ -207,6 +177,18 @@ def _evaluate(run: RunState, schedule: Schedule) -> None:
         run.best = copy.deepcopy(run.net)
     if step < schedule.steps:
         run.weight_decay = next_decay(run, quality.loss)
+    if on_progress:
+        on_progress(
+            Progress(
+                run_id=run.spec.run_id,
+                step=step,
+                max_steps=schedule.steps,
+                hidden=evaluation.hidden,
+                train_loss=evaluation.train_loss,
+                val_loss=evaluation.val_loss,
+                phase="grow" if step < schedule.cooldown_start else "consolidate",
+            )
+        )
 
 
 def is_pruned(
@@ -236,13 +218,6 @@ def _progress(run: RunState, schedule: Schedule) -> Progress:
     )
 
 
-def _is_capped(run: RunState) -> bool:
-    """Tell whether a cap on the width, or one on the depth, decided the size."""
-    model = run.spec.model
-    widths = bool(run.hidden) and min(run.hidden) >= model.max_hidden
-    return widths or (model.may_deepen and not run.may_insert)
-
-
 def stop_reason(run: RunState, trace: Trace) -> StopReason:
     """Say why a finished run has the size it has.
 
@@ -260,10 +235,11 @@ def stop_reason(run: RunState, trace: Trace) -> StopReason:
     """
     if trace.pruned:
         return "pruned"
-    growth = run.spec.growth
-    if run.spec.kind == "fixed" or not growth.enabled:
+    if run.spec.kind == "fixed" or not run.spec.growth.enabled:
         return "schedule"
-    if _is_capped(run):
+    model = run.spec.model
+    widths_at_cap = bool(run.hidden) and min(run.hidden) >= model.max_hidden
+    if widths_at_cap or (model.may_deepen and not run.may_insert):
         return "cap_hit"
     flat = is_flat(trace.evaluations, FLAT_NATS * run.loss_unit)
     settled = trace.confirmed and not trace.shrinking and flat

@@ -5,13 +5,20 @@ training step, 2 of a forward pass, and the matrix products and factorisations o
 growth check. Counting operators at run time would miss the linear algebra.
 """
 
+import functools
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import torch
 
 from senn_ray.core.records import Cost
 
 FORWARD, TRAINING = 2, 6
+"""FLOPs of an example per multiply-add of the network."""
+CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def decision_flops(
@@ -136,3 +143,31 @@ class CostLedger:
             growth_s=self._growth_s,
             wasted_device_s=self._wasted_s,
         )
+
+
+def device_name(device: torch.device) -> str:
+    """Name a device by its model: device-seconds of one name are one currency."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return processor_name(CPU_FACTS)
+
+
+@functools.cache
+def processor_name(facts: Path) -> str:
+    """Name the processor by its model, if the system tells: all are x86_64.
+
+    Args:
+        facts: What Linux says of the processors.
+    """
+    try:
+        lines = facts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    pairs = (line.partition(":") for line in lines)
+    models = (
+        " ".join(text.split())
+        for name, _, text in pairs
+        if name.strip() == "model name"
+    )
+    known = next(filter(None, models), "")
+    return known or platform.processor() or platform.machine()

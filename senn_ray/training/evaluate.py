@@ -6,8 +6,7 @@ from senn_ray.data.examples import Examples
 from senn_ray.maths.losses import loss
 from senn_ray.nets.network import Network
 from senn_ray.training.cost import FORWARD
-from senn_ray.training.run_state import RunState
-from senn_ray.training.trace import Quality
+from senn_ray.training.run_state import Quality, RunState
 
 
 @torch.no_grad()

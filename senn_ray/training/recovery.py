@@ -1,22 +1,36 @@
 """Recovery: a gang that has lost a replica goes on from the start of the round.
 
-The survivors roll back in memory, whoever takes the empty seat adopts their state by
-one broadcast, and the steps since then are taken again. Batches and decisions follow
-from (seed, step), so the run ends bitwise as if nothing had happened.
+The survivors roll back in memory, the replica that takes the empty seat adopts their
+state by one broadcast, and the steps since then are taken again. Batches and decisions
+follow from (seed, step), so the run ends bitwise as if nothing had happened. That all
+replicas hold the same run is checked (``verify``) wherever it could have come apart.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
-from senn_ray.training import agreement
+import torch
+
+from senn_ray.core.errors import DisagreementError
 from senn_ray.training.reducer import PeerLostError
 from senn_ray.training.run_state import RunState
-from senn_ray.training.snapshots import State, restore, snapshot
+from senn_ray.training.snapshots import (
+    State,
+    digests,
+    from_bytes,
+    live_state,
+    restore,
+    snapshot,
+    to_bytes,
+)
 
 T = TypeVar("T")
 
 ROUND_STEPS = 50
 """Steps between snapshots in memory: at most so many are taken again."""
+_WORDS = 4
+"""Numbers of 64 bits in a SHA-256."""
 
 
 class Rounds:
@@ -52,6 +66,7 @@ class Rounds:
                 self._regroup(rolls_back=rolls_back)
                 return work()
             except PeerLostError:
+                # Joining may fail in the same way, if another replica is lost meanwhile.
                 rolls_back = True
 
     def _regroup(self, *, rolls_back: bool) -> None:
@@ -60,16 +75,82 @@ class Rounds:
         run.reducer.join()
         run.ledger.resize(run.reducer.size)
         if rolls_back and self._kept is not None:
-            self._kept = _with_waste(self._kept, run)
-        self._kept = agreement.newest(run, self._kept)
+            # The ledger goes back with the state, but the seconds were spent.
+            before, now = self._kept["ledger"], run.ledger.state()
+            lost = now["device_s"] - before["device_s"]
+            wasted = {**before, "wasted_s": now["wasted_s"] + lost}
+            self._kept = {**self._kept, "ledger": wasted}
+        # Replicas may have been lost while some had begun a round and others had not,
+        # and a new one has nothing: all take the newest, whoever has it.
+        self._kept = newest(run, self._kept)
         if self._kept is not None:
             restore(run, self._kept)
-            agreement.verify(run)
+            verify(run)
 
 
-def _with_waste(kept: State, run: RunState) -> State:
-    """Count the seconds since a state was kept as spent in vain."""
-    before, now = kept["ledger"], run.ledger.state()
-    lost = now["device_s"] - before["device_s"]
-    wasted = {**before, "wasted_s": now["wasted_s"] + lost}
-    return {**kept, "ledger": wasted}
+def newest(run: RunState, kept: State | None) -> State | None:
+    """Find the newest state that any replica has kept, and give it to all of them.
+
+    Args:
+        run: The run on this replica.
+        kept: What this replica has kept, if anything.
+
+    Returns:
+        The state to go on from; nothing if no replica has kept any.
+    """
+    reducer = run.reducer
+    steps = torch.zeros(reducer.size, dtype=torch.int64)
+    steps[reducer.rank] = 0 if kept is None else kept["step"] + 1
+    known = reducer.sum(steps).tolist()
+    best = max(known)
+    if best == 0:
+        return None
+    if min(known) == best:
+        return kept
+    root = known.index(best)
+    data = to_bytes(kept) if kept is not None and reducer.rank == root else b""
+    length = reducer.broadcast(torch.tensor([len(data)]), root)
+    buffer = torch.zeros(int(length), dtype=torch.uint8)
+    if data:
+        buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    return from_bytes(reducer.broadcast(buffer, root).numpy().tobytes())
+
+
+def verify(run: RunState) -> None:
+    """Compare the replicas of a gang bit for bit, by their hashes.
+
+    Processors of two models may add in another order, and replicas that differ by one
+    bit take other decisions sooner or later: their sums would have other shapes.
+
+    Args:
+        run: The run on this replica; it is not changed.
+
+    Raises:
+        DisagreementError: on all replicas alike, if any of them differs; it names the
+            ranks and what they differ in.
+    """
+    reducer = run.reducer
+    if reducer.size == 1:
+        return
+    parts = digests(live_state(run))
+    own = torch.frombuffer(bytearray(b"".join(parts.values())), dtype=torch.int64)
+    table = torch.zeros(reducer.size, len(own), dtype=torch.int64)
+    table[reducer.rank] = own
+    rows = reducer.sum(table).view(reducer.size, len(parts), _WORDS).tolist()
+    found = [
+        f"{name} of rank {', '.join(map(str, ranks))}"
+        for n, name in enumerate(parts)
+        if (ranks := odd_ones([tuple(row[n]) for row in rows]))
+    ]
+    if found:
+        raise DisagreementError(
+            f"replicas disagree before step {run.step}: {'; '.join(found)} differ "
+            "from the others; the processors or libraries of the nodes may differ: "
+            "use nodes of one kind, or --cluster.workers-per-run 1"
+        )
+
+
+def odd_ones(hashes: list[tuple[int, ...]]) -> list[int]:
+    """Name the ranks whose hash is not the usual one; a tie goes to the first rank's."""
+    usual, _ = Counter(hashes).most_common(1)[0]
+    return [rank for rank, value in enumerate(hashes) if value != usual]

@@ -1,12 +1,14 @@
 """The state of a run: its network and everything that trains it, on one replica."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from senn_ray.core.records import RunSpec
+from senn_ray.core.records import Evaluation, Expansion, RunSpec
 from senn_ray.core.seeds import derive
 from senn_ray.data.examples import Examples
 from senn_ray.maths.losses import Task
@@ -19,7 +21,52 @@ from senn_ray.training.cost import CostLedger
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
 from senn_ray.training.reducer import Reducer, sum_all
-from senn_ray.training.trace import Trace
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good a network is."""
+
+    loss: float
+    accuracy: float | None
+    """Nothing for a regression."""
+
+
+@dataclass
+class Trace:
+    """What a run has been through so far."""
+
+    evaluations: list[Evaluation] = field(default_factory=list)
+    expansions: list[Expansion] = field(default_factory=list)
+    checks: int = 0
+    shrinking: bool = False
+    """Whether the last pruning removed anything; at the end, if it did, whether another
+    one would."""
+    confirmed: bool = False
+    """Whether a last check, on the annealed network, accepted nothing."""
+    current_score: float | None = None
+    best: Quality | None = None
+    """Of the best network so far, at the present size, on validation examples."""
+    pruned: bool = False
+    """Whether the run ended early, because others were better at the same step."""
+    losses: list[float] = field(default_factory=list)
+    """Of the batches since the last evaluation."""
+
+    def state(self) -> dict[str, Any]:
+        """Return the trace as plain values."""
+        return dataclasses.asdict(self)
+
+
+def trace_of(state: dict[str, Any]) -> Trace:
+    """Rebuild a trace from a copy of what ``Trace.state`` gave."""
+    best = state["best"]
+    return Trace(**{
+        **state,
+        "evaluations": [Evaluation(**values) for values in state["evaluations"]],
+        "expansions": [Expansion(**values) for values in state["expansions"]],
+        "best": None if best is None else Quality(**best),
+        "losses": list(state["losses"]),
+    })
 
 
 @dataclass

@@ -16,8 +16,7 @@ from torch import Tensor
 from senn_ray.maths.proposals import Whitening
 from senn_ray.nets.make import describe, from_values, rebuild
 from senn_ray.nets.network import Network
-from senn_ray.training import trace
-from senn_ray.training.run_state import RunState
+from senn_ray.training.run_state import RunState, trace_of
 
 State = dict[str, Any]
 """Plain values and tensors on the host, which ``torch.load`` reads as weights only."""
@@ -67,7 +66,7 @@ def restore(run: RunState, state: State) -> None:
     run.births = own["births"]
     run.weight_decay = own["weight_decay"]
     run.whitening = own["whitening"] and Whitening(**own["whitening"])
-    run.trace = trace.from_state(own["trace"])
+    run.trace = trace_of(own["trace"])
     run.ledger.restore(own["ledger"])
 
 

@@ -21,7 +21,7 @@ from senn_ray.data.examples import RawData
 from senn_ray.export.export import export
 from senn_ray.service import verbs
 from senn_ray.store import journal
-from senn_ray.training import checkpoint
+from senn_ray.training import checkpoints
 from tests.service.test_verbs import settings
 
 # Run where senn-ray cannot be imported: the code blocks of the model card, then ours.
@@ -174,8 +174,10 @@ def test_an_old_checkpoint_needs_the_data(
     grown: verbs.JobResult[GrowSummary], tmp_path: Path
 ) -> None:
     record = gather(journal.read(grown.folder)).records[0]
-    network = checkpoint.load(grown.folder / "checkpoints" / record.run_id / "final.pt")
-    checkpoint.save(network, tmp_path / "old.pt")
+    network = checkpoints.load_network(
+        grown.folder / "checkpoints" / record.run_id / "final.pt"
+    )
+    checkpoints.save_network(network, tmp_path / "old.pt")
     with pytest.raises(DataError, match="only with the data set digits within reach"):
         export(record, tmp_path / "old.pt", None, tmp_path / "model")
     assert not (tmp_path / "model").exists()

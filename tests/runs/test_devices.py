@@ -18,12 +18,12 @@ from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.data.datasets import load
 from senn_ray.data.examples import RawData
 from senn_ray.runs.run import train_run
-from senn_ray.training.checkpointer import CheckpointPolicy
+from senn_ray.training.checkpoints import CheckpointPolicy
 from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
 from tests.runs.pretend_device import MixedDevicesError, pretended_cuda, pretending
 from tests.training.mortals import run_mortal
 from tests.training.problems import rings, spec, waves
-from tests.training.test_checkpointer import EndedError, end_at
+from tests.training.test_checkpoints import EndedError, end_at
 
 QUICK: dict[str, Any] = {
     "train__min_steps": 40,

@@ -11,7 +11,7 @@ from senn_ray.growth.checks import check_growth
 from senn_ray.growth.pruning import prune_cheapest
 from senn_ray.runs.loop import is_flat, train, train_step
 from senn_ray.runs.run import prepare, train_run
-from senn_ray.training import checkpoint
+from senn_ray.training import checkpoints
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
 from senn_ray.training.run_state import RunState
@@ -179,7 +179,7 @@ def test_a_diverging_run_is_recorded_not_raised() -> None:
 def test_the_final_network_is_on_disk_as_plain_tensors(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "run.pt"
     record = train_run(spec(train__min_steps=60, checkpoint=str(path)), RAW)
-    net = checkpoint.load(path)
+    net = checkpoints.load_network(path)
     assert net.architecture().hidden == record.hidden
     assert list(path.parent.iterdir()) == [path]
 

@@ -12,7 +12,7 @@ from senn_ray.runs.run import train_run
 from senn_ray.search.executor import LocalExecutor, Report
 from senn_ray.service import verbs
 from senn_ray.store import journal
-from senn_ray.training.checkpointer import CheckpointPolicy
+from senn_ray.training.checkpoints import CheckpointPolicy
 from tests.service.test_verbs import settings
 
 

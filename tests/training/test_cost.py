@@ -1,11 +1,23 @@
 """What a run costs is counted from shapes."""
 
+import platform
+from pathlib import Path
+
+import torch
 from torch import randn
 from torch.utils.flop_counter import FlopCounterMode
 
 from senn_ray.maths.score import Terms, measure_site, score_gain
 from senn_ray.runs.run import train_run
-from senn_ray.training.cost import FORWARD, TRAINING, CostLedger, decision_flops
+from senn_ray.training.cost import (
+    CPU_FACTS,
+    FORWARD,
+    TRAINING,
+    CostLedger,
+    decision_flops,
+    device_name,
+    processor_name,
+)
 from tests.training.problems import rings, spec
 
 
@@ -57,3 +69,19 @@ def test_the_search_counts_no_less_than_what_torch_counts() -> None:
         searches=num_candidates,
     )
     assert counter.get_total_flops() < counted < 10 * counter.get_total_flops()
+
+
+def test_a_processor_is_named_by_its_model(tmp_path: Path) -> None:
+    facts = tmp_path / "cpuinfo"
+    facts.write_text("processor\t: 0\nmodel\t: 1\nmodel name\t: Fast  CPU @ 2 GHz\n\n")
+    assert processor_name(facts) == "Fast CPU @ 2 GHz"
+    assert device_name(torch.device("cpu")) == processor_name(CPU_FACTS)
+
+
+def test_a_system_that_does_not_tell_the_model_names_the_architecture(
+    tmp_path: Path,
+) -> None:
+    plain = platform.processor() or platform.machine()
+    assert processor_name(tmp_path / "nowhere") == plain
+    (tmp_path / "arm").write_text("processor\t: 0\nmodel name\t:\n")
+    assert processor_name(tmp_path / "arm") == plain

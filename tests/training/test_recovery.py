@@ -10,7 +10,7 @@ import torch
 from senn_ray.core.errors import DisagreementError
 from senn_ray.core.records import RunRecord
 from senn_ray.runs.run import prepare, train_run
-from senn_ray.training import agreement
+from senn_ray.training import recovery
 from senn_ray.training.reducer import Reducer, run_threaded
 from tests.training.mortals import run_mortal
 from tests.training.problems import rings, spec
@@ -77,12 +77,12 @@ def test_a_gang_that_shrinks_grows_the_same_network(undisturbed) -> None:
 def test_replicas_that_differ_are_named_with_what_differs() -> None:
     def differ(reducer: Reducer) -> str:
         run = prepare(SHORT, RAW, reducer=reducer, device="cpu")
-        agreement.verify(run)
+        recovery.verify(run)
         with torch.no_grad():
             run.net.tensors()[0][0, 0] += float(reducer.rank == 2)
         run.optimizer.state()["first"][0][0, 0] += float(reducer.rank == 1)
         with pytest.raises(DisagreementError) as raised:
-            agreement.verify(run)
+            recovery.verify(run)
         return str(raised.value)
 
     told = run_threaded(3, differ)
@@ -101,4 +101,4 @@ def test_replicas_that_differ_are_named_with_what_differs() -> None:
     ],
 )
 def test_the_few_are_the_odd_ones(hashes: str, odd: list[int]) -> None:
-    assert agreement.odd_ones([(ord(h),) for h in hashes]) == odd
+    assert recovery.odd_ones([(ord(h),) for h in hashes]) == odd

@@ -1,8 +1,8 @@
-"""Checkpoints of a run under way: kept by step and by time, and gone on from.
+"""Checkpoints: what a run leaves on disk, loadable with ``weights_only=True``.
 
-A checkpoint is one file beside the final network, written atomically, that
-``torch.load`` reads as weights only. The two newest are kept: if one is damaged, the
-run goes on from the one before it.
+The trained network is one file (``save_network``). Beside it lie the checkpoints of the run
+while it is under way (``Checkpointer``), by step and by time. The two newest are kept:
+if one is damaged, the run goes on from the one before it.
 """
 
 import hashlib
@@ -16,19 +16,48 @@ import torch
 
 from senn_ray.core.files import replacing
 from senn_ray.core.records import RunSpec, to_json
+from senn_ray.data.standardisation import Inputs, from_dict, to_dict
+from senn_ray.nets.network import Network
 from senn_ray.training.run_state import RunState
-from senn_ray.training.snapshots import State, digests, snapshot
+from senn_ray.training.snapshots import State, digests, pack, snapshot, unpack
 
 FORMAT = "senn-ray run under way, 3"
 KEPT = 2
+"""Number of checkpoints kept."""
 _PATTERN = "state-*.pt"
 _ALIVE_S = 5.0
 """Seconds between touches of the newest checkpoint, which tell how long a run lived."""
 
 
+def save_network(net: Network, path: Path, inputs: Inputs | None = None) -> None:
+    """Write the architecture and the weights of a trained network, atomically.
+
+    Args:
+        net: The network.
+        path: The file; its folder is made if needed.
+        inputs: What the network takes in, for those who have no data set at hand.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    packed = pack(net)
+    host = [tensor.cpu() for tensor in packed["weights"]]
+    told = {} if inputs is None else {"inputs": to_dict(inputs)}
+    with replacing(path) as partial:
+        torch.save({**packed, "weights": host, **told}, partial)
+
+
+def load_network(path: Path) -> Network:
+    """Read a network that ``save_network`` wrote, on the CPU."""
+    return unpack(torch.load(path, weights_only=True))
+
+
+def load_inputs(path: Path) -> Inputs | None:
+    """Read what a saved network takes in; nothing, if the file does not tell."""
+    return from_dict(torch.load(path, weights_only=True).get("inputs"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckpointPolicy:
-    """How often a run is kept on disk."""
+    """How often the state of a run is written."""
 
     every_s: float = 60.0
     every_steps: int | None = None
@@ -39,21 +68,21 @@ class _RefusedError(Exception):
 
 
 class Checkpointer:
-    """Keep the state of a run in a folder; only rank 0 writes."""
+    """Write the state of a run to a folder, on rank 0 only, and read it back."""
 
-    def __init__(self, spec: RunSpec, checkpoints: CheckpointPolicy) -> None:
+    def __init__(self, spec: RunSpec, policy: CheckpointPolicy) -> None:
         """Note what to do; nothing is written yet.
 
         Args:
-            spec: The run; without the path of a final network nothing is kept.
-            checkpoints: How often.
+            spec: The run; without the path of a final network nothing is written.
+            policy: How often.
         """
         self.notes: list[str] = []
         """What was found wrong, or gone on from, one line each."""
         self._folder = Path(spec.checkpoint).parent if spec.checkpoint else None
         self._identity = identity(spec)
-        self._policy = checkpoints
-        self._kept_s = self._alive_s = time.monotonic()
+        self._policy = policy
+        self._written_s = self._alive_s = time.monotonic()
 
     def load(self) -> State | None:
         """Return the newest state on disk that is sound, or nothing."""
@@ -68,19 +97,18 @@ class Checkpointer:
         return None
 
     def before_step(self, run: RunState) -> None:
-        """Write a checkpoint, if one is due.
-
-        Args:
-            run: The run, before a step.
-        """
+        """Write a checkpoint of the run before a step, if one is due."""
         if self._folder is None or run.reducer.rank != 0:
             return
         now, every = time.monotonic(), self._policy.every_steps
         by_step = every is not None and run.step % every == 0 and run.step > 0
-        if by_step or now - self._kept_s >= self._policy.every_s:
-            self._keep(run, self._folder)
-            self._kept_s = self._alive_s = time.monotonic()
+        if by_step or now - self._written_s >= self._policy.every_s:
+            self._write(run, self._folder)
+            # Counted from the end of the writing, or a slow disk would be all there is.
+            self._written_s = self._alive_s = time.monotonic()
         elif now - self._alive_s >= _ALIVE_S:
+            # When the process dies, the seconds since the checkpoint are lost work; the
+            # file's time tells how many there were.
             for path in self._files()[-1:]:
                 path.touch()
             self._alive_s = now
@@ -94,7 +122,7 @@ class Checkpointer:
         """List the checkpoints, oldest first."""
         return sorted(self._folder.glob(_PATTERN)) if self._folder else []
 
-    def _keep(self, run: RunState, folder: Path) -> None:
+    def _write(self, run: RunState, folder: Path) -> None:
         state = snapshot(run)
         contents = {
             "format": FORMAT,
@@ -112,11 +140,7 @@ class Checkpointer:
 
 
 def identity(spec: RunSpec) -> str:
-    """Hash what makes a run the one it is; where it runs and lies does not count.
-
-    Args:
-        spec: The run.
-    """
+    """Hash what makes a run the one it is; where it runs and lies does not count."""
     values = to_json(spec)
     where = {"root", "memory_gb"}
     data = {key: v for key, v in values["data"].items() if key not in where}
@@ -126,6 +150,7 @@ def identity(spec: RunSpec) -> str:
 
 
 def _read(path: Path, own: str) -> State:
+    """Read a state, and count the work after it as lost."""
     try:
         lived_s = path.stat().st_mtime
         contents = torch.load(path, weights_only=True)
