@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 
 from senn_ray.config import Config
 from senn_ray.core.errors import DataError
-from senn_ray.core.events import Event, JobEnded, JobResumed, JobStarted, TargetLocked
+from senn_ray.core.events import Event, JobEnded, JobStarted, TargetLocked, end_of
 from senn_ray.core.records import RunRecord, order_of
 from senn_ray.search.attempts import Attempts, attempts
 from senn_ray.search.changes import config_of
 from senn_ray.search.plan import CONTROLS, SENN
 from senn_ray.search.standing import outgrown
-
-RUNNING = JobEnded(state="running", exit_code=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,11 +71,12 @@ class Job:
         return [arm for arm in self.config.baseline.arms if self.of(arm)]
 
 
-def gather(events: Sequence[Event]) -> Job:
+def gather(events: Sequence[Event], *, alive: bool = True) -> Job:
     """Put the events of a journal together.
 
     Args:
         events: What ``journal.read`` gave.
+        alive: Whether a process works on the job, if its journal has no end.
 
     Raises:
         DataError: if the journal does not even tell how the job began.
@@ -88,14 +87,12 @@ def gather(events: Sequence[Event]) -> Job:
     tried = attempts(events)
     records = tried.finished.values()
     targets = [event for event in events if isinstance(event, TargetLocked)]
-    ended = [event for event in events if isinstance(event, JobEnded | JobResumed)]
-    last = ended[-1] if ended else None
     return Job(
         started=started[0],
         config=config_of(events),
         records=tuple(sorted(records, key=order_of)),
         target=targets[-1] if targets else None,
-        ended=last if isinstance(last, JobEnded) else RUNNING,
+        ended=end_of(events, alive=alive),
         outgrown=outgrown(events),
         tried=tried,
     )

@@ -19,7 +19,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from senn_ray.analysis.job import RUNNING, Job, gather
+from senn_ray.analysis.job import gather
 from senn_ray.core.events import (
     Event,
     JobEnded,
@@ -43,14 +43,14 @@ def status(timed: Timed, *, now: float | None) -> dict[str, Any]:
         now: Seconds since 1970 (UTC), if somebody writes the journal; or nothing.
     """
     events = [event for _, event in timed]
-    job = gather(events)
+    job = gather(events, alive=now is not None)
     submitted = [e.spec for e in events if isinstance(e, RunSubmitted)]
     arm_of = {spec.run_id: spec.arm for spec in submitted}
     best = _best(job.records)
     return {
         "verb": job.started.verb,
-        "state": _state(job, alive=now is not None),
-        "exit_code": None if job.ended is RUNNING else job.ended.exit_code,
+        "state": job.ended.state,
+        "exit_code": None if job.ended.state == "running" else job.ended.exit_code,
         "dataset": job.config.data.dataset,
         "per_class": job.config.data.per_class,
         "seed": job.config.seed,
@@ -72,12 +72,6 @@ def status(timed: Timed, *, now: float | None) -> dict[str, Any]:
 def _stopping(events: Sequence[Event]) -> str | None:
     last = [e for e in events if isinstance(e, StopRequested | JobResumed | JobEnded)]
     return last[-1].why if last and isinstance(last[-1], StopRequested) else None
-
-
-def _state(job: Job, *, alive: bool) -> str:
-    if job.ended is not RUNNING:
-        return job.ended.state
-    return "running" if alive else "stopped"
 
 
 def _where(events: Iterable[Event]) -> str:

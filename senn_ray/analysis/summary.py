@@ -62,9 +62,14 @@ MEASURES = (
 NO_RATE = Rate(estimate=None, low=None, high=None, chance_above_one=None)
 
 
-def summarise(events: Sequence[Event]) -> Summary:
-    """Compute the summary of a job, whether or not it came to its end."""
-    job = gather(events)
+def summarise(events: Sequence[Event], *, alive: bool = True) -> Summary:
+    """Compute the summary of a job, whether or not it came to its end.
+
+    Args:
+        events: What ``journal.read`` gave.
+        alive: Whether a process works on the job, if its journal has no end.
+    """
+    job = gather(events, alive=alive)
     changed = deviations(events)
     budget = exhausted(events)
     said = [*say.about_data(job)]

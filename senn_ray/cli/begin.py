@@ -9,7 +9,7 @@ import yaml
 
 from senn_ray.cli.common import NO_FLAGS, Common, people
 from senn_ray.config import Config, Section
-from senn_ray.core.errors import ConfigError, DataError
+from senn_ray.core.errors import ConfigError, DataError, from_os
 
 FILE_NAME = "senn.yaml"
 Preset = Literal["digits", "mnist", "mnist-scan", "parquet"]
@@ -51,7 +51,7 @@ def init(
     except FileExistsError as error:
         raise ConfigError(f"{path} is there already; give another folder") from error
     except OSError as error:
-        raise ConfigError(f"cannot write {path} ({error.strerror})") from error
+        raise from_os(error, f"cannot write {path}", "give another folder") from error
     command = f"senn-ray {VERBS.get(preset, 'compare')} -c {path}"
     if common.json:
         print(json.dumps({"file": str(path), "command": command}))

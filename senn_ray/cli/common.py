@@ -64,7 +64,12 @@ def run_job(
         with shown(common, f"run folder {out}") as observe:
             result = verb(settings, out=out, observe=observe)
     except KeyboardInterrupt:
-        return _interrupted(out)
+        from senn_ray.service import verbs
+
+        if verbs.has_begun(out):
+            return _interrupted(out)
+        _say("interrupted before the job began: nothing to resume; start it again")
+        return INTERRUPTED
     show_result(result.summary, f"{out}/report/index.html", common)
     if result.exit_code == BUDGET:
         _say(f"{result.summary.budget}; senn-ray resume {out} --extend {MORE}")

@@ -7,9 +7,11 @@ import importlib.metadata
 import os
 import sys
 import traceback
+import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pydantic
 from cyclopts import App, CycloptsError
@@ -24,15 +26,13 @@ from senn_ray.cli.settings import (
     read_layers,
     why_absent,
 )
-from senn_ray.core.errors import SennRayError
+from senn_ray.config.effects import NoEffectWarning
+from senn_ray.core.errors import SennRayError, from_os
 
 USAGE = 2
+_show_warning = warnings.showwarning
 INTERNAL = 1
 INTERRUPTED = 130
-ADVICE = (
-    "free space or give another --out; what is in the journal by then is kept, and "
-    "senn-ray resume RUN goes on"
-)
 EPILOGUE = (
     "Every setting is a flag --section.key, an environment variable "
     "SENN_RAY_SECTION_KEY and a key of a YAML file (-c FILE); flags come first, then "
@@ -57,6 +57,8 @@ def run(argv: list[str]) -> int:
     """
     ours, theirs = _cut(argv)
     files, debug = _peek(ours)
+    warnings.simplefilter("always", NoEffectWarning)
+    warnings.showwarning = _note
     settings: Settings = {}
     try:
         settings = read_layers(files, os.environ)
@@ -76,9 +78,8 @@ def _explain(error: Exception, settings: Settings) -> tuple[str, int]:
             return _usage_message(error, settings), USAGE
         case SennRayError():
             return str(error), error.exit_code
-        case OSError():
-            where = f" ({error.filename})" if error.filename else ""
-            return f"{error.strerror or error}{where}; {ADVICE}", USAGE
+        case OSError() if type(found := from_os(error)) is not SennRayError:
+            return str(found), found.exit_code
         case _:
             what = f"{type(error).__name__}: {error}"
             return f"internal error: {what} (add --debug for the traceback)", INTERNAL
@@ -152,12 +153,23 @@ def _usage_message(error: CycloptsError, settings: Settings) -> str:
         return explain(cause, settings)
     if isinstance(error, UnusedCliTokensError):
         words = " ".join(error.unused_tokens or ())
-        return f"unexpected {words!r}; a list is one word with commas, such as 4,8"
+        return (
+            f"unexpected {words!r}; a list is one word with commas, such as 4,8, and a "
+            "truth value is true or false"
+        )
     if isinstance(error, UnknownOptionError):
         option = (error.token.keyword or "").removeprefix("--")
         if why := why_absent(option):
             return why
     return str(error)
+
+
+def _note(message: Warning | str, kind: type[Warning], *where: Any) -> None:
+    """Say a setting without effect in one line; other warnings as Python does."""
+    if issubclass(kind, NoEffectWarning):
+        print(f"senn-ray: note: {message}", file=sys.stderr)
+    else:
+        _show_warning(message, kind, *where)
 
 
 def _fail(message: str, code: int, *, debug: bool) -> int:

@@ -16,9 +16,10 @@ import yaml
 from cyclopts import App, ArgumentCollection, Token
 
 from senn_ray.config import REMOVED, Config, Section
-from senn_ray.core.errors import ConfigError
+from senn_ray.core.errors import ConfigError, from_os
 
 ENV_PREFIX = "SENN_RAY_"
+TRUTHS = frozenset({"true", "false", "yes", "no", "1", "0"})
 HELP = "senn-ray config schema lists all keys"
 ABSENT = {
     "norm": "there is no normalisation over a batch: an addition would change the "
@@ -80,8 +81,8 @@ def _read_file(file: Path) -> Settings:
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(
-            f"--config {file} cannot be read: {error.strerror}"
+        raise from_os(
+            error, f"--config {file} cannot be read", "give another file"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
@@ -217,7 +218,9 @@ def expand_flags(tokens: list[str]) -> list[str]:
         flag, equals, value = rest.pop(0).partition("=")
         kind = kinds.get(flag.replace("-", "_").replace("__", "--", 1))
         if kind is bool or holds_tuple(kind):
-            if not equals and rest and not rest[0].startswith("--"):
+            # What follows a truth value's flag may be an argument of the verb.
+            takes = kind is not bool or (rest and rest[0].lower() in TRUTHS)
+            if not equals and rest and takes and not rest[0].startswith("--"):
                 equals, value = "=", rest.pop(0)
             items = value.split(",") if holds_tuple(kind) else [value]
             result += [f"{flag}={item}" for item in items] if equals else [flag]

@@ -27,6 +27,9 @@ Write = Callable[[str], object]
 
 # Never needed on the cluster; what .gitignore names stays behind, too.
 _LEFT_BEHIND = [".git", ".venv", "runs", "*.egg-info", "__pycache__"]
+_FOLDERS = ("--out", "--output.root")
+_JOBS = frozenset({"grow", "compare", "scan"})
+"""Verbs that make a run folder."""
 # Environment variables that would silently replace the address that was given.
 _OVERRIDING = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 
@@ -72,18 +75,18 @@ def submit_job(
 
 
 def _with_absolute_out(args: Sequence[str], note: Write) -> list[str]:
-    """Make ``--out`` absolute: the job starts in a temporary folder."""
-    given = list(args)
-    for place, flag in enumerate(given):
-        name, equals, value = flag.partition("=")
-        if name != "--out":
+    """Make folders of results absolute: the job starts in a temporary folder."""
+    given, found = list(args), False
+    for place, word in enumerate(given):
+        flag, equals, value = word.partition("=")
+        if flag not in _FOLDERS:
             continue
+        found = True
         if equals:
-            given[place] = f"--out={_absolute(value, note)}"
+            given[place] = f"{flag}={_absolute(flag, value, note)}"
         elif place + 1 < len(given):
-            given[place + 1] = _absolute(given[place + 1], note)
-        return given
-    if given[:1] in (["grow"], ["compare"]):
+            given[place + 1] = _absolute(flag, given[place + 1], note)
+    if not found and not _JOBS.isdisjoint(given[:1]):
         note(
             "no --out: the results will be in a temporary folder of the head node. "
             "Give --out /FOLDER that the cluster can write to\n"
@@ -91,11 +94,11 @@ def _with_absolute_out(args: Sequence[str], note: Write) -> list[str]:
     return given
 
 
-def _absolute(out: str, note: Write) -> str:
+def _absolute(flag: str, out: str, note: Write) -> str:
     if "://" in out or Path(out).is_absolute():
         return out
     absolute = str(Path(out).absolute())
-    note(f"--out {out} is taken as {absolute}, on the head node of the cluster\n")
+    note(f"{flag} {out} is taken as {absolute}, on the head node of the cluster\n")
     return absolute
 
 

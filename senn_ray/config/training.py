@@ -56,10 +56,13 @@ class TrainConfig(Section):
         default="float32", description="of all arithmetic; float64 for checks"
     )
 
+    def wanted_steps(self, n_train: int) -> int:
+        """Return the steps of the epochs on ``n_train`` examples, without bounds."""
+        return math.ceil(self.epochs * n_train / self.batch_size)
+
     def steps(self, n_train: int) -> int:
         """Return the steps of a run on ``n_train`` examples: its epochs, within bounds."""
-        wanted = math.ceil(self.epochs * n_train / self.batch_size)
-        steps = max(self.min_steps, wanted)
+        steps = max(self.min_steps, self.wanted_steps(n_train))
         return min(steps, self.max_steps or steps)
 
 

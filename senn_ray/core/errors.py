@@ -5,6 +5,8 @@ Every error carries the exit code of the command line (docs/design: contract 4):
 5 budget exhausted, 6 some runs failed, 130 interrupted.
 """
 
+import errno
+
 
 class SennRayError(Exception):
     """Base of all errors that become one line on the console and an exit code."""
@@ -48,3 +50,71 @@ class DivergedError(SennRayError):
 
 class DisagreementError(SennRayError):
     """Report replicas of one run that hold different networks."""
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST})
+_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+_NETWORK = frozenset({
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENOTCONN,
+    errno.EADDRNOTAVAIL,
+    errno.EADDRINUSE,
+})
+
+_FAR = frozenset({
+    "ConnectionError",
+    "TimeoutError",
+    "Timeout",
+    "gaierror",
+    "URLError",
+    "SSLError",
+})
+
+
+def from_os(error: OSError, doing: str = "", advice: str = "") -> SennRayError:
+    """Turn an error of the system into one line by its cause, with its exit code.
+
+    Args:
+        error: What the system said.
+        doing: What failed, such as ``cannot write FOLDER`` (default: what the system
+            names).
+        advice: What to type if the path is to blame.
+
+    Returns:
+        A ResourceError for a full disk, the network, or a limit of the system; a
+        ConfigError for a path that may not be used; a DataError for one that is not
+        there, if nothing was to be written; else an error of exit code 1.
+    """
+    reason = " ".join(str(error.strerror or error).split()) or type(error).__name__
+    what = f"{doing or error.filename or type(error).__name__} ({reason})"
+    number, found = error.errno, SennRayError(what)
+    # Clients of web services have classes of their own, without a number.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    far = not names.isdisjoint(_FAR)
+    if far:
+        number = None  # Some have one that means something else there.
+    if number in _FULL:
+        found = ResourceError(
+            f"{what}; free space, or {advice or 'give another --out'}; what is in the "
+            "journal by then is kept, and senn-ray resume RUN goes on"
+        )
+    elif number in _DENIED:
+        found = ConfigError(f"{what}; {advice or 'ask for the permission'}")
+    elif number in _MISSING:
+        kind = ConfigError if doing else DataError
+        found = kind(f"{what}; {advice or 'restore it, or give where it is'}")
+    elif number in _LIMITS:
+        found = ResourceError(
+            f"{what}; raise the limit (ulimit -a), or run less at once"
+        )
+    elif number in _NETWORK or far:
+        found = ResourceError(
+            f"{what}; the connection was lost or refused: see whether the other side is "
+            "up; of a job that had begun, senn-ray resume RUN goes on"
+        )
+    return found

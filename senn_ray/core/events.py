@@ -104,6 +104,30 @@ Event = (
 )
 
 
+def end_of(events: Iterable[Event], *, alive: bool) -> JobEnded:
+    """Tell how a job stands, from its journal and from whether it has a live writer.
+
+    Whatever shows or keeps the state of a job asks here.
+
+    Args:
+        events: What happened, in order.
+        alive: Whether a process works on it.
+
+    Returns:
+        Its last end, if nothing followed it; else the state ``running``, or ``stopped``
+        (with the exit code of an interrupted job) if its driver has gone.
+    """
+    last: JobEnded | None = None
+    for event in events:
+        if isinstance(event, JobEnded | JobResumed):
+            last = event if isinstance(event, JobEnded) else None
+    if last is not None:
+        return last
+    if alive:
+        return JobEnded(state="running", exit_code=0)
+    return JobEnded(state="stopped", exit_code=130)
+
+
 def outcomes(events: Iterable[Event]) -> list[RunRecord]:
     """Return the last attempt of every run that has ended, in the order they ended.
 

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from senn_ray.core.events import Event, JobEnded, JobResumed, TestOpened
+from senn_ray.core.events import Event, JobEnded, TestOpened, end_of
 from senn_ray.core.records import RunSpec
 from senn_ray.search.attempts import attempts
 from senn_ray.search.machine import State
@@ -68,10 +68,7 @@ def outcome(events: Sequence[Event], *, retry_failed: bool = False) -> JobEnded 
         events: What ``journal.read`` gave.
         retry_failed: Whether runs that failed are done again.
     """
-    ends = [event for event in events if isinstance(event, JobEnded | JobResumed)]
-    last = ends[-1] if ends else None
-    if not isinstance(last, JobEnded):
-        return None
+    last = end_of(events, alive=False)
     records = attempts(events).finished.values()
     failed = any(record.state == "failed" for record in records)
     if outgrown(events) or (retry_failed and failed):

@@ -4,10 +4,11 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from senn_ray.core.errors import ClusterLostError
-from senn_ray.core.events import Event, JobEnded, JobResumed, JobStarted
+from senn_ray.core.errors import ClusterLostError, SennRayError
+from senn_ray.core.events import Event, JobEnded, JobResumed, JobStarted, end_of
 from senn_ray.core.records import RunSpec
 from senn_ray.search import protocol
 from senn_ray.search.plan import Plan
@@ -59,6 +60,7 @@ class Driver:
         )
         with (
             _resumable(self.held),
+            _manifest_kept(folder),
             contextlib.closing(writer),
             stopping.obeyed(folder) as asked,
         ):
@@ -103,6 +105,17 @@ def _resumable(held: Held) -> Iterator[None]:
             f"{error}; what is finished is in {held.location}; go on with: "
             f"senn-ray resume {held.location}"
         ) from error
+
+
+@contextlib.contextmanager
+def _manifest_kept(folder: Path) -> Iterator[None]:
+    """Write into the manifest how a job stands, also if an error ends it."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, SennRayError):  # Say what ended the job.
+            events = run_folder.events(folder)
+            run_folder.set_state(folder, end_of(events, alive=False).state)
 
 
 def _all(*observers: Observer) -> Observer:

@@ -1,6 +1,8 @@
 """Jobs: bind data, search, an executor and a run folder, from start or resume to end."""
 
 import contextlib
+import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -8,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from senn_ray.config import ClusterConfig, Config
+from senn_ray.config.effects import NoEffectWarning, without_effect
 from senn_ray.core import files
 from senn_ray.core.errors import BudgetError, DataError, SennRayError
 from senn_ray.core.events import Event, JobEnded
 from senn_ray.core.records import Progress, RunRecord, RunSpec
 from senn_ray.search import changes
-from senn_ray.search.plan import Plan, Verb
+from senn_ray.search.plan import Plan, Verb, check_settings
 from senn_ray.service import freezing
 from senn_ray.service.driver import Driver, Observer
+from senn_ray.service.live import live_writer
 from senn_ray.store import folder as run_folder
 from senn_ray.store import journal, locations
 from senn_ray.store.locations import Location
@@ -105,28 +109,15 @@ def start(
     config: Config,
     out: Location | None,
     *,
+    seeds: int = 1,
     observe: Observer | None,
     executor: MakeExecutor | None,
 ) -> JobResult[Any]:
-    """Run a job from its beginning.
-
-    Args:
-        verb: What to do.
-        config: The settings.
-        out: The run folder, new or empty (default: a new one under ``output.root``).
-        observe: Is shown every event while the job runs.
-        executor: Makes the executor (default: Ray).
-    """
-    from senn_ray.data import datasets
-    from senn_ray.nets import make
-
+    """Run a job from its beginning; the arguments are those of the verbs."""
     location = locations.choose(out, config, verb)
-    raw = datasets.load(config.data)
-    make.starting_architecture(config.model, raw.feature_shape, raw.num_outputs)
-    if verb == "scan":
-        config = with_sizes(config, raw)
     folder = locations.work_folder(location)
-    plan = Plan(verb=verb, config=config, checkpoints=folder / "checkpoints")
+    plan, raw = prepare(verb, config, seeds)
+    plan = replace(plan, checkpoints=folder / "checkpoints")
     frozen = freezing.freeze(plan, raw)
     with contextlib.ExitStack() as stack:
         with (executor or on_ray)(raw, config.cluster) as ready:
@@ -139,6 +130,36 @@ def start(
         summary = finish(folder)
     code = ended.exit_code
     return JobResult(location=location, folder=folder, summary=summary, exit_code=code)
+
+
+def prepare(verb: Verb, config: Config, seeds: int) -> "tuple[Plan, RawData]":
+    """Check and settle the settings of a job on its data; nothing is written or started.
+
+    Settings that were given and have no effect are told by ``NoEffectWarning``.
+
+    Args:
+        verb: grow, compare or scan.
+        config: The settings.
+        seeds: Number of runs of ``grow``.
+    """
+    from senn_ray.analysis.scan import settle
+    from senn_ray.data import datasets
+    from senn_ray.data.splits import most_per_class, split
+    from senn_ray.nets import make
+
+    check_settings(verb, config)
+    raw = datasets.load(config.data)
+    make.starting_architecture(config.model, raw.feature_shape, raw.num_outputs)
+    most = len(split(raw, config.data).train)
+    for note in without_effect(verb, config, most):
+        warnings.warn(note, NoEffectWarning, stacklevel=4)
+    if verb == "grow":
+        compared = config.compare.model_copy(update={"seeds": seeds})
+        config = config.model_copy(update={"compare": compared})
+    if verb == "scan":
+        sizes = settle(config.scan, most_per_class(raw, config.data))
+        config = config.model_copy(update={"scan": sizes})
+    return Plan(verb=verb, config=config), raw
 
 
 def resume(
@@ -204,20 +225,6 @@ def _require_budget(plan: Plan, folder: Path) -> None:
             f"{request.detail}; what is finished is in {folder}; go on with: "
             f"senn-ray resume {folder} --extend {EXTEND_BUDGET}"
         )
-
-
-def with_sizes(config: Config, raw: "RawData") -> Config:
-    """Settle which sizes a scan visits, before anything is written or started.
-
-    Args:
-        config: The settings.
-        raw: The data set.
-    """
-    from senn_ray.analysis.scan import settle
-    from senn_ray.data.splits import most_per_class
-
-    most = most_per_class(raw, config.data)
-    return config.model_copy(update={"scan": settle(config.scan, most)})
 
 
 def continued(
@@ -300,7 +307,8 @@ def finish(folder: Path) -> "Summary":
     from senn_ray.report import page, tables
 
     events = journal.read(folder)
-    summary = summarise(events)
+    alive = live_writer(folder, time.time()) is not None
+    summary = summarise(events, alive=alive)
     files.write_json(folder / "summary.json", to_json(summary))
     run_folder.set_state(folder, summary.state)
     tables.write(folder, events, summary)

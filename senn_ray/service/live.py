@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from senn_ray.core.errors import SennRayError
 from senn_ray.core.events import Event
 from senn_ray.store import journal, locations, lock
 from senn_ray.store.locations import Location
@@ -33,12 +34,26 @@ def watch(
             news, mark = journal.read_on(folder, mark)
             timed += news
             # The journal may be there, but its first line not yet.
-            if timed or not _live_writer(folder, time.time()):
+            if timed or not live_writer(folder, time.time()):
                 found = _status(run, folder, timed)
                 yield found, [event for _, event in news]
                 if found["state"] != "running":
                     return
             pause(every_s)
+
+
+def has_begun(run: Location) -> bool:
+    """Tell whether there is a job in a run folder that ``resume`` could go on with."""
+    found = locations.locate(run)
+    if isinstance(found, Path):
+        # The last file that is written before the first event.
+        return (found / "manifest.json").is_file()
+    from senn_ray.store.remote import connect
+
+    try:
+        return "manifest.json" in connect(found).names()
+    except SennRayError:
+        return True  # It cannot be reached now; then the advice does no harm.
 
 
 def stop(run: Location, *, now: bool = False) -> dict[str, Any]:
@@ -77,7 +92,7 @@ def _status(
     from senn_ray.analysis.status import status
 
     now = time.time()
-    writer = _live_writer(folder, now)
+    writer = live_writer(folder, now)
     found = status(timed, now=now if writer else None)
     heart = writer and {
         "pid": writer.pid,
@@ -87,6 +102,7 @@ def _status(
     return {"run": str(locations.locate(run)), **found, "writer": heart}
 
 
-def _live_writer(folder: Path, now: float) -> lock.Writer | None:
+def live_writer(folder: Path, now: float) -> lock.Writer | None:
+    """Return the process that works on the job of a run folder at a time; or nothing."""
     writer = lock.writer(folder)
     return writer if writer is not None and writer.is_alive(now) else None

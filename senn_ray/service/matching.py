@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from senn_ray.core import files
-from senn_ray.core.errors import ConfigError
+from senn_ray.core.errors import ConfigError, from_os
 
 if TYPE_CHECKING:
     from senn_ray.analysis.results import MatchResult
@@ -59,6 +59,6 @@ def _write(out: Path, found: "MatchResult") -> None:
         files.write_json(out / "match.json", found.to_json())
         write_figure(out, figure)
     except OSError as error:
-        raise ConfigError(
-            f"--out {out} cannot be written ({error.strerror}); give another folder"
+        raise from_os(
+            error, f"--out {out} cannot be written", "give another folder"
         ) from error

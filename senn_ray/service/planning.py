@@ -73,16 +73,8 @@ def plan(
             arms{arm or "total": {runs certain steps device_s}}
             runs[{run_id arm kind seed per_class hidden certain steps device_s}]
     """
-    from senn_ray.data import datasets
-
-    specs.check_settings(verb, config)
-    raw = datasets.load(config.data)
-    if verb == "scan":
-        config = jobs.with_sizes(config, raw)
-    if verb == "grow":
-        compared = config.compare.model_copy(update={"seeds": seeds or 1})
-        config = config.model_copy(update={"compare": compared})
-    job, cluster = Plan(verb=verb, config=config), config.cluster
+    job, raw = jobs.prepare(verb, config, seeds or 1)
+    cluster = config.cluster
     away = cluster.address or cluster.gpus_per_worker or cluster.workers_per_run > 1
     make = executor or (jobs.on_ray if away else jobs.in_process)
     with make(raw, cluster) as ready:

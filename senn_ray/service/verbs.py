@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from senn_ray.config import Config
 from senn_ray.core.errors import SennRayError
 from senn_ray.search import protocol
-from senn_ray.search.plan import Verb, check_settings
+from senn_ray.search.plan import Verb
 from senn_ray.service import jobs
 from senn_ray.service.jobs import JobResult, MakeExecutor, Observer, in_process
-from senn_ray.service.live import status, stop, watch
+from senn_ray.service.live import has_begun, status, stop, watch
 from senn_ray.service.matching import match
 from senn_ray.service.rerun import find_run, rerun
 from senn_ray.store import folder as run_folder
-from senn_ray.store import journal, locations
+from senn_ray.store import journal, locations, lock
 from senn_ray.store.locations import Location, choose, locate
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "export",
     "find_run",
     "grow",
+    "has_begun",
     "in_process",
     "locate",
     "match",
@@ -78,9 +79,9 @@ def grow(
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
-    compared = config.compare.model_copy(update={"seeds": seeds})
-    config = config.model_copy(update={"compare": compared})
-    return jobs.start("grow", config, out, observe=observe, executor=executor)
+    return jobs.start(
+        "grow", config, out, seeds=seeds, observe=observe, executor=executor
+    )
 
 
 def compare(
@@ -99,7 +100,6 @@ def compare(
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
-    check_settings("compare", config)
     return jobs.start("compare", config, out, observe=observe, executor=executor)
 
 
@@ -119,7 +119,6 @@ def scan(
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
-    check_settings("scan", config)
     return jobs.start("scan", config, out, observe=observe, executor=executor)
 
 
@@ -217,7 +216,7 @@ def report(run: Location) -> Location:
     Returns:
         The page, ``report/index.html``.
     """
-    with locations.opened(run, *jobs.DESCRIPTION, send=True) as folder:
+    with locations.opened(run, *jobs.DESCRIPTION, lock.FILE_NAME, send=True) as folder:
         jobs.finish(folder)
     return locations.below(locations.locate(run), "report/index.html")
 

@@ -9,7 +9,7 @@ import yaml
 
 from senn_ray.config import Config, without_removed
 from senn_ray.core import files
-from senn_ray.core.errors import ConfigError, DataError
+from senn_ray.core.errors import ConfigError, DataError, from_os
 from senn_ray.core.events import Event, JobStarted, RunFinished
 from senn_ray.core.versions import versions
 from senn_ray.search.changes import config_of
@@ -33,9 +33,7 @@ def create(folder: Path, plan: Plan, protocol: dict[str, Any]) -> None:
             folder / "config.yaml", yaml.safe_dump(config, sort_keys=False)
         )
     except OSError as error:
-        raise ConfigError(
-            f"cannot write {folder} ({error.strerror}); give another --out"
-        ) from error
+        raise from_os(error, f"cannot write {folder}", "give another --out") from error
     files.write_json(folder / "protocol.json", protocol)
     manifest = {
         "schema_version": SCHEMA_VERSION,

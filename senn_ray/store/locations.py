@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from senn_ray.config import Config
-from senn_ray.core.errors import ConfigError
+from senn_ray.core.errors import ConfigError, from_os
 from senn_ray.store import lock, stopping
 
 Location = str | Path
@@ -93,10 +93,7 @@ def check_writable(root: Location) -> str:
     """Write and delete a small file below a folder, making the folder if need be.
 
     Returns:
-        What was found, for people.
-
-    Raises:
-        ConfigError: if it cannot be written.
+        What was found, for people. Errors of the system are told by their cause.
     """
     root = locate(root)
     if not isinstance(root, Path):
@@ -111,9 +108,7 @@ def check_writable(root: Location) -> str:
         with tempfile.NamedTemporaryFile(dir=root):
             return f"{root.absolute()} can be written"
     except OSError as error:
-        raise ConfigError(
-            f"cannot write {root} ({error.strerror}); set output.root"
-        ) from error
+        raise from_os(error, f"cannot write {root}", "set output.root") from error
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from typing import Protocol
 from filelock import FileLock
 
 from senn_ray.core import files
-from senn_ray.core.errors import ConfigError, SennRayError
+from senn_ray.core.errors import ConfigError, SennRayError, from_os
 
 FILE_NAME = "writer.lock"
 BEAT_S = 5.0
@@ -202,8 +202,8 @@ def _take(cell: Cell, clock: Clock) -> Writer:
             _write(cell, ours)
             return ours
     except OSError as error:
-        raise ConfigError(
-            f"cannot write {cell.name} ({error.strerror}); give another --out"
+        raise from_os(
+            error, f"cannot write {cell.name}", "give another --out"
         ) from error
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from senn_ray.core import files
-from senn_ray.core.errors import ConfigError
+from senn_ray.core.errors import from_os
 from senn_ray.core.events import StopRequested
 
 FILE_NAME = "stop.json"
@@ -27,17 +27,14 @@ def request(*, now: bool) -> bytes:
 
 
 def put(folder: Path, asked: bytes) -> None:
-    """Hand a request to the driver of a run folder.
-
-    Raises:
-        ConfigError: if the folder cannot be written.
-    """
+    """Hand a request to the driver of a run folder."""
     try:
         files.write_bytes(folder / FILE_NAME, asked)
     except OSError as error:
-        raise ConfigError(
-            f"cannot write {folder} ({error.strerror}), so its job cannot be told to "
-            "stop from here; type Ctrl-C where it runs"
+        raise from_os(
+            error,
+            f"cannot write {folder}, so its job cannot be told to stop from here",
+            "type Ctrl-C where it runs",
         ) from error
 
 

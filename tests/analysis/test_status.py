@@ -20,7 +20,7 @@ def test_any_beginning_of_a_journal_has_a_status_that_adds_up() -> None:
         events = WHOLE[:length]
         found = status(timed(events), now=None)
         assert found["state"] == "stopped"
-        assert found["exit_code"] is None
+        assert found["exit_code"] == 130
         records = [e.record for e in events if isinstance(e, RunFinished)]
         arms = found["arms"].values()
         submitted = sum(isinstance(e, RunSubmitted) for e in events)

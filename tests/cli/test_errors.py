@@ -337,7 +337,8 @@ def test_e16_a_disk_that_is_full_ends_the_job_in_one_line(
 
     monkeypatch.setattr(journal.Journal, "append", append)
     words = ["grow", *TINY, "--out", "run", "--quiet"]
-    fails(words, 2, ["No space left on device", "senn-ray resume RUN"], capsys)
+    fails(words, 3, ["No space left on device", "senn-ray resume RUN"], capsys)
+    assert json.loads(Path("run/manifest.json").read_text())["state"] == "failed"
     monkeypatch.setattr(journal.Journal, "append", kept)
     assert run(["status", "run"]) == 0
     assert run(["resume", "run", "--quiet"]) == 0

@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 import subprocess
@@ -35,6 +36,7 @@ class Job:
 
     exit_code: int = 0
     error: BaseException | None = None
+    folder: str = ""
     summary: dict[str, Any] = field(default_factory=lambda: SUMMARY)
     calls: list[Any] = field(default_factory=list)
 
@@ -43,6 +45,9 @@ class Job:
         sys.stdout.write("noise of a library\n")
         if observe:
             observe(JobStarted(verb="grow", config={}, versions={}, where="2 CPUs"))
+        if self.folder:
+            Path(self.folder).mkdir()
+            Path(self.folder, "manifest.json").touch()
         if self.error:
             raise self.error
         return self
@@ -96,6 +101,11 @@ def test_exit_codes_of_jobs_are_passed_on(job, code):
         (DataError("class 5 has\n too few"), 4),
         (ResourceError("no cluster"), 3),
         (DivergedError("loss is nan"), 6),
+        (OSError(errno.ENOSPC, "No space left on device"), 3),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), 3),
+        (PermissionError(errno.EACCES, "Permission denied", "runs/a"), 2),
+        (FileNotFoundError(errno.ENOENT, "No such file", "data.parquet"), 4),
+        (OSError(errno.EINVAL, "Invalid argument"), 1),
         (KeyError("surprise"), 1),
     ],
 )
@@ -118,10 +128,19 @@ def test_an_interrupt_says_where_results_are(job, capsys, inside):
     if inside:
         job.exit_code = 130
     else:
-        job.error = KeyboardInterrupt()
+        job.error, job.folder = KeyboardInterrupt(), "here"
     assert run(["grow", "--out", "here"]) == 130
     printed = capsys.readouterr().err
     assert re.search(r"interrupted; what is finished is in \S+/here: senn-ray", printed)
+
+
+@pytest.mark.parametrize("verb", ["grow", "compare", "scan"])
+def test_an_interrupt_before_there_is_a_job_advises_no_resuming(job, capsys, verb):
+    job.error = KeyboardInterrupt()
+    assert run([verb, "--out", "here", "--quiet"]) == 130
+    printed = capsys.readouterr().err
+    assert "interrupted before the job began" in printed
+    assert "senn-ray resume" not in printed
 
 
 def test_a_folder_with_files_is_refused_before_work(job, capsys, tmp_path):

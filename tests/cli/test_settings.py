@@ -97,6 +97,13 @@ def test_truth_values_are_written_as_in_files(capsys, words):
     assert not shown(capsys, *words).growth.enabled
 
 
+@pytest.mark.parametrize("key", [k for k, kind in known_keys().items() if kind is bool])
+def test_a_truth_value_leaves_the_argument_after_its_flag_to_the_verb(key):
+    for words in ([f"--{key}", "RUN/ID"], [f"--{key.replace('_', '-')}", "runs/a"]):
+        assert expand_flags(["rerun", *words]) == ["rerun", *words]
+    assert expand_flags([f"--{key}", "No", "RUN"]) == [f"--{key}=No", "RUN"]
+
+
 @pytest.mark.parametrize("flag", ["--data.per-class", "--data.per_class"])
 def test_hyphens_and_underscores_are_the_same(capsys, flag):
     assert shown(capsys, flag, "3").data.per_class == 3
@@ -145,9 +152,9 @@ BAD_FLAGS = [
     (["--scan.per-class", "10,x"], "scan.per_class[1] = x: should be a valid integer"),
     (["--scan.per-class", "10,all,10"], "scan.per_class names 10 more than once"),
     (["--scan.subset-seeds", "0"], "scan.subset_seeds = 0: should be greater than or"),
-    (["--growth.enabled", "maybe"], 'unable to convert "maybe" into bool'),
+    (["--growth.enabled", "maybe"], "unexpected 'maybe'; a list is one word"),
     (["--growth.removal-threshold", "0.5"], "must be below growth.absolute_threshold"),
-    (["-c", "nowhere.yaml"], "--config nowhere.yaml cannot be read: No such file"),
+    (["-c", "nowhere.yaml"], "--config nowhere.yaml cannot be read (No such file"),
     (["-c"], "-c requires an argument"),
     (["word"], "unexpected 'word'"),
 ]

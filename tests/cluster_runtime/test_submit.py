@@ -11,13 +11,14 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from senn_ray.cluster_runtime import submit
 from senn_ray.cluster_runtime.submit import submit_job
 from senn_ray.core.errors import ConfigError, ResourceError
+from senn_ray.search.plan import Verb
 
 JOB = "senn-ray-1"
 
@@ -129,9 +130,24 @@ def test_a_relative_out_is_made_absolute_and_said(monkeypatch, out) -> None:
     assert f"--out results is taken as {absolute}" in noted
 
 
-def test_without_out_the_temporary_folder_is_named(monkeypatch) -> None:
-    _, _, noted = _submit(monkeypatch, FakeClient("SUCCEEDED", 0), "compare")
-    assert "no --out: the results will be in a temporary folder" in noted
+@pytest.mark.parametrize("verb", get_args(Verb))
+def test_without_out_the_temporary_folder_is_named_for_every_job(
+    monkeypatch, verb
+) -> None:
+    warning = "no --out: the results will be in a temporary folder"
+    _, _, noted = _submit(monkeypatch, FakeClient("SUCCEEDED", 0), verb)
+    assert warning in noted
+    words = (verb, "--output.root", "s3://bucket/runs")
+    _, _, noted = _submit(monkeypatch, FakeClient("SUCCEEDED", 0), *words)
+    assert warning not in noted
+
+
+def test_a_relative_root_of_run_folders_is_made_absolute_too(monkeypatch) -> None:
+    client = FakeClient("SUCCEEDED", 0)
+    _, _, noted = _submit(monkeypatch, client, "scan", "--output.root=mine")
+    absolute = str(Path("mine").absolute())
+    assert client.submitted["entrypoint"].endswith(f"--output.root={absolute}")
+    assert f"--output.root mine is taken as {absolute}" in noted
 
 
 def test_an_unreachable_cluster_is_one_line() -> None:

@@ -1,0 +1,188 @@
+"""Settings without effect: which keys a job does not read, and why.
+
+One table, by verb, kind of network, optimiser and the like. A key that is set explicitly
+and stands in a row that applies is said; all other keys are read.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from senn_ray.config import Config
+from senn_ray.config.section import Section
+
+Applies = Callable[[str, Config], bool]
+
+
+class NoEffectWarning(UserWarning):
+    """Say that a setting which was given has no effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Keys that are not read where a condition holds."""
+
+    keys: tuple[str, ...]
+    """Patterns of ``section.key``."""
+    why: str
+    applies: Applies
+    but: str = ""
+    """A key that is read."""
+
+
+def _only_for(*arms: str) -> Applies:
+    return lambda verb, c: verb == "compare" and not set(arms) & set(c.baseline.arms)
+
+
+UNREAD = (
+    Unread(
+        ("compare.seeds",),
+        "grow takes the number of runs as --seeds",
+        lambda verb, _: verb == "grow",
+    ),
+    Unread(
+        ("baseline.*", "compare.*", "scan.*"),
+        "grow only grows; compare and scan have opponents and subsets",
+        lambda verb, _: verb == "grow",
+    ),
+    Unread(("scan.*",), "only scan visits subsets", lambda verb, _: verb == "compare"),
+    Unread(
+        ("baseline.*", "compare.seeds", "compare.size_factor", "compare.retrain_seeds"),
+        "scan counts runs by scan.subset_seeds, and its opponents are scan.arms and "
+        "scan.oracle",
+        lambda verb, _: verb == "scan",
+    ),
+    Unread(
+        ("baseline.max_trials", "baseline.until_hits"),
+        "only the arms random and qmc read it, and baseline.arms has neither",
+        _only_for("random", "qmc"),
+    ),
+    Unread(
+        ("baseline.studies", "baseline.trials_per_study"),
+        "only the tpe arms read it, and baseline.arms has none",
+        _only_for("tpe", "tpe_pareto", "tpe_pruner", "tpe_full"),
+    ),
+    Unread(
+        ("baseline.repeats",),
+        "only ladders, max_once and grid read it, and baseline.arms has none",
+        _only_for("ladder", "ladder_bisect", "max_once", "grid"),
+    ),
+    Unread(
+        ("baseline.full_*",),
+        "only the arm tpe_full reads it, and baseline.arms has it not",
+        _only_for("tpe_full"),
+    ),
+    Unread(
+        ("model.channels", "model.patch"),
+        "model.kind is mlp; conv has channels and patches",
+        lambda _, c: c.model.kind == "mlp",
+    ),
+    Unread(
+        ("growth.curvature",),
+        "model.kind conv always samples",
+        lambda _, c: c.model.kind == "conv",
+    ),
+    Unread(
+        ("train.momentum", "train.damping", "train.kl_clip"),
+        "train.optimizer is adamw; natural steps have it",
+        lambda _, c: c.train.optimizer != "natural",
+    ),
+    Unread(
+        ("train.decay_range",),
+        "train.weight_decay is 0, and stays so",
+        lambda _, c: not c.train.weight_decay,
+    ),
+    Unread(
+        ("train.min_steps",),
+        "train.max_steps is less",
+        lambda _, c: (c.train.max_steps or c.train.min_steps) < c.train.min_steps,
+    ),
+    Unread(
+        ("growth.*", "model.max_depth"),
+        "growth.enabled is false",
+        lambda _, c: not c.growth.enabled,
+        but="growth.enabled",
+    ),
+    Unread(
+        ("growth.ascent_steps",),
+        "growth.score random searches for nothing",
+        lambda _, c: c.growth.score == "random",
+    ),
+    Unread(
+        ("growth.share", "cluster.shrink"),
+        "cluster.workers_per_run is 1: there is no gang",
+        lambda _, c: c.cluster.workers_per_run == 1,
+    ),
+    Unread(
+        ("cluster.placement",),
+        "a run has one process, without replicas or spares",
+        lambda _, c: c.cluster.workers_per_run + c.cluster.spares == 1,
+    ),
+    Unread(
+        ("data.root",),
+        "digits comes with scikit-learn",
+        lambda _, c: c.data.dataset == "digits",
+    ),
+    Unread(
+        ("data.memory_gb",),
+        "only features in Parquet are read as needed",
+        lambda _, c: not c.data.dataset.startswith("parquet:"),
+    ),
+    Unread(
+        ("data.allow_overlap",),
+        "only your own data is searched for examples in both parts",
+        lambda _, c: ":" not in c.data.dataset,
+    ),
+)
+
+
+def given_keys(section: Section, prefix: str = "") -> Iterator[str]:
+    """Name the keys of settings that were given, as ``section.key``."""
+    for name in sorted(section.model_fields_set):
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from given_keys(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def without_effect(verb: str, config: Config, n_train: int = 0) -> list[str]:
+    """Say which of the given settings have no effect.
+
+    Args:
+        verb: What is done with them: grow, compare or scan.
+        config: The settings.
+        n_train: Most training examples of a run, where they are known.
+
+    Returns:
+        A line for each reason.
+    """
+    rows = [row for row in UNREAD if row.applies(verb, config)]
+    said = dict[str, list[str]]()
+    for key in given_keys(config):
+        why = [
+            row.why
+            for row in rows
+            if key != row.but and any(fnmatchcase(key, p) for p in row.keys)
+        ]
+        if why:
+            said.setdefault(why[0], []).append(key)
+    notes = [
+        f"{', '.join(keys)} {'have' if keys[1:] else 'has'} no effect: {why}"
+        for why, keys in said.items()
+    ]
+    return [*notes, *_epochs(config, n_train)]
+
+
+def _epochs(config: Config, n_train: int) -> Iterator[str]:
+    train = config.train
+    wanted = train.wanted_steps(n_train)
+    if not n_train or "epochs" not in train.model_fields_set:
+        return
+    steps = train.steps(n_train)
+    if steps != wanted:
+        bound = "min" if steps > wanted else "max"
+        yield (
+            f"train.epochs {train.epochs:g} has no effect: they are {wanted} steps, and "
+            f"train.{bound}_steps is {steps}; runs take {steps} steps"
+        )
