@@ -56,7 +56,7 @@ class Gang:
 
     @property
     def is_alone(self) -> bool:
-        """Whether there is one replica, which waits for nobody."""
+        """Whether there is one replica, which needs no peers to begin."""
         return self.slots == 1
 
     def begin(self, slot: int, spec: RunSpec, data: Any, name: str) -> Stream:

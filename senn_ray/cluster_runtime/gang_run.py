@@ -7,7 +7,7 @@ process of the gang is, in one run, a member in one of four states:
         any ──gives its record, raises, dies, or is dismissed──▶ ended
 
 When a replica is lost, the others find out by a message that fails, leave, and are ready
-for the next epoch; a spare, or a new process, is ready too. As soon as nobody is seated
+for the next epoch; a spare, or a new process, is ready too. As soon as none is seated
 in the old membership and enough are ready, they are seated again: survivors under their
 old ranks. The replicas themselves (``training/recovery.py``) find the newest state that
 one of them has kept, and go on from there.
@@ -240,7 +240,7 @@ class GangRun:
         return self._recovery
 
     def _form(self) -> None:
-        """Seat the replicas for the next epoch, if all who are needed are ready."""
+        """Seat the replicas for the next epoch, if as many as are needed are ready."""
         if self._record is not None:
             self._dismiss()
             return
@@ -294,7 +294,7 @@ class GangRun:
         )
 
     def _ask_whether_alive(self) -> None:
-        """See whether a replica answers that has no peers who would miss it."""
+        """See whether a replica answers that has no peers to notice its silence."""
         for slot in self._with("seated"):
             if self._question is None or self.gang.has_answered(self._question):
                 self._question = self.gang.ask(slot)
@@ -341,8 +341,8 @@ class GangRun:
     def _named(self, member: Member, reason: str) -> str:
         if self.gang.is_alone:
             return reason
-        who = "a newcomer" if member.rank is None else f"rank {member.rank}"
-        return f"{who}: {reason}"
+        name = "a newcomer" if member.rank is None else f"rank {member.rank}"
+        return f"{name}: {reason}"
 
 
 def seating(members: Sequence[Member], ready: Sequence[int], size: int) -> list[int]:

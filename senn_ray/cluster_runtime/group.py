@@ -7,7 +7,7 @@ all interfaces for the store.
 
 Two kinds: gloo for what lies on the host, NCCL (with a gloo group beside it) for what
 lies on GPUs. A message of either kind fails with a ``PeerLostError`` if a replica is
-gone, or silent too long; then all who are left meet again in a new group.
+gone, or silent too long; then those that are left meet again in a new group.
 """
 
 import datetime
@@ -88,8 +88,8 @@ class GlooGroup:
 class NcclGroup:
     """Messages by NCCL among GPUs, and by gloo for what lies on the host.
 
-    NCCL does not tell when a peer is gone: kernels then wait for ever. So nobody waits
-    in NCCL itself: the host looks whether a message is through, and gives the group up
+    NCCL does not tell when a peer is gone: kernels then wait for ever. So the host does
+    not wait in NCCL itself: it looks whether a message is through, and gives the group up
     when the driver tells that a replica is lost, or when a message takes too long.
     """
 

@@ -129,11 +129,11 @@ class LivenessProbe:
         elif now >= self._heard_s + self._patience_s:
             raise self._loss("the head (GCS)", self._head)
 
-    def _loss(self, who: str, address: Address) -> ClusterLostError:
+    def _loss(self, part: str, address: Address) -> ClusterLostError:
         self.is_lost = True
         host, port = address
         return ClusterLostError(
-            f"{self._where} went away: {who} no longer answers at {host}:{port}"
+            f"{self._where} went away: {part} no longer answers at {host}:{port}"
         )
 
 

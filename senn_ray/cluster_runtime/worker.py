@@ -60,7 +60,7 @@ class Worker:
         self._newest = -1
         self._begins = threading.Lock()
         if not cluster.gpus_per_worker:
-            # Ray leaves GPUs visible to those who have asked for none.
+            # Ray leaves GPUs visible to actors that have asked for none.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
     def run(

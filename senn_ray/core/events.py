@@ -34,7 +34,7 @@ class JobResumed:
     extended: dict[str, Any] = field(default_factory=dict)
     """Settings that were raised, and to what."""
     protocol_id: str = ""
-    """Of the protocol from here on; empty if it is the old one."""
+    """The protocol from here on; empty if it is the old one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +80,7 @@ class StopRequested:
 
     why: Literal["asked", "budget"]
     detail: str = ""
-    """Of a budget: which one is used up, for people."""
+    """Which budget is used up, for people."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,7 +38,7 @@ class RunSpec:
     study: int = 0
     trial: int = 0
     width: int | None = None
-    """Of a run that its arm asks for by the width: that width."""
+    """The width, if that is what its arm asks for."""
     workers: int = 1
     evaluate_test: bool = False
     checkpoint: str | None = None
@@ -62,7 +62,7 @@ class Evaluation:
     params: int
     current_score: float | None = None
     weight_decay: float | None = None
-    """Of the steps before it."""
+    """The weight decay of the steps before it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +126,7 @@ class RunRecord:
     n_train: int
     train_loss: float | None
     val_loss: float | None
-    """Of the network of least validation loss, at the final size: the run's score."""
+    """The least validation loss of a network of the final size: the run's score."""
     val_accuracy: float | None
     test_loss: float | None
     test_accuracy: float | None
@@ -149,7 +149,7 @@ class RunRecord:
     """Validation loss of a constant predictor that knows the training targets."""
     n_val: int | None = None
     width: int | None = None
-    """Of a run that its arm asked for by the width: that width."""
+    """The width, if that is what its arm asked for."""
     val_share_gap: float | None = None
     """Total variation between the class shares of training and validation examples."""
 
@@ -218,7 +218,7 @@ class Promise:
     promised_drop: float
     """Half the sum of their score gains (nats)."""
     realised_drop: float
-    """Of the loss on the decision examples until the next check (nats)."""
+    """The drop of the loss on the decision examples until the next check (nats)."""
 
 
 def promises_of(record: RunRecord) -> list[Promise]:

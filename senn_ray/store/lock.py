@@ -63,7 +63,7 @@ class Writer:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
-        except PermissionError:  # It is there, and somebody else's.
+        except PermissionError:  # It is there, and another user's.
             return True
         return True
 

@@ -167,7 +167,7 @@ class LockCell:
         self._far.delete(lock.FILE_NAME)
 
     def guard(self) -> contextlib.AbstractContextManager[None]:
-        """Let everybody in: there is nothing to guard it with."""
+        """Do nothing: there is nothing to guard it with."""
         return contextlib.nullcontext()
 
 

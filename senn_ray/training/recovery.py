@@ -74,6 +74,8 @@ class Rounds:
         run = self._run
         run.reducer.join()
         run.ledger.resize(run.reducer.size)
+        # A survivor whose network is sound rolls back, too: its peers may have lost the
+        # message that it has received, so it may be a step ahead of them.
         if rolls_back and self._kept is not None:
             # The ledger goes back with the state, but the seconds were spent.
             before, now = self._kept["ledger"], run.ledger.state()
