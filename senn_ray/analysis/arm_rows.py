@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from senn_ray.analysis.distributions import clopper_pearson
 from senn_ray.analysis.exchange import Exchange
 from senn_ray.analysis.job import Job
 from senn_ray.analysis.ledger import cost_row, spent
@@ -15,10 +14,12 @@ from senn_ray.analysis.results import ArmRow, Interval
 from senn_ray.analysis.statistics import (
     Reached,
     Runs,
+    clopper_pearson,
     cost_to_hit,
+    geometric_median,
+    median_runs,
     reach,
 )
-from senn_ray.analysis.survival import geometric_median, median_runs
 from senn_ray.core.records import RunRecord
 from senn_ray.search.arms.studies import ASKING
 from senn_ray.search.plan import SENN

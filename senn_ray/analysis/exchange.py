@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from senn_ray.analysis.distributions import CONFIDENCE
 from senn_ray.analysis.results import Interval
 from senn_ray.analysis.statistics import (
+    CONFIDENCE,
     DRAWS,
     Floats,
     Runs,

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from senn_ray.analysis.curves import curve
-from senn_ray.analysis.distributions import clopper_pearson
 from senn_ray.analysis.results import (
     BestOf,
     Interval,
@@ -25,8 +24,15 @@ from senn_ray.analysis.results import (
     StudyRow,
     finite,
 )
-from senn_ray.analysis.statistics import Reached, Runs, cost_to_hit, reach
-from senn_ray.analysis.survival import geometric_median, median_runs
+from senn_ray.analysis.statistics import (
+    Reached,
+    Runs,
+    clopper_pearson,
+    cost_to_hit,
+    geometric_median,
+    median_runs,
+    reach,
+)
 from senn_ray.core.errors import ConfigError, DataError
 from senn_ray.search.studies import Direction, Study, Trial
 

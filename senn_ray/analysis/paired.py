@@ -12,10 +12,9 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from senn_ray.analysis.distributions import clopper_pearson
 from senn_ray.analysis.job import Job
 from senn_ray.analysis.results import CellPairs, Pairs
-from senn_ray.analysis.statistics import mean_interval
+from senn_ray.analysis.statistics import clopper_pearson, mean_interval
 from senn_ray.core.records import RunRecord
 from senn_ray.search.plan import PAIRED
 from senn_ray.search.targets import score

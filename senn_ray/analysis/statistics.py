@@ -18,18 +18,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from senn_ray.analysis.distributions import (
-    CONFIDENCE,
-    clopper_pearson,
-    fisher_tail,
-    ranks,
-    student,
-)
 from senn_ray.analysis.results import Interval
 
+CONFIDENCE = 0.95
+TAIL = (1 - CONFIDENCE) / 2
 DRAWS = 10_000
 LEAST_PROBABILITY = 1e-300
+# A product of shares that is one half may come out a little above.
+HALF = 0.5 + 1e-12
 Floats = NDArray[np.float64]
 
 
@@ -103,6 +101,16 @@ def reach(
     return Reached(hits=hits, costs=known.spent[np.arange(len(last)), last])
 
 
+def clopper_pearson(hits: int, trials: int) -> tuple[float, float]:
+    """Return the exact 95 % interval of a hit probability.
+
+    It also holds, a little wide, when the trials stopped at a number of hits: its low
+    end is the one of that (negative binomial) rule, its high end is above.
+    """
+    ends = stats.binomtest(hits, trials).proportion_ci(CONFIDENCE, "exact")
+    return float(ends.low), float(ends.high)
+
+
 def least_searches(trials: int) -> float:
     """Return the one-sided 95 % lower bound of the searches to a hit, after no hit.
 
@@ -143,23 +151,19 @@ def cost_to_hit(reached: Reached, *, adaptive: bool, seed: int = 0) -> list[Inte
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the two-sided 95 % interval of a mean (Student's t).
-
-    Args:
-        values: At least two numbers.
-    """
-    tail = (1 - CONFIDENCE) / 2
-    margin = _mean_margin(values, 1 - tail)
-    return float(np.mean(values)) - margin, float(np.mean(values)) + margin
+    """Return the two-sided 95 % interval of a mean of two or more (Student's t)."""
+    spread = float(stats.sem(values))
+    if spread == 0:
+        # Student's t has no scale then; all values agree.
+        return float(values[0]), float(values[0])
+    low, high = stats.t.interval(CONFIDENCE, len(values) - 1, np.mean(values), spread)
+    return float(low), float(high)
 
 
 def mean_upper(values: Sequence[float]) -> float:
-    """Return the one-sided 95 % upper bound of a mean (Student's t).
-
-    Args:
-        values: At least two numbers.
-    """
-    return float(np.mean(values)) + _mean_margin(values, CONFIDENCE)
+    """Return the one-sided 95 % upper bound of a mean of two or more (Student's t)."""
+    margin = stats.t.ppf(CONFIDENCE, len(values) - 1) * stats.sem(values)
+    return float(np.mean(values) + margin)
 
 
 def jackknife_interval(
@@ -176,7 +180,7 @@ def jackknife_interval(
     """
     n = len(left_out)
     spread = math.sqrt((n - 1) * float(np.var(left_out)))
-    margin = student(1 - (1 - CONFIDENCE) / 2, n - 1) * spread
+    margin = float(stats.t.ppf(1 - TAIL, n - 1)) * spread
     return estimate - margin, estimate + margin
 
 
@@ -199,24 +203,56 @@ def lack_of_fit(x: Floats, y: Floats, fitted: Floats) -> float | None:
     free, bends = len(x) - len(places), len(places) - 2
     if free < 1 or bends < 1 or scatter <= 0:
         return None
-    return fisher_tail((bend / bends) / (scatter / free), bends, free)
+    return float(stats.f.sf((bend / bends) / (scatter / free), bends, free))
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Return Spearman's correlation, or nothing if one side never changes.
-
-    Args:
-        x: At least two numbers.
-        y: As many.
-    """
+    """Return Spearman's correlation, or nothing if one side never changes."""
     if len(set(x)) < 2 or len(set(y)) < 2:
         return None
-    return float(np.corrcoef(ranks([*x]), ranks([*y]))[0, 1])
+    return float(stats.spearmanr(x, y).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _mean_margin(values: Sequence[float], level: float) -> float:
-    spread = float(np.std(values, ddof=1))
-    return student(level, len(values) - 1) * spread / math.sqrt(len(values))
+def median_runs(runs: Sequence[float], hits: Sequence[bool]) -> Interval:
+    """Return the number of runs after which half of the searches have hit.
+
+    Searches of adaptive arms may be censored: a study that ended without a hit after 8
+    runs tells that it takes more than 8. The estimate is that of Kaplan and Meier. The
+    interval holds every number of runs at which that of the chance of no hit leaves
+    one half open (Brookmeyer and Crowley); and this one is exact: of the searches that
+    were followed for k runs (or hit before), the number that hit is binomial. Studies
+    of one arm are equally long, so this loses nothing, and it holds for as few as there
+    are, where Greenwood's formula does not. Nothing stands for more than was tried.
+
+    Args:
+        runs: What each search used until it hit, or until its end.
+        hits: Whether it hit.
+    """
+    ends, hit = np.asarray(runs), np.asarray(hits, dtype=bool)
+    data = stats.CensoredData.right_censored(ends, ~hit)
+    counts = np.arange(1, int(ends.max()) + 1)
+    chances = stats.ecdf(data).sf.evaluate(counts)
+    lows, highs = [], []
+    for k, chance in zip(counts, chances, strict=True):
+        followed, so_far = (ends >= k) | hit, hit & (ends <= k)
+        least, most = clopper_pearson(int(so_far.sum()), int(followed.sum()))
+        lows.append(min(1 - most, chance))
+        highs.append(max(1 - least, chance))
+
+    def first(values: Sequence[float] | Floats) -> float | None:
+        reached = np.flatnonzero(np.asarray(values) <= HALF)
+        return float(counts[reached[0]]) if len(reached) else None
+
+    return Interval(estimate=first(chances), low=first(lows), high=first(highs))
+
+
+def geometric_median(probability: float) -> float | None:
+    """Return the median number of independent trials to a hit of this probability."""
+    if probability <= 0:
+        return None
+    if probability >= 1:
+        return 1.0
+    return float(max(1, math.ceil(math.log(0.5) / math.log1p(-probability) - 1e-9)))
 
 
 def cost_draws(reached: Reached, rng: np.random.Generator, draws: int) -> Floats:
@@ -248,8 +284,7 @@ def percentiles(draws: Floats) -> tuple[Floats, Floats]:
     Args:
         draws: Draws, which may be infinite.
     """
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail], axis=0, method="lower")
+    low, high = np.quantile(draws, [TAIL, 1 - TAIL], axis=0, method="lower")
     return low, high
 
 

@@ -13,7 +13,8 @@ from tests.golden import journals
 
 # Words may become better; numbers may not.
 WORDS = frozenset({"caveats", "verdict", "withheld"})
-TOLERANCE = 1e-12
+# Exact intervals of hit probabilities come from a root finder (scipy.stats.binomtest).
+TOLERANCE = 1e-9
 
 
 def differences(was: Any, now: Any, place: str = "") -> Iterator[str]:
@@ -51,9 +52,9 @@ def test_summary_and_tables_of_old_journals_stay_the_same(name: str) -> None:
 def test_a_changed_number_is_seen() -> None:
     was = journals.expected("grow")["summary"]
     (loss,) = (run["val_loss"] for run in was["runs"][:1])
-    now = {**was, "runs": [{**was["runs"][0], "val_loss": loss * (1 + 1e-9)}]}
+    now = {**was, "runs": [{**was["runs"][0], "val_loss": loss * (1 + 1e-8)}]}
     assert list(differences(was["runs"][:1], now["runs"])) == [
-        f"[0].val_loss was {loss!r}, is {loss * (1 + 1e-9)!r}"
+        f"[0].val_loss was {loss!r}, is {loss * (1 + 1e-8)!r}"
     ]
     assert list(differences({"a": 1}, {})) == [".a is gone"]
     assert list(differences([1], [1, 2])) == [" was [1], is [1, 2]"]

@@ -5,8 +5,7 @@ import math
 import pytest
 
 from senn_ray.analysis.arm_rows import ADAPTIVE
-from senn_ray.analysis.distributions import clopper_pearson
-from senn_ray.analysis.statistics import least_searches
+from senn_ray.analysis.statistics import clopper_pearson, least_searches
 from senn_ray.core.events import RunFinished
 from senn_ray.core.records import RunRecord
 from tests.analysis.summaries import summary_of

@@ -6,14 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from senn_ray.analysis.distributions import clopper_pearson
 from senn_ray.analysis.statistics import (
     Reached,
     Runs,
+    clopper_pearson,
     cost_to_hit,
+    geometric_median,
     least_searches,
     mean_interval,
     mean_upper,
+    median_runs,
     reach,
 )
 
@@ -90,6 +92,11 @@ def test_the_exact_interval_also_covers_when_hits_stop_the_trials() -> None:
     assert np.mean(covered) >= 0.95
 
 
+def test_equal_values_have_an_interval_of_no_width() -> None:
+    assert mean_interval([0.3, 0.3, 0.3]) == (0.3, 0.3)
+    assert mean_upper([0.3, 0.3, 0.3]) == pytest.approx(0.3)
+
+
 def test_studies_are_resampled_whole() -> None:
     # 2 studies hit after 1 and 9 runs: anything between is possible, and beyond.
     parts = [search([0.1], [1]), search([0.9] * 8 + [0.1], [1] * 9)]
@@ -107,3 +114,34 @@ def test_intervals_of_means_are_students() -> None:
     assert mean_interval(values) == pytest.approx((expected.low, expected.high))
     upper = stats.ttest_1samp(values, 0, alternative="less").confidence_interval(0.95)
     assert mean_upper(values) == pytest.approx(upper.high)
+
+
+def test_the_median_of_studies_respects_censoring() -> None:
+    def median(runs: list[int], hits: list[bool]) -> float | None:
+        return median_runs(runs, hits).estimate
+
+    assert median([2, 4, 6, 8], [True] * 4) == 4
+    # At 2: 3/4. At 6, two at risk: 3/8. The study censored at 4 counts until then.
+    assert median([2, 4, 6, 8], [True, False, True, False]) == 6
+    assert median([2, 8, 8, 8], [True, False, False, False]) is None
+    assert median([8, 8], [False, False]) is None
+
+
+@pytest.mark.parametrize("studies", [4, 8, 20])
+def test_the_interval_of_the_median_covers_it(studies: int) -> None:
+    """Runs to a hit are geometric with median 4, studies end at 8 runs."""
+    rng = np.random.default_rng(studies)
+    covered = 0
+    for drawn in rng.geometric(1 - 0.5**0.25, size=(500, studies)):
+        used = np.minimum(drawn, 8)
+        found = median_runs(used.tolist(), (drawn <= 8).tolist())
+        high = math.inf if found.high is None else found.high
+        covered += (found.low or math.inf) <= 4 <= high
+    assert covered / 500 >= 0.93
+
+
+def test_the_median_of_independent_trials_is_geometric() -> None:
+    assert geometric_median(0.25) == 3
+    assert 1 - 0.75**3 >= 0.5 > 1 - 0.75**2
+    assert geometric_median(0.0) is None
+    assert geometric_median(1.0) == geometric_median(0.5) == 1

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from senn_ray.analysis.curves import curve
+from senn_ray.analysis.curves import best_of, curve, median_best_of
 from senn_ray.analysis.statistics import Runs
-from senn_ray.analysis.tuning_curves import best_of, median_best_of
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=7), st.data())
