@@ -1,7 +1,4 @@
-"""The cost ledger of a job: what every arm has used, in every currency, and wasted.
-
-``ledger{arm or "total": {runs steps sample_visits flops device_s growth_s wall_s
-complete pruned diverged failed retries interruptions wasted_device_s}}``
+"""The cost ledger of a job: what every arm has used and wasted, and what was predicted.
 
 ``runs`` counts every run that ended once, however it ended: a pruned, diverged or
 failed run is a restart like any other. A retry forced by the infrastructure is none, nor
@@ -16,9 +13,10 @@ import math
 from collections.abc import Sequence
 
 from senn_ray.analysis.job import Job
-from senn_ray.analysis.results import LedgerRow
+from senn_ray.analysis.results import LedgerRow, Predicted
 from senn_ray.core.records import RunRecord
-from senn_ray.search.plan import SENN
+from senn_ray.search.plan import SENN, Plan
+from senn_ray.search.planned import planned_runs
 from senn_ray.search.targets import CURRENCIES, Currency
 
 STATES = ("complete", "pruned", "diverged", "failed")
@@ -26,11 +24,7 @@ TOTAL = "total"
 
 
 def ledger(job: Job) -> dict[str, LedgerRow]:
-    """Add up the costs of every arm of a job, and of all.
-
-    Args:
-        job: The job.
-    """
+    """Add up the costs of every arm of a job, and of all."""
     rows = {arm: _row(job, arm) for arm in all_arms(job)}
     names = [field.name for field in dataclasses.fields(LedgerRow)]
     total = {name: sum(getattr(r, name) for r in rows.values()) for name in names}
@@ -38,31 +32,19 @@ def ledger(job: Job) -> dict[str, LedgerRow]:
 
 
 def all_arms(job: Job) -> list[str]:
-    """List what has runs: self-expansion, opponents, controls, and all others.
-
-    Args:
-        job: The job.
-    """
+    """List what has runs: self-expansion, opponents, controls, and all others."""
     known = [SENN, *job.arms, *job.controls]
     return [*known, *sorted({r.arm for r in job.records} - {*known})]
 
 
 def spent(records: Sequence[RunRecord]) -> dict[Currency, float]:
-    """Add up runs in every currency.
-
-    Args:
-        records: The runs.
-    """
+    """Add up runs in every currency."""
     rows = [cost_row(record) for record in records]
     return {c: math.fsum(row[i] for row in rows) for i, c in enumerate(CURRENCIES)}
 
 
 def cost_row(record: RunRecord) -> list[float]:
-    """Return what a run has used, in the order of the currencies.
-
-    Args:
-        record: The run.
-    """
+    """Return what a run has used, in the order of the currencies."""
     return [float(getattr(record.cost, currency)) for currency in CURRENCIES]
 
 
@@ -83,3 +65,35 @@ def _row(job: Job, arm: str) -> LedgerRow:
         interruptions=sum(len(record.interruptions) for record in records),
         wasted_device_s=math.fsum(in_vain),
     )
+
+
+COLUMNS: tuple[Currency, ...] = ("runs", "steps", "device_s")
+
+
+def plan_summary(job: Job) -> dict[Currency, Predicted]:
+    """Compare what the settings promised with what the job has used.
+
+    Runs and steps follow from the settings and the number of training examples, before
+    anything has run. A device-second is what the first run of an arm that finished took
+    for a step: nothing else is known at that time, and it costs nothing to know it. The
+    prediction counts runs that depend on results, of arms that have any, as "at most".
+    """
+    plan = Plan(verb=job.started.verb, config=job.config)  # pyright: ignore[reportArgumentType]
+    n_train = {r.per_class: r.n_train for r in job.records if r.n_train}
+    step_s = dict[str, float]()
+    for record in sorted(job.records, key=lambda r: r.started_utc_s + r.wall_s):
+        if record.cost.steps:
+            step_s.setdefault(record.arm, record.cost.device_s / record.cost.steps)
+    predicted: dict[Currency, float] = dict.fromkeys(COLUMNS, 0.0)
+    for run in planned_runs(plan):
+        steps = job.config.train.steps(n_train.get(run.per_class, 0))
+        row = (1, steps, steps * step_s.get(run.arm, 0.0))
+        for name, value in zip(COLUMNS, row, strict=True):
+            predicted[name] += value
+    costs = [record.cost for record in job.records]
+    found = dict[Currency, Predicted]()
+    for name in COLUMNS:
+        actual = sum(getattr(cost, name) for cost in costs)
+        ratio = actual / predicted[name] if predicted[name] and actual else None
+        found[name] = Predicted(predicted=predicted[name], actual=actual, ratio=ratio)
+    return found

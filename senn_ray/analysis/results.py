@@ -101,7 +101,7 @@ class LedgerRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Promises:
-    """How promised and realised drops of the loss agree (see ``promises.py``)."""
+    """How promised and realised drops of the loss agree (see ``summary.py``)."""
 
     runs: int
     checks: int
@@ -278,7 +278,7 @@ class SizeRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Retrained:
-    """What the winner of an arm reaches when trained again (see ``retrained.py``)."""
+    """What the winner of an arm reaches when trained again (see ``sizes.py``)."""
 
     arm: str
     target: TargetName | None
@@ -310,7 +310,7 @@ class ReachedPoint(TargetPoint):
 
 @dataclass(frozen=True, kw_only=True)
 class TargetCurve:
-    """Runs to a hit over all target losses (see ``over_targets.py``)."""
+    """Runs to a hit over all target losses (see ``hits.py``)."""
 
     headline: float
     losses: tuple[float, ...]
@@ -320,7 +320,7 @@ class TargetCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """Runs of an arm against self-expanding runs of the same seeds (``paired.py``)."""
+    """Runs of an arm against self-expanding runs of the same seeds (``sizes.py``)."""
 
     pairs: int
     excess: float
@@ -462,7 +462,7 @@ class Saturating:
 
 @dataclass(frozen=True, kw_only=True)
 class Forms:
-    """Which form a trend has (see ``trend_models.py``)."""
+    """Which form a trend has (see ``trend.py``)."""
 
     chosen: Literal["power_law", "saturating"]
     weight: float
@@ -507,7 +507,7 @@ class OracleWidth:
 
 @dataclass(frozen=True, kw_only=True)
 class OracleRow:
-    """What plain networks need at one size (see ``oracle.py``)."""
+    """What plain networks need at one size (see ``sizes.py``)."""
 
     per_class: Size
     val_loss: float | None

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from senn_ray.analysis.job import Job
-from senn_ray.analysis.oracle import oracle_rows
-from senn_ray.analysis.paired import paired_by_size
 from senn_ray.analysis.results import (
     Caveat,
     Cell,
@@ -26,7 +24,7 @@ from senn_ray.analysis.results import (
     limiting,
     note,
 )
-from senn_ray.analysis.sizes import LEAST_SEEDS
+from senn_ray.analysis.sizes import LEAST_SEEDS, oracle_rows, paired_by_size
 from senn_ray.analysis.statistics import rank_correlation
 from senn_ray.analysis.trend import Point, forms, log_log_trend, trend
 from senn_ray.config import ScanConfig

@@ -1,15 +1,31 @@
-"""Sizes: what self-expanding runs found, and what plain networks of each size reach."""
+"""Sizes: what self-expanding runs found, and what plain networks reach.
+
+``sizes`` has the fixed runs of each width of a comparison, ``oracle`` those of a scan,
+``retrained`` the winners of all arms on test data, ``paired`` runs that share a seed with
+a self-expanding run.
+"""
 
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, TypeVar
 
 from senn_ray.analysis.job import Job
-from senn_ray.analysis.results import OracleWidth, SizeBlock, SizeFound, SizeRow
-from senn_ray.analysis.statistics import mean_interval, mean_upper
+from senn_ray.analysis.results import (
+    CellPairs,
+    Interval,
+    OracleRow,
+    OracleWidth,
+    Pairs,
+    Retrained,
+    Size,
+    SizeBlock,
+    SizeFound,
+    SizeRow,
+)
+from senn_ray.analysis.statistics import clopper_pearson, mean_interval, mean_upper
 from senn_ray.core.records import RunRecord
 from senn_ray.search.arms.confirm import (
     FULL,
@@ -18,10 +34,14 @@ from senn_ray.search.arms.confirm import (
     trained_again,
     winners,
 )
-from senn_ray.search.plan import CONFIRM, CONFIRM_FULL, GRID, NO_GROWTH
+from senn_ray.search.plan import CONFIRM, CONFIRM_FULL, GRID, NO_GROWTH, PAIRED, SENN
 from senn_ray.search.targets import TargetName, score
 
 Tested = TypeVar("Tested", SizeRow, OracleWidth)
+VALUES = {"val_loss": math.inf, "test_loss": math.inf, "test_accuracy": 1.0}
+"""What winners are told by, and the most that it can be."""
+PLAIN = "plain_at_senn_size"
+Matched = Sequence[tuple[RunRecord, RunRecord]]
 # With two seeds the bound is so wide that "not shown" would look like "worse".
 LEAST_SEEDS = 3
 # Their networks differ from those of the job in more than a width, or their widths
@@ -39,16 +59,13 @@ def size_rows(job: Job) -> tuple[SizeRow, ...]:
     there is a grid only its runs count. Without one, a width that was trained again
     counts by those runs alone; of the others, which widths an arm repeats depends on
     their losses, so they are shown and not tested.
-
-    Args:
-        job: The job.
     """
     by_width: dict[int, list[RunRecord]] = defaultdict(list)
     for record in job.of(GRID) or job.records:
         sized = record.kind == "fixed" and record.arm not in NOT_SIZES
         if sized and record.params and record.state != "pruned":
             by_width[record.hidden[0]].append(record)
-    rows = (_row(job, width, _fair(by_width[width])) for width in sorted(by_width))
+    rows = (_size_row(job, width, _fair(by_width[width])) for width in sorted(by_width))
     return tuple(rows)
 
 
@@ -79,9 +96,6 @@ def size_block(job: Job, sizes: Sequence[SizeRow]) -> SizeBlock:
 def confirmed(job: Job) -> dict[str, dict[TargetName, SizeFound | None]]:
     """Return what the winners of each arm reach when trained again.
 
-    Args:
-        job: The job.
-
     Returns:
         By arm and target; an arm without a winner, or whose winner was not trained
         again yet, has nothing there.
@@ -95,7 +109,7 @@ def confirmed(job: Job) -> dict[str, dict[TargetName, SizeFound | None]]:
     return result
 
 
-def _row(job: Job, width: int, records: Sequence[RunRecord]) -> SizeRow:
+def _size_row(job: Job, width: int, records: Sequence[RunRecord]) -> SizeRow:
     losses = [score(record) for record in records]
     all_well = all(map(math.isfinite, losses))
     low, high = mean_interval(losses) if all_well and len(losses) > 1 else (None, None)
@@ -183,3 +197,190 @@ def _again(job: Job, place: tuple[str, int]) -> SizeFound | None:
 def _typical(records: Sequence[RunRecord], name: str, typical: Any) -> float | None:
     values = [getattr(r, name) for r in records if getattr(r, name) is not None]
     return float(typical(values)) if values else None
+
+
+def oracle_rows(job: Job) -> tuple[OracleRow, ...]:
+    """Summarise the plain networks of each size of a scan that has some, by size.
+
+    It tells whether self-found widths follow the need of the data, or only the steps
+    that were taken. A width is sufficient if it is non-inferior to the self-expanding
+    runs on the same subsets: the one-sided 95 % upper bound of the mean difference of
+    validation losses, subset seed by subset seed, is at most ``compare.epsilon`` times
+    their median. Differences of pairs, because at small sizes the subset is the main
+    source of variance.
+    """
+    scan = job.config.scan
+    rows = (_oracle_row(job, size) for size in scan.per_class if size in scan.oracle)
+    return tuple(row for row in rows if row.widths)
+
+
+def _oracle_row(job: Job, size: Size) -> OracleRow:
+    grown = {r.trial: score(r) for r in job.senn if r.per_class == size}
+    reached = [loss for loss in grown.values() if math.isfinite(loss)]
+    target = statistics.median(reached) if reached else None
+    by_width: dict[int, list[RunRecord]] = defaultdict(list)
+    for record in job.of(GRID):
+        if record.per_class == size:
+            by_width[record.hidden[0]].append(record)
+    widths = [_width(job, by_width[w], grown, target) for w in sorted(by_width)]
+    sufficient = smallest_sufficient(widths)
+    best = min(widths, key=lambda row: row.val_mean or 0.0, default=None)
+    return OracleRow(
+        per_class=size,
+        val_loss=target,
+        smallest_sufficient_hidden=sufficient and sufficient.hidden,
+        best_fixed_hidden=best and best.hidden,
+        best_fixed_val_loss=best and best.val_mean,
+        best_fixed_test_accuracy=best and best.test_accuracy,
+        widths=tuple(widths),
+    )
+
+
+def _width(
+    job: Job,
+    records: Sequence[RunRecord],
+    grown: Mapping[int, float],
+    target: float | None,
+) -> OracleWidth:
+    seeds = job.config.scan.subset_seeds
+    losses = {record.trial % seeds: score(record) for record in records}
+    excess = [losses[s] - grown[s] for s in losses if s in grown]
+    passes = None
+    if target is not None and len(excess) == seeds >= LEAST_SEEDS:
+        well = all(map(math.isfinite, excess))
+        passes = well and mean_upper(excess) <= job.config.compare.epsilon * target
+    accuracies = [r.test_accuracy for r in records if r.test_accuracy is not None]
+    return OracleWidth(
+        hidden=records[0].hidden[0],
+        params=records[0].params,
+        seeds=len(records),
+        val_mean=statistics.fmean(losses.values()),
+        test_accuracy=statistics.median(accuracies) if accuracies else None,
+        noninferior=passes,
+    )
+
+
+def retrained(job: Job) -> list[Retrained]:
+    """List what each arm's winners reach when trained again.
+
+    The best of many runs looks good by luck on validation data; so winners are trained
+    again with fresh seeds, and judged by data that no choice has seen. First come the
+    self-expanding runs and plain networks of their median width, whose target is
+    nothing: both belong to neither; their ``hidden`` is the median. Winners of two
+    targets may be the same network: they are told twice.
+
+    Returns:
+        Means over seeds with 95 % intervals (Student's t), none for one seed; nothing
+        before the targets are locked.
+    """
+    if job.target is None:
+        return []
+    complete = [record for record in job.senn if record.state == "complete"]
+    again = (
+        trained_again(job.records, (CONFIRM, median_width(complete)))
+        if complete
+        else []
+    )
+    ours = [_retrained(SENN, None, complete), _retrained(PLAIN, None, again)]
+    found = {
+        key: _retrained(*key, trained_again(job.records, place_of(record)))
+        for key, record in winners(job.records, job.target).items()
+    }
+    order = {arm: place for place, arm in enumerate(job.arms)}
+    ordered = sorted((k for k in found if k[0] in order), key=lambda k: order[k[0]])
+    return [row for row in [*ours, *(found[key] for key in ordered)] if row]
+
+
+def _retrained(
+    arm: str, target: TargetName | None, records: Sequence[RunRecord]
+) -> Retrained | None:
+    if not records:
+        return None
+    # Self-expanding runs differ in width; the others are all alike.
+    typical = sorted(records, key=lambda r: r.params)[(len(records) - 1) // 2]
+    means = {
+        name: _mean([getattr(r, name) for r in records], most=most)
+        for name, most in VALUES.items()
+    }
+    return Retrained(
+        arm=arm,
+        target=target,
+        hidden=typical.hidden,
+        params=typical.params,
+        seeds=len(records),
+        **means,
+    )
+
+
+def _mean(values: Sequence[float | None], *, most: float) -> Interval | None:
+    known = [v for v in values if v is not None and math.isfinite(v)]
+    if not known or len(known) < len(values):
+        return None
+    low, high = None, None
+    if len(known) > 1:
+        # Student's t knows of no ends; none of these values is negative.
+        low, high = (min(max(end, 0.0), most) for end in mean_interval(known))
+    return Interval(estimate=statistics.fmean(known), low=low, high=high)
+
+
+def paired(job: Job) -> dict[str, Pairs]:
+    """Compare the paired arms with the self-expanding runs, seed by seed.
+
+    The interval of ``excess`` is Student's t over pairs, that of ``better`` exact;
+    ``params_ratio`` is a geometric mean. An arm without a complete pair is left out.
+    """
+    grown = {r.trial: r for r in job.senn if math.isfinite(score(r))}
+    found = {}
+    for arm in sorted(PAIRED):
+        own = [r for r in job.of(arm) if math.isfinite(score(r)) and r.trial in grown]
+        if own:
+            found[arm] = Pairs(**_compared([(r, grown[r.trial]) for r in own]))
+    return found
+
+
+def paired_by_size(job: Job) -> list[CellPairs]:
+    """Compare the paired arms of a scan with its cells, size by size."""
+    grown = {(r.per_class, r.trial): r for r in job.senn if math.isfinite(score(r))}
+    rows = []
+    for size in job.config.scan.per_class:
+        for arm in sorted(PAIRED):
+            own = [r for r in job.of(arm) if r.per_class == size]
+            pairs = [
+                (r, grown[r.per_class, r.trial])
+                for r in own
+                if math.isfinite(score(r)) and (r.per_class, r.trial) in grown
+            ]
+            if pairs:
+                hidden = tuple(sum(r.hidden) for r, _ in pairs)
+                known = _compared(pairs)
+                rows.append(CellPairs(per_class=size, arm=arm, hidden=hidden, **known))
+    return rows
+
+
+def _compared(pairs: Matched) -> dict[str, Any]:
+    excess = [score(own) - score(senn) for own, senn in pairs]
+    wins = sum(value < 0 for value in excess)
+    low, high = mean_interval(excess) if len(pairs) > 1 else (None, None)
+    better_low, better_high = clopper_pearson(wins, len(pairs))
+    return {
+        "pairs": len(pairs),
+        "excess": statistics.fmean(excess),
+        "low": low,
+        "high": high,
+        "better": wins / len(pairs),
+        "better_low": better_low,
+        "better_high": better_high,
+        "test_excess": _test_excess(pairs),
+        "params_ratio": statistics.geometric_mean(
+            own.params / senn.params for own, senn in pairs
+        ),
+    }
+
+
+def _test_excess(pairs: Matched) -> float | None:
+    known = [
+        own.test_loss - senn.test_loss
+        for own, senn in pairs
+        if own.test_loss is not None and senn.test_loss is not None
+    ]
+    return statistics.fmean(known) if known else None

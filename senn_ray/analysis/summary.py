@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from senn_ray.analysis import caveats as say
-from senn_ray.analysis.arm_rows import ADAPTIVE, arm_row, as_runs, searches, senn_row
 from senn_ray.analysis.curves import curve
 from senn_ray.analysis.exchange import Exchange, exchange, resample
+from senn_ray.analysis.hits import (
+    ADAPTIVE,
+    arm_row,
+    as_runs,
+    over_targets,
+    searches,
+    senn_row,
+)
 from senn_ray.analysis.job import Job, gather
-from senn_ray.analysis.ledger import all_arms, ledger, spent
-from senn_ray.analysis.over_targets import over_targets
-from senn_ray.analysis.paired import paired
-from senn_ray.analysis.plan_summary import plan_summary
-from senn_ray.analysis.promises import promise_summary
+from senn_ray.analysis.ledger import all_arms, ledger, plan_summary, spent
 from senn_ray.analysis.results import (
     WEIGHTS,
     ArmRow,
@@ -26,6 +29,7 @@ from senn_ray.analysis.results import (
     CompareSummary,
     GrowSummary,
     Interval,
+    Promises,
     Rate,
     RunSummary,
     RunValues,
@@ -35,11 +39,11 @@ from senn_ray.analysis.results import (
     finite,
     limiting,
 )
-from senn_ray.analysis.retrained import retrained
 from senn_ray.analysis.scan import scan_summary
-from senn_ray.analysis.sizes import confirmed, size_block, size_rows
+from senn_ray.analysis.sizes import confirmed, paired, retrained, size_block, size_rows
+from senn_ray.analysis.statistics import rank_correlation
 from senn_ray.core.events import Event
-from senn_ray.core.records import RunRecord
+from senn_ray.core.records import Promise, RunRecord, promises_of
 from senn_ray.core.seeds import derive
 from senn_ray.search.budget import exhausted
 from senn_ray.search.changes import deviations, mixed_versions
@@ -59,6 +63,7 @@ MEASURES = (
     "growth_s",
     "growth_share",
 )
+LEAST_CHECKS = 3
 NO_RATE = Rate(estimate=None, low=None, high=None, chance_above_one=None)
 
 
@@ -272,3 +277,32 @@ def _curve(job: Job, arm: str) -> tuple[BestOf, ...]:
     if arm in ADAPTIVE:
         return tuple(curve(searches(job, arm), CURRENCIES, adaptive=True))
     return tuple(curve([as_runs(job.of(arm))], CURRENCIES, adaptive=False))
+
+
+def promise_summary(records: Sequence[RunRecord]) -> Promises:
+    """Tell if a score gain says how much the loss will fall, over self-expanding runs.
+
+    Checks count whose accepted proposals have a known outcome. A realised drop includes
+    the training until the next check, and both shrink while a run goes on: so a
+    correlation tells that promises are of use for ranking, not that they are the cause.
+    Within a run (of at least three checks), differences between runs play no part.
+    """
+    by_run = [found for found in map(promises_of, records) if found]
+    checks = [check for found in by_run for check in found]
+    within = [_spearman(found) for found in by_run if len(found) >= LEAST_CHECKS]
+    known = [value for value in within if value is not None]
+    return Promises(
+        runs=len(by_run),
+        checks=len(checks),
+        kept=sum(c.realised_drop >= c.promised_drop for c in checks),
+        spearman=_spearman(checks),
+        spearman_within=statistics.median(known) if known else None,
+    )
+
+
+def _spearman(checks: Sequence[Promise]) -> float | None:
+    if len(checks) < LEAST_CHECKS:
+        return None
+    return rank_correlation(
+        [c.promised_drop for c in checks], [c.realised_drop for c in checks]
+    )

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from senn_ray.analysis.arm_rows import ADAPTIVE
+from senn_ray.analysis.hits import ADAPTIVE
 from senn_ray.analysis.statistics import clopper_pearson, least_searches
 from senn_ray.core.events import RunFinished
 from senn_ray.core.records import RunRecord

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from senn_ray.analysis.job import Job, gather
-from senn_ray.analysis.paired import paired
+from senn_ray.analysis.sizes import paired
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.machine import State

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from scipy import stats
 
-from senn_ray.analysis.promises import promise_summary
+from senn_ray.analysis.summary import promise_summary
 from senn_ray.core.records import Expansion, RunRecord
 from tests.analysis.summaries import summary_of
 from tests.analysis.test_summary import job_events

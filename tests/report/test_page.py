@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from senn_ray.analysis.promises import promise_summary
-from senn_ray.analysis.summary import summarise
+from senn_ray.analysis.summary import promise_summary, summarise
 from senn_ray.core.events import Event, JobStarted, RunFinished
 from senn_ray.core.records import Expansion, RunRecord
 from senn_ray.report import growth_figures, page

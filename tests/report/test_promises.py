@@ -1,6 +1,6 @@
 """What the page says of promises and outcomes."""
 
-from senn_ray.analysis.promises import promise_summary
+from senn_ray.analysis.summary import promise_summary
 from senn_ray.report import formatting, growth_figures
 from tests.analysis.test_promises import _run
 
