@@ -34,7 +34,7 @@ def differences(was: Any, now: Any, place: str = "") -> Iterator[str]:
 
 def same(was: Any, now: Any) -> bool:
     if isinstance(was, float) and isinstance(now, float | int):
-        return math.isclose(was, now, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        return math.isclose(was, now, rel_tol=TOLERANCE, abs_tol=1e-12)
     return type(was) is type(now) and was == now
 
 

@@ -9,7 +9,7 @@ import pytest
 from senn_ray.analysis.statistics import mean_interval
 from senn_ray.core.events import RunFinished
 from tests.analysis.summaries import summary_of
-from tests.analysis.test_over_targets import RECORDS
+from tests.analysis.test_hits import RECORDS
 from tests.analysis.test_summary import CONFIG, EVENTS, SUMMARY
 
 ROWS = SUMMARY["retrained"]
