@@ -117,7 +117,8 @@ def _carry_out(
         before, number = run.hidden, site(run.net, removal.place)
         change = editors[0].remove(removal)
         after = mean_loss(run, run.net, drawn)
-        if after - loss > _most_rise(run):
+        # Also where the loss is no longer a number.
+        if not after - loss <= _most_rise(run):
             run.net.become(tensors, layout)
             break
         # From here on it is final: the best network and the optimiser follow.

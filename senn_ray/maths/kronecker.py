@@ -8,6 +8,8 @@ Fisher block is G ⊗ A (Martens & Grosse 2015).
 import torch
 from torch import Tensor
 
+from senn_ray.maths.linalg import cholesky
+
 
 def damped_cholesky(matrix: Tensor, damping: float | Tensor) -> Tensor:
     """Factorise ``matrix + damping * I``.
@@ -17,11 +19,10 @@ def damped_cholesky(matrix: Tensor, damping: float | Tensor) -> Tensor:
         damping: Tikhonov damping, at least 0, in the units of the matrix.
 
     Returns:
-        Lower Cholesky factor [n, n]; torch raises where the damped matrix is not
-        positive definite.
+        Lower Cholesky factor [n, n]; see ``linalg`` for what damping does not mend.
     """
     eye = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-    return torch.linalg.cholesky(0.5 * (matrix + matrix.T) + damping * eye)
+    return cholesky(0.5 * (matrix + matrix.T) + damping * eye)
 
 
 def natural_gradient(dW: Tensor, chol_A: Tensor, chol_G: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from senn_ray.maths.linalg import eigh, right_singular
 from senn_ray.maths.measured import Climb, climb_from
 from senn_ray.maths.score import Reduce, Site
 
@@ -98,7 +99,7 @@ def _principal_axes(x: Tensor, reduce: Reduce) -> tuple[Tensor, Tensor, Tensor]:
     # solver may give up; a slight slope over the diagonal tells them apart.
     scale = torch.finfo(x.dtype).eps * covariance.diagonal().mean()
     slope = torch.linspace(1, 2, len(covariance)).to(covariance)
-    values, vectors = torch.linalg.eigh(covariance + (scale * slope).diag())
+    values, vectors = eigh(covariance + (scale * slope).diag())
     return mean, values.clamp_min(0), vectors
 
 
@@ -129,7 +130,7 @@ def initial_candidates(
     """
     (cross,) = reduce([site.residual.T @ coordinates])
     whitened = torch.linalg.solve_triangular(site.chol_G, cross, upper=False)
-    _, strength, directions = torch.linalg.svd(whitened, full_matrices=False)
+    strength, directions = right_singular(whitened)
     # Softmax gradients sum to zero, so one direction is rounding error: leave it out.
     leading = directions[strength > LEAST_STRENGTH * strength[0]][: count // 4]
     raw = leading @ whitening.basis.T

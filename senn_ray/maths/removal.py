@@ -13,6 +13,8 @@ is half the score gain of adding the neuron back: one currency for growing and p
 import torch
 from torch import Tensor
 
+from senn_ray.maths.linalg import inverse, solve
+
 
 def removal_cost(W: Tensor, A: Tensor, G: Tensor, *, n: Tensor | None = None) -> Tensor:
     """Predict by how much the loss rises when each input is removed, at best.
@@ -27,7 +29,7 @@ def removal_cost(W: Tensor, A: Tensor, G: Tensor, *, n: Tensor | None = None) ->
         The costs [n_in], in units of the loss.
     """
     change = W if n is None else W - n
-    slack = torch.linalg.inv(A).diagonal()
+    slack = inverse(A).diagonal()
     return 0.5 * (change * (G @ change)).sum(0) / slack
 
 
@@ -41,8 +43,8 @@ def residual_inputs(inputs: Tensor, A: Tensor) -> Tensor:
     Returns:
         [n, n_in].
     """
-    inverse = torch.linalg.inv(A)
-    return inputs @ (inverse / inverse.diagonal())
+    precision = inverse(A)
+    return inputs @ (precision / precision.diagonal())
 
 
 def compensation(W: Tensor, A: Tensor, index: int) -> Tensor:
@@ -59,7 +61,7 @@ def compensation(W: Tensor, A: Tensor, index: int) -> Tensor:
         New weights [n_out, n_in - 1], without column ``index``.
     """
     keep = torch.arange(W.shape[1], device=W.device) != index
-    share = torch.linalg.solve(A[keep][:, keep], A[keep, index])
+    share = solve(A[keep][:, keep], A[keep, index])
     return W[:, keep] + torch.outer(W[:, index], share)
 
 
@@ -81,6 +83,6 @@ def layer_removal(
     Returns:
         The cost ½ Tr[Vᵀ G V E[r rᵀ]] in units of the loss, and C [n, n_in].
     """
-    C = torch.linalg.solve(A, cross.T).T
+    C = solve(A, cross.T).T
     rest = power - C @ cross.T
     return 0.5 * ((V.T @ G @ V) * rest).sum().item(), C

@@ -12,6 +12,7 @@ from senn_ray.core.seeds import derive
 from senn_ray.data.examples import RawData
 from senn_ray.data.splits import examples, share_gap, split, test_examples
 from senn_ray.data.standardisation import inputs_of
+from senn_ray.maths.linalg import NotFiniteError
 from senn_ray.maths.losses import constant_predictor_loss
 from senn_ray.nets.make import build, starting_architecture
 from senn_ray.nets.network import checksum
@@ -66,12 +67,17 @@ def train_run(
             schedule = make_schedule(spec.train, spec.growth, len(run.train))
             train(run, schedule, on_progress, before_step=before_step)
             return _finish(run, raw, started)
-        except DivergedError as error:
+        except (DivergedError, NotFiniteError) as error:
+            told = str(error)
+            if isinstance(error, NotFiniteError):
+                told += (
+                    f" at step {run.step} (train.lr {spec.train.lr}); lower train.lr"
+                )
             return dataclasses.replace(
                 _begun(run, started),
                 state="diverged",
                 stop_reason="diverged",
-                error=str(error),
+                error=told,
             )
 
     record = rounds.carry_through(work)

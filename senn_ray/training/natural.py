@@ -8,6 +8,7 @@ from torch import Tensor
 from senn_ray.config import TrainConfig
 from senn_ray.core.errors import ConfigError
 from senn_ray.maths.kronecker import damped_cholesky, natural_gradient
+from senn_ray.maths.linalg import require_finite
 from senn_ray.maths.losses import Task
 from senn_ray.nets.capture import capture
 from senn_ray.nets.mlp import dense
@@ -73,6 +74,8 @@ class Natural:
 
     def _factorise_all(self) -> list[tuple[Tensor, Tensor]]:
         """Factorise every layer; large ones once in the gang, not on each replica."""
+        # On all replicas alike: one that gave up alone would leave the others waiting.
+        require_finite(*self.A, *self.G)
         costs = [float(len(A) ** 3 + len(G) ** 3) for A, G in self._pairs()]
         alone = self.reducer.size == 1 or max(costs) < SHARED_ABOVE**3
         ranks = assign(costs, 1 if alone else self.reducer.size)
