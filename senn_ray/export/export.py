@@ -89,12 +89,7 @@ def _checked(record: RunRecord, path: Path, raw: RawData) -> Measured:
 
 
 def architecture(net: Network, inputs: Inputs) -> dict[str, object]:
-    """Describe a network and its inputs, for readers without senn-ray.
-
-    Args:
-        net: The network.
-        inputs: What it takes in.
-    """
+    """Describe a network and its inputs, for readers without senn-ray."""
     return {
         **describe(net),
         "hidden": list(net.architecture().hidden),

@@ -98,12 +98,7 @@ def has_wide_targets(inputs: Inputs) -> bool:
 
 
 def portable(net: Network, inputs: Inputs) -> Portable:
-    """Make a plain module of a network.
-
-    Args:
-        net: Of any kind.
-        inputs: What it takes in.
-    """
+    """Make a plain module of a network and the standardisation of its inputs."""
     if isinstance(net, ConvNet):
         return PortableConv(net, inputs, _convolutions(net, inputs)).eval()
     *hidden, last = [W.detach() for W in dense(net).weights]

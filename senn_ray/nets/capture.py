@@ -109,14 +109,7 @@ def capture(  # noqa: PLR0913 - the last three have defaults
 
 
 def merge(parts: list[Capture]) -> Capture:
-    """Join captures of one network on different examples.
-
-    Args:
-        parts: Captures with the same layers.
-
-    Returns:
-        The capture of all examples, in the same order.
-    """
+    """Join captures of the same layers on different examples, in order."""
     layers = [
         replace(
             same[0],
@@ -207,10 +200,7 @@ def pull_back(
 ) -> tuple[Tensor, ...]:
     """Multiply a cotangent [n, n_out] by the Jacobians to tensors inside a network.
 
-    Args:
-        result: Outputs [n, n_out], with their graph.
-        hidden: Tensors on the way to them.
-        cotangent: What to multiply.
+    The outputs [n, n_out] come with their graph; the tensors are on the way to them.
     """
     if not hidden:
         return ()

@@ -25,7 +25,7 @@ from senn_ray.nets.activations import FAMILIES
 from senn_ray.nets.network import LayerIndex, Network, Parts
 
 TAPS = 9
-"""Of a 3x3 convolution."""
+"""Weights of a 3x3 convolution for one channel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +38,7 @@ class ConvArchitecture:
     patch: int = 1
     """Side of the squares of pixels that the stem reads as one position."""
     channels: tuple[int, ...]
-    """Of the stream, in each stage."""
+    """Channels of the stream, in each stage."""
     blocks: tuple[tuple[int, ...], ...]
     """Hidden channels of every block, in each stage."""
     num_outputs: int
@@ -122,12 +122,7 @@ class ConvNet(Network):
     exact_below: int = 0
 
     def __init__(self, architecture: ConvArchitecture, tensors: list[Tensor]) -> None:
-        """Hold tensors.
-
-        Args:
-            architecture: What they are.
-            tensors: In the order of the class.
-        """
+        """Hold tensors, in the order of the class."""
         layout = tuple(len(stage) for stage in architecture.blocks)
         super().__init__(tensors, layout, architecture.activation)
         self.image = architecture.image
@@ -179,11 +174,7 @@ class ConvNet(Network):
         return self.trace(x).outputs
 
     def trace(self, x: Tensor) -> Trace:
-        """Compute what every block sees and does.
-
-        Args:
-            x: Features [n, C H W].
-        """
+        """Compute what every block sees and does, from features [n, C H W]."""
         images = nn.functional.pixel_unshuffle(x.view(-1, *self.image), self.patch)
         # The kernels for few channels are much faster with the channels innermost.
         images = images.contiguous(memory_format=torch.channels_last)
@@ -246,14 +237,8 @@ def conv1x1(images: Tensor, W: Tensor) -> Tensor:
 def build(architecture: ConvArchitecture, generator: torch.Generator) -> ConvNet:
     """Initialise a network: weights N(0, 1/n_in), biases zero, blocks that do nothing.
 
-    U is N(0, 2/n_in), V is zero (Zhang et al. 2019), so depth does not matter.
-
-    Args:
-        architecture: What to build.
-        generator: Source of the weights; its device is the network's.
-
-    Returns:
-        The network.
+    U is N(0, 2/n_in), V is zero (Zhang et al. 2019), so depth does not matter. The device
+    of the generator is the network's.
     """
     start = FAMILIES[architecture.activation].start
 

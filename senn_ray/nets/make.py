@@ -25,13 +25,12 @@ def starting_architecture(
 ) -> AnyArchitecture:
     """Describe the network that a run starts with.
 
+    Data that does not suit the network is a ``ConfigError``.
+
     Args:
         model: The section ``model`` of the settings.
-        feature_shape: Of one example, channels first.
-        num_outputs: Classes, or targets of a regression.
-
-    Returns:
-        The architecture. Data that does not suit the network is a ``ConfigError``.
+        feature_shape: Shape of one example, channels first.
+        num_outputs: Number of classes, or of targets of a regression.
     """
     if model.kind == "conv":
         return ConvArchitecture(
@@ -74,45 +73,27 @@ def _image(model: ModelConfig, feature_shape: tuple[int, ...]) -> tuple[int, int
 
 
 def build(architecture: AnyArchitecture, generator: torch.Generator) -> Network:
-    """Initialise a network.
-
-    Args:
-        architecture: What to build.
-        generator: Source of the weights; its device is the network's.
-    """
+    """Initialise a network, on the device of the generator."""
     if isinstance(architecture, ConvArchitecture):
         return conv.build(architecture, generator)
     return mlp.build(architecture, generator)
 
 
 def rebuild(architecture: AnyArchitecture, tensors: list[Tensor]) -> Network:
-    """Make a network from what ``architecture`` and ``tensors`` gave.
-
-    Args:
-        architecture: What the network is.
-        tensors: Its parameters.
-    """
+    """Make a network from what ``architecture`` and ``tensors`` gave."""
     if isinstance(architecture, ConvArchitecture):
         return ConvNet(architecture, tensors)
     return mlp.rebuild(architecture, tensors)
 
 
 def describe(net: Network) -> dict[str, Any]:
-    """Describe a network's architecture by plain values.
-
-    Args:
-        net: Of any kind.
-    """
+    """Describe a network's architecture by plain values."""
     architecture: Any = net.architecture()
     return dataclasses.asdict(architecture)
 
 
 def from_values(values: dict[str, Any]) -> AnyArchitecture:
-    """Read an architecture from plain values, as ``describe`` gives them.
-
-    Args:
-        values: The fields; ``kind`` says which class.
-    """
+    """Read an architecture from what ``describe`` gave."""
     if values["kind"] == "conv":
         return ConvArchitecture(**values)
     return DenseArchitecture(**values)

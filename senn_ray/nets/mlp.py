@@ -166,12 +166,7 @@ def _product(a: Tensor, weights: Tensor) -> Tensor:
 def build(architecture: DenseArchitecture, generator: torch.Generator) -> MLP:
     """Initialise a network: weights N(0, 1/n_in), biases zero (LeCun et al. 1998).
 
-    Args:
-        architecture: What to build.
-        generator: Source of the weights; its device is the network's.
-
-    Returns:
-        The network.
+    The device of the generator is the network's.
     """
     start = FAMILIES[architecture.activation].start
     tensors = []
@@ -190,10 +185,5 @@ def build(architecture: DenseArchitecture, generator: torch.Generator) -> MLP:
 
 
 def rebuild(architecture: DenseArchitecture, tensors: list[Tensor]) -> MLP:
-    """Make a network from what ``architecture`` and ``tensors`` gave.
-
-    Args:
-        architecture: What the network is.
-        tensors: Its parameters.
-    """
+    """Make a network from what ``architecture`` and ``tensors`` gave."""
     return MLP(tensors, (len(architecture.hidden),), architecture.activation)

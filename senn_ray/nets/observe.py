@@ -104,13 +104,7 @@ def observe(  # noqa: PLR0913 - the last three have defaults
 
 @torch.no_grad()
 def features(net: Network, x: Tensor, *, look: Look = EVERYWHERE) -> list[Tensor]:
-    """Compute what the neurons of every place look at: ``features`` of the views.
-
-    Args:
-        net: The network.
-        x: Features [n, d].
-        look: Where a convolutional network is looked at.
-    """
+    """Compute what the neurons of every place look at: ``features`` of the views."""
     if isinstance(net, ConvNet):
         spots = _spots(net, net.trace(x), look)
         return [patches(s.seen, _positions(look, s.place.stage)) for s in spots]
@@ -152,19 +146,7 @@ def _observe_conv(
     probes: Tensor | None,
     look: Look,
 ) -> Observation:
-    """Measure every block, and every stage that may get another one.
-
-    Args:
-        net: The network.
-        x: Features [n, d].
-        y: Targets.
-        task: Which loss.
-        probes: Random signs [n, 2, n_out] to estimate curvature; exact without.
-        look: Where it is looked at.
-
-    Returns:
-        What was captured, and a view of every place.
-    """
+    """Measure every block, and every stage that may get another one."""
     with torch.enable_grad():
         trace = net.trace(x.detach())
         spots = _spots(net, trace, look)
@@ -270,11 +252,8 @@ def _layer(
 ) -> Layer:
     """Take the rows of a linear layer at some positions.
 
-    Args:
-        hidden: Its inputs [n, h, H, W]; none where only the constant is left.
-        gradient: Of its outputs [n, c, H, W].
-        factor: Its curvature.
-        positions: Which ones; all if none are given.
+    Its inputs are [n, h, H, W], or nothing where only the constant is left; the gradient of
+    its outputs is [n, c, H, W].
     """
     n, _, height, width = gradient.shape
     where = _all(height * width, positions).to(gradient.device)

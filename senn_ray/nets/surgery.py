@@ -82,7 +82,7 @@ class Replace:
     stop: int
     """Tensors from ``start`` to before ``stop`` go."""
     shapes: tuple[tuple[int, ...], ...]
-    """Of the tensors that come."""
+    """Shapes of the tensors that come."""
     layout: tuple[int, ...]
     """Hidden layers of each stage, afterwards."""
 
@@ -102,15 +102,10 @@ def site(net: Network, place: LayerIndex) -> int:
 
 @torch.no_grad()
 def widen(net: Network, place: LayerIndex, fan_in: Tensor) -> Widen:
-    """Add a neuron whose fan-out is exactly zero, so the function is unchanged.
+    """Add a neuron [n_in + 1], bias last, at the end of a hidden layer, in place.
 
-    Args:
-        net: The network, changed in place.
-        place: Which hidden layer.
-        fan_in: The neuron's weights [n_in + 1], bias last.
-
-    Returns:
-        The change, for everything else that is shaped like the parameters.
+    Its fan-out is exactly zero, so the function is unchanged. Returns the change, for
+    everything else that is shaped like the parameters.
     """
     change = Widen(site(net, place), net.locate(place))
     tensors = change.reshape(net.tensors())
@@ -123,13 +118,13 @@ def widen(net: Network, place: LayerIndex, fan_in: Tensor) -> Widen:
 
 @torch.no_grad()
 def prune(net: Network, place: LayerIndex, index: int, A: Tensor) -> Prune:
-    """Remove a neuron and let the others take over what they can.
+    """Remove a neuron in place, and let the others take over what they can.
 
     Args:
-        net: The network, changed in place.
-        place: Which hidden layer.
-        index: Which neuron.
-        A: Damped second moment [n + 1, n + 1] of what the layer's readers get.
+        net: The network.
+        place: The hidden layer.
+        index: The neuron.
+        A: Damped second moment [n + 1, n + 1] of the inputs of the next linear layer.
 
     Returns:
         The change, for everything else that is shaped like the parameters.
@@ -166,10 +161,10 @@ def split(W: Tensor, mix: Mix) -> tuple[Tensor, Tensor]:
 
     Args:
         W: Weights [n_out, n_in + 1], bias last.
-        mix: Of the inputs if they are not more than the outputs, else of the outputs.
+        mix: A map of the inputs if they are not more than the outputs, else of the outputs.
 
     Returns:
-        The first [r, n_in + 1] and the second [n_out, r + 1] layer's weights.
+        The weights of the first [r, n_in + 1] and of the second layer [n_out, r + 1].
     """
     if is_fan_in(W):
         first = torch.cat([mix.B, mix.s[:, None]], 1)
@@ -185,11 +180,11 @@ def split(W: Tensor, mix: Mix) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def insert_layer(net: MLP, layer: int, mix: Mix) -> Replace:
-    """Insert a hidden layer in front of linear layer ``layer``.
+    """Insert a hidden layer in front of a linear layer, in place.
 
     Args:
-        net: The network, changed in place; its function is not.
-        layer: 0 for the first linear layer.
+        net: The network; its function is not changed.
+        layer: Number of the linear layer; 0 for the first.
         mix: What the new neurons see; see ``split``.
 
     Returns:
@@ -209,11 +204,11 @@ def insert_layer(net: MLP, layer: int, mix: Mix) -> Replace:
 
 @torch.no_grad()
 def remove_layer(net: MLP, layer: int, C: Tensor) -> Replace:
-    """Remove a hidden layer, as if its activations were linear in its inputs.
+    """Remove a hidden layer in place, as if its activations were linear in its inputs.
 
     Args:
-        net: The network, changed in place.
-        layer: Which hidden layer.
+        net: The network.
+        layer: Number of the hidden layer.
         C: Best linear map [n, n_in + 1] from its inputs to its activations.
 
     Returns:
@@ -229,15 +224,10 @@ def remove_layer(net: MLP, layer: int, C: Tensor) -> Replace:
 
 @torch.no_grad()
 def insert_block(net: ConvNet, stage: int, fan_in: Tensor) -> Replace:
-    """Append a block of one channel to a stage, its fan-out exactly zero.
+    """Append a block of one channel [9c + 1], bias last, to a stage, in place.
 
-    Args:
-        net: The network, changed in place; its function is not.
-        stage: Which stage.
-        fan_in: The channel's weights [9c + 1], bias last.
-
-    Returns:
-        The change, for everything else that is shaped like the parameters.
+    Its fan-out is exactly zero. Returns the change, for everything else that is shaped like
+    the parameters.
     """
     place = LayerIndex(stage, net.layout[stage])
     parts = net.locate(place)
@@ -251,15 +241,15 @@ def insert_block(net: ConvNet, stage: int, fan_in: Tensor) -> Replace:
 
 @torch.no_grad()
 def remove_block(net: ConvNet, place: LayerIndex, mean: Tensor) -> Replace:
-    """Remove a block; what it adds to the stream on average stays.
+    """Remove a block in place; what it adds to the stream on average stays.
 
     That constant goes to the bias of the linear layer that feeds the stream just before
     the block: the block before it, or what leads into the stage.
 
     Args:
-        net: The network, changed in place.
-        place: Which block.
-        mean: Of its hidden activations [h], over examples and positions.
+        net: The network.
+        place: The block.
+        mean: Mean of its hidden activations [h], over examples and positions.
 
     Returns:
         The change, for everything else that is shaped like the parameters.

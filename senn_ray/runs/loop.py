@@ -205,33 +205,13 @@ def is_pruned(
     return cutoff is not None and min(e.val_loss for e in evaluations) > cutoff
 
 
-def _progress(run: RunState, schedule: Schedule) -> Progress:
-    last = run.trace.evaluations[-1]
-    return Progress(
-        run_id=run.spec.run_id,
-        step=last.step,
-        max_steps=schedule.steps,
-        hidden=last.hidden,
-        train_loss=last.train_loss,
-        val_loss=last.val_loss,
-        phase="grow" if last.step < schedule.cooldown_start else "consolidate",
-    )
-
-
 def stop_reason(run: RunState, trace: Trace) -> StopReason:
     """Say why a finished run has the size it has.
 
     Converged means that neither growth nor pruning changes anything any more: a last
     check on the annealed network accepted nothing, the last pruning removed nothing (or
-    another one would remove nothing more), and the training loss is flat.
-
-    Args:
-        run: The finished run.
-        trace: What it has been through.
-
-    Returns:
-        ``schedule`` (or ``pruned``) for a run of fixed size, else converged, cap_hit
-        or budget.
+    another one would remove nothing more), and the training loss is flat. A run of fixed
+    size ends by its ``schedule``, or is ``pruned``.
     """
     if trace.pruned:
         return "pruned"
@@ -254,7 +234,7 @@ def is_flat(evaluations: Sequence[Evaluation], least: float) -> bool:
 
     Args:
         evaluations: All, with the mean training loss since the one before.
-        least: A difference that is none in any case.
+        least: A difference that counts as none.
     """
     every = evaluations[0].step
     losses = [e.train_loss for e in evaluations if e.step % every == 0]

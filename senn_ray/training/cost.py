@@ -67,12 +67,9 @@ class CostLedger:
         self.flops = 0.0
 
     def visit(self, examples: int, params: int, flops_per_param: int) -> None:
-        """Count examples that went through a network.
+        """Count examples that went through a network of so many parameters.
 
-        Args:
-            examples: How many.
-            params: Parameters of the network.
-            flops_per_param: ``FORWARD`` or ``TRAINING``.
+        Each costs ``FORWARD`` or ``TRAINING`` FLOPs a parameter.
         """
         self.sample_visits += examples
         self.flops += float(flops_per_param) * params * examples
@@ -95,11 +92,7 @@ class CostLedger:
         return self._wall_s + time.perf_counter() - self._start
 
     def resize(self, replicas: int) -> None:
-        """Count for another number of replicas from now on.
-
-        Args:
-            replicas: The size of the gang.
-        """
+        """Count for another number of replicas from now on."""
         now = self.state()
         self._replicas = replicas
         self.restore(now)
@@ -118,11 +111,7 @@ class CostLedger:
         }
 
     def restore(self, state: dict[str, float]) -> None:
-        """Go on counting from what ``state`` gave.
-
-        Args:
-            state: What was used before.
-        """
+        """Go on counting from what ``state`` gave."""
         self.steps, self.sample_visits = (
             int(state["steps"]),
             int(state["sample_visits"]),
@@ -154,11 +143,7 @@ def device_name(device: torch.device) -> str:
 
 @functools.cache
 def processor_name(facts: Path) -> str:
-    """Name the processor by its model, if the system tells: all are x86_64.
-
-    Args:
-        facts: What Linux says of the processors.
-    """
+    """Name the processor by its model, if the system tells: all are x86_64."""
     try:
         lines = facts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -18,7 +18,7 @@ from senn_ray.training.evaluate import evaluate
 from senn_ray.training.run_state import RunState
 
 TRIAL = 0.01
-"""The share of all weights that is taken away on trial."""
+"""Fraction of all weights that is taken away on trial."""
 FULL = 0.1
 """d log(loss) / d log(scale of the weights) from which decay changes at full speed."""
 
@@ -26,12 +26,11 @@ FULL = 0.1
 def next_decay(run: RunState, val_loss: float) -> float:
     """Choose the weight decay of the steps until the next evaluation.
 
-    Args:
-        run: A network that has just been evaluated; it is not changed.
-        val_loss: Its validation loss.
+    Where it may not rise, nothing is tried.
 
-    Returns:
-        The decay. Where it may not rise, nothing is tried.
+    Args:
+        run: A run that has just been evaluated; it is not changed.
+        val_loss: Its validation loss.
     """
     config = run.spec.train
     if looks(config) == 1 or not val_loss:
@@ -42,11 +41,7 @@ def next_decay(run: RunState, val_loss: float) -> float:
 
 
 def looks(config: TrainConfig) -> int:
-    """Return how often an evaluation looks at the validation part: with a trial, twice.
-
-    Args:
-        config: Whether decay may rise.
-    """
+    """Return how often an evaluation looks at the validation part: with a trial, twice."""
     return 2 if config.weight_decay and config.decay_range > 1 else 1
 
 
@@ -67,11 +62,7 @@ def followed(decay: float, slope: float, config: TrainConfig) -> float:
 
 @torch.no_grad()
 def shrunk(net: Network) -> Network:
-    """Copy a network with every weight that decays a little smaller.
-
-    Args:
-        net: It is not changed.
-    """
+    """Copy a network with every weight that decays a little smaller."""
     smaller = copy.deepcopy(net)
     for W, decays in zip(smaller.tensors(), smaller.decayed(), strict=True):
         if decays:

@@ -11,15 +11,9 @@ from senn_ray.training.run_state import Quality, RunState
 
 @torch.no_grad()
 def evaluate(run: RunState, net: Network, part: Examples) -> Quality:
-    """Measure the network on every example of a part, shared over the gang.
+    """Measure a network on every example of a part, shared over the gang.
 
-    Args:
-        run: Who measures.
-        net: The network, of the present size of the run.
-        part: The examples.
-
-    Returns:
-        Mean loss, and the share of right classes.
+    The network has the present size of the run: its own, the best, or a trial of them.
     """
     own = run.shard(torch.arange(len(part)))
     total = part.shift.new_zeros(2, dtype=torch.float64)

@@ -42,8 +42,8 @@ class AdamW:
         """Take one step.
 
         Args:
-            net: What is changed.
-            gradients: Of the mean loss, shaped like the parameters.
+            net: The network, changed in place.
+            gradients: Gradients of the mean loss, shaped like the parameters.
             lr: Learning rate of this step.
             decay: Decoupled weight decay of this step, in units of the rate.
         """

@@ -37,12 +37,7 @@ class Rounds:
     """Keep the state at the start of the present round, and go back to it."""
 
     def __init__(self, run: RunState, kept: State | None = None) -> None:
-        """Begin.
-
-        Args:
-            run: A run before its first step.
-            kept: A state to go on from, such as that of a checkpoint.
-        """
+        """Begin, with a state to go on from, such as that of a checkpoint."""
         self._run = run
         self._kept = kept
 
@@ -54,11 +49,7 @@ class Rounds:
     def carry_through(self, work: Callable[[], T]) -> T:
         """Do the work of the run, again and again until no replica is lost on the way.
 
-        Args:
-            work: Trains the run from the step where it is, to the end.
-
-        Returns:
-            What the work gave.
+        The work trains the run from the step where it is, to the end.
         """
         rolls_back = False
         while True:

@@ -46,11 +46,11 @@ class Trace:
     """Whether a last check, on the annealed network, accepted nothing."""
     current_score: float | None = None
     best: Quality | None = None
-    """Of the best network so far, at the present size, on validation examples."""
+    """Quality of the best network so far, at the present size, on validation examples."""
     pruned: bool = False
     """Whether the run ended early, because others were better at the same step."""
     losses: list[float] = field(default_factory=list)
-    """Of the batches since the last evaluation."""
+    """Losses of the batches since the last evaluation."""
 
     def state(self) -> dict[str, Any]:
         """Return the trace as plain values."""
@@ -93,7 +93,7 @@ class RunState:
     """The network as it was at its best evaluation; surgery changes it alike, so it
     always has the present size."""
     whitening: Whitening | None = None
-    """Of the network's inputs: measured by the first decision, and kept."""
+    """Coordinates of the network's inputs: measured by the first decision, and kept."""
     step: int = 0
     """The next step to take."""
     trace: Trace = field(default_factory=Trace)
@@ -124,12 +124,7 @@ class RunState:
         return min(self.net.layout) < self.spec.model.depth_cap
 
     def follow(self, change: Surgery, step: int) -> None:
-        """Let everything that is shaped like the network follow a surgery.
-
-        Args:
-            change: What was done to the network.
-            step: When.
-        """
+        """Let everything that is shaped like the network follow a surgery."""
         self.optimizer.reshape(change)
         match change:
             case Widen():
@@ -163,10 +158,10 @@ class RunState:
         """Find those places of a list that ``shard`` gave to this replica.
 
         Args:
-            places: In the list that all replicas agree on.
+            places: Places in the list that all replicas agree on.
 
         Returns:
-            The places in this replica's part.
+            The same examples' places in this replica's part.
         """
         mine = places % self.reducer.size == self.reducer.rank
         return places[mine] // self.reducer.size

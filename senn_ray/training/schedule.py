@@ -1,6 +1,5 @@
 """The schedule of a run: known before it starts, and the same for every arm."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from senn_ray.config import GrowthConfig, TrainConfig
@@ -10,9 +9,10 @@ GRACE_SLICES = 3
 """Slices of the cool-down that a neuron gets to earn its keep: until the first pruning
 for all, and later for those that are added then."""
 LEAST_STEPS = 25
-"""Between checks, if nothing is said: so few examples are memorised soon after."""
+"""Least number of steps between checks, if nothing is said: so few examples are
+memorised soon after."""
 FINAL_RATE = 0.02
-"""The last learning rate, as a share of the first."""
+"""The last learning rate, as a fraction of the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,45 +58,27 @@ class Schedule:
 
 
 def make_schedule(train: TrainConfig, growth: GrowthConfig, n_train: int) -> Schedule:
-    """Lay out a run.
-
-    Args:
-        train: How long to train: so many epochs, within bounds on the steps.
-        growth: How many checks.
-        n_train: Training examples.
-
-    Returns:
-        The schedule.
-    """
+    """Lay out a run on so many training examples."""
     steps = train.steps(n_train)
     cooldown_start = round(steps * (1 - train.cooldown))
     slice_steps = max(1, (steps - cooldown_start) // COOLDOWN_SLICES)
     half_pass = n_train // (2 * train.batch_size)
     every = growth.check_every or max(LEAST_STEPS, half_pass)
+    # Early steps change much and are cheap to wait for; later checks are a constant
+    # factor apart, so their number grows with the logarithm of the steps.
+    checks, step = [], every
+    while step < cooldown_start:
+        checks.append(step)
+        step += max(every, round(growth.check_spacing * step))
+    # In the cool-down every slice asks, as long as there is time to train what it adds.
+    last = steps - GRACE_SLICES * slice_steps
+    checks += range(cooldown_start + slice_steps, last + 1, slice_steps)
     return Schedule(
         steps=steps,
         cooldown_start=cooldown_start,
         lr=train.lr,
-        checks=frozenset(
-            _check_steps(
-                every, growth.check_spacing, cooldown_start, slice_steps, steps
-            )
-        ),
+        checks=frozenset(checks),
         evaluate_every=max(1, steps // train.evaluations),
         slice=slice_steps,
         first_pruning=cooldown_start + GRACE_SLICES * slice_steps,
     )
-
-
-def _check_steps(
-    every: int, spacing: float, cooldown_start: int, slice_steps: int, steps: int
-) -> Iterator[int]:
-    # Early steps change much and are cheap to wait for; later checks are a constant
-    # factor apart, so their number grows with the logarithm of the steps. In the
-    # cool-down every slice asks, as long as there is time to train what it adds.
-    step = every
-    while step < cooldown_start:
-        yield step
-        step += max(every, round(spacing * step))
-    last = steps - GRACE_SLICES * slice_steps
-    yield from range(cooldown_start + slice_steps, last + 1, slice_steps)

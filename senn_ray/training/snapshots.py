@@ -23,20 +23,12 @@ State = dict[str, Any]
 
 
 def snapshot(run: RunState) -> State:
-    """Copy the state of a run, before a step.
-
-    Args:
-        run: The run; it is not changed.
-    """
+    """Copy the state of a run, before a step, to the host."""
     return _on_device(live_state(run), torch.device("cpu"))
 
 
 def live_state(run: RunState) -> State:
-    """Return the state of a run, with its own tensors: not for keeping.
-
-    Args:
-        run: The run; it is not changed.
-    """
+    """Return the state of a run with its own tensors, which later steps change."""
     whitening, best = run.whitening, run.best
     return {
         "step": run.step,
@@ -52,11 +44,9 @@ def live_state(run: RunState) -> State:
 
 
 def restore(run: RunState, state: State) -> None:
-    """Go on from a state as if nothing had happened since.
+    """Go on from what ``snapshot`` gave as if nothing had happened since.
 
-    Args:
-        run: A run of the same specification; changed in place.
-        state: What ``snapshot`` gave; it is not changed.
+    The run, of the same specification, is changed in place; the state is not.
     """
     own = _on_device(state, run.train.shift.device)
     run.step = own["step"]
@@ -78,11 +68,7 @@ def pack(net: Network) -> State:
 
 
 def unpack(packed: State) -> Network:
-    """Make a network of what ``pack`` gave.
-
-    Args:
-        packed: Its tensors are taken over, not copied.
-    """
+    """Make a network of what ``pack`` gave; its tensors are taken over, not copied."""
     return rebuild(from_values(packed["architecture"]), packed["weights"])
 
 
@@ -111,9 +97,6 @@ PARTS: dict[str, Callable[[State], Any]] = {
 
 def digests(state: State) -> dict[str, bytes]:
     """Hash every part of a state that must be the same on all replicas, bit for bit.
-
-    Args:
-        state: What ``snapshot`` or ``live_state`` gave.
 
     Returns:
         A SHA-256 for each of ``PARTS``.

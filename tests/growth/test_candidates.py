@@ -7,8 +7,9 @@ from senn_ray.growth.candidates import gather, is_cheaper
 from senn_ray.runs.run import train_run
 from senn_ray.training import natural
 from senn_ray.training.natural import assign
-from senn_ray.training.reducer import Reducer, run_threaded
+from senn_ray.training.reducer import Reducer
 from tests.training.problems import rings, spec
+from tests.training.threads import run_threaded
 
 
 def test_rows_come_together_in_rank_order() -> None:

@@ -21,7 +21,7 @@ from senn_ray.nets.make import starting_architecture
 from senn_ray.nets.network import LayerIndex
 from senn_ray.runs.loop import train, train_step
 from senn_ray.runs.run import prepare, train_run
-from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
+from senn_ray.training.reducer import Reducer, SingleReducer
 from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import make_schedule
 from senn_ray.training.snapshots import (
@@ -31,6 +31,7 @@ from senn_ray.training.snapshots import (
     restore,
     to_bytes,
 )
+from tests.training.threads import run_threaded
 
 DATA = DataConfig(dataset="digits")
 RAW = load(DATA)

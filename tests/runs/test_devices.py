@@ -19,11 +19,12 @@ from senn_ray.data.datasets import load
 from senn_ray.data.examples import RawData
 from senn_ray.runs.run import train_run
 from senn_ray.training.checkpoints import CheckpointPolicy
-from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
+from senn_ray.training.reducer import Reducer, SingleReducer
 from tests.runs.pretend_device import MixedDevicesError, pretended_cuda, pretending
 from tests.training.mortals import run_mortal
 from tests.training.problems import rings, spec, waves
 from tests.training.test_checkpoints import EndedError, end_at
+from tests.training.threads import run_threaded
 
 QUICK: dict[str, Any] = {
     "train__min_steps": 40,

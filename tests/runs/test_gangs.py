@@ -9,10 +9,11 @@ from senn_ray.core.records import RunSpec
 from senn_ray.data.examples import RawData
 from senn_ray.runs.loop import train
 from senn_ray.runs.run import prepare
-from senn_ray.training.reducer import Reducer, run_threaded
+from senn_ray.training.reducer import Reducer
 from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import make_schedule
 from tests.training.problems import rings, spec, tensors_equal
+from tests.training.threads import run_threaded
 
 RAW = rings()
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}

@@ -13,10 +13,11 @@ from senn_ray.runs.loop import is_flat, train, train_step
 from senn_ray.runs.run import prepare, train_run
 from senn_ray.training import checkpoints
 from senn_ray.training.evaluate import evaluate
-from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
+from senn_ray.training.reducer import Reducer, SingleReducer
 from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import make_schedule
 from tests.training.problems import rings, spec, tensors_equal, waves
+from tests.training.threads import run_threaded
 
 RAW = rings()
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import torch
 
-from senn_ray.training.reducer import PeerLostError, Reducer, ThreadedReducer
+from senn_ray.training.reducer import PeerLostError, Reducer
+from tests.training.threads import ThreadedReducer
 
 T = TypeVar("T")
 TIMEOUT_S = 60.0

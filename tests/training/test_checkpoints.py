@@ -10,9 +10,10 @@ import torch
 from senn_ray.core.records import Progress, RunRecord, RunSpec
 from senn_ray.runs.run import train_run
 from senn_ray.training.checkpoints import CheckpointPolicy, identity
-from senn_ray.training.reducer import Reducer, run_threaded
+from senn_ray.training.reducer import Reducer
 from tests.training.problems import rings, spec
 from tests.training.test_recovery import timeless
+from tests.training.threads import run_threaded
 
 RAW = rings()
 OFTEN = CheckpointPolicy(every_steps=20)

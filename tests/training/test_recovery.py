@@ -11,9 +11,10 @@ from senn_ray.core.errors import DisagreementError
 from senn_ray.core.records import RunRecord
 from senn_ray.runs.run import prepare, train_run
 from senn_ray.training import recovery
-from senn_ray.training.reducer import Reducer, run_threaded
+from senn_ray.training.reducer import Reducer
 from tests.training.mortals import run_mortal
 from tests.training.problems import rings, spec
+from tests.training.threads import run_threaded
 
 RAW = rings()
 SHORT = spec(train__min_steps=120, train__evaluations=6)

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded, sum_all
+from senn_ray.training.reducer import Reducer, SingleReducer, sum_all
+from tests.training.threads import run_threaded
 
 
 def test_threads_all_get_the_sum_in_rank_order() -> None:

@@ -7,7 +7,7 @@ import pytest
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.runs.loop import train
 from senn_ray.runs.run import prepare, train_run
-from senn_ray.training.reducer import Reducer, SingleReducer, run_threaded
+from senn_ray.training.reducer import Reducer, SingleReducer
 from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import make_schedule
 from senn_ray.training.snapshots import (
@@ -20,6 +20,7 @@ from senn_ray.training.snapshots import (
     to_bytes,
 )
 from tests.training.problems import rings, spec
+from tests.training.threads import run_threaded
 
 RAW = rings()
 SHORT = spec(train__min_steps=150, train__evaluations=10)
