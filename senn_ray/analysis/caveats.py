@@ -23,6 +23,7 @@ from senn_ray.analysis.results import (
     note,
 )
 from senn_ray.config import Config
+from senn_ray.core.numbers import significant
 from senn_ray.search.plan import GRID, SENN
 from senn_ray.search.targets import CURRENCIES, Currency, TargetName
 
@@ -129,10 +130,11 @@ def about_rates(
             )
     for name, by_arm in rows.items():
         never = [_hitless(arm, row) for arm, row in by_arm.items() if not row.hits]
-        if never:
+        loss = targets[name].val_loss
+        if never and loss is not None:
             yield decisive(
                 f"never reached {NAMES[name]}, so bounds only (the target is "
-                f"{targets[name].val_loss:.4g}): {'; '.join(never)}"
+                f"{significant(loss, 4)}): {'; '.join(never)}"
             )
 
 
@@ -158,7 +160,7 @@ def _cheaper(
 def _hitless(arm: str, row: ArmRow) -> str:
     """Name an arm without a hit, and how far its best small enough run stayed behind."""
     best = row.best_val_loss
-    got = "none small enough" if best is None else f"best {best:.4g}"
+    got = "none small enough" if best is None else f"best {significant(best, 4)}"
     return f"{arm} ({got} of {row.runs} runs)"
 
 
@@ -168,15 +170,15 @@ def about_sizes(job: Job, size: SizeBlock) -> Iterator[Caveat]:
     margin = 1 + job.config.compare.epsilon
     if senn and plain and _loss(plain) <= _loss(senn) * margin:
         yield decisive(
-            f"a plain network of the self-found width reaches {plain.val_loss:.4g} "
-            f"(self-expanding runs {senn.val_loss:.4g}): growing found the size, but "
+            f"a plain network of the self-found width reaches {significant(_loss(plain), 4)} "
+            f"(self-expanding runs {significant(_loss(senn), 4)}): growing found the size, but "
             "did not train better"
         )
     if senn and least and senn.hidden[0] > least.hidden[0]:
         ratio = senn.hidden[0] / least.hidden[0]
         yield decisive(
             f"a plain network of {least.hidden[0]} units suffices: the self-found size "
-            f"is {ratio:.2g} times the smallest sufficient one"
+            f"is {significant(ratio, 2)} times the smallest sufficient one"
         )
     if GRID not in job.config.baseline.arms:
         yield note(
@@ -216,9 +218,9 @@ def about_pairs(paired: Mapping[str, Pairs]) -> Iterator[Caveat]:
         elif row.high < 0:
             how = ": self-expansion is worse"
         yield (decisive if row.high < 0 else note)(
-            f"{PAIRED[arm]} have a validation loss of {row.excess:+.3g} "
-            f"[{row.low:+.3g}, {row.high:+.3g}] against self-expanding runs, at "
-            f"{row.params_ratio:.2g} times the parameters ({row.pairs} pairs{how})"
+            f"{PAIRED[arm]} have a validation loss of {significant(row.excess, 3, sign=True)} "
+            f"[{significant(row.low, 3, sign=True)}, {significant(row.high, 3, sign=True)}] against self-expanding runs, at "
+            f"{significant(row.params_ratio, 2)} times the parameters ({row.pairs} pairs{how})"
         )
 
 
@@ -240,7 +242,7 @@ def about_runs(job: Job, ledger: Ledger) -> Iterator[Caveat]:
         yield note(
             f"{total.retries} runs were attempted again after failures of the "
             f"infrastructure, and {total.interruptions} replicas were lost: "
-            f"{total.wasted_device_s:.3g} device seconds are wasted, not restarts"
+            f"{significant(total.wasted_device_s, 3)} device seconds are wasted, not restarts"
         )
     if len(job.devices) > 1:
         used = ", ".join(f"{count} runs {name}" for name, count in job.devices.items())
@@ -294,8 +296,8 @@ def about_data(job: Job) -> Iterator[Caveat]:
         loss, guess = max(lost)
         yield decisive(
             f"{len(lost)} of {len(ends)} self-expanding runs predict no better than a "
-            f"constant does, without the features (validation loss {loss:.4g}, of the "
-            f"constant {guess:.4g}): there may be too few examples, or nothing to learn"
+            f"constant does, without the features (validation loss {significant(loss, 4)}, of the "
+            f"constant {significant(guess, 4)}): there may be too few examples, or nothing to learn"
         )
     least = min((r.n_val for r in job.records if r.n_val), default=FEW_EXAMPLES)
     if least < FEW_EXAMPLES:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from senn_ray.config import REACHES_IDENTITY
+from senn_ray.core.numbers import significant
 from senn_ray.core.records import RunRecord
 
 CARD = """# {dataset}: a network of {hidden} hidden units, grown from {start}
@@ -168,7 +169,7 @@ def _widths(hidden: tuple[int, ...]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.6g}"
+    return "not measured" if value is None else significant(value, 6)
 
 
 def _share(value: float | None) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from senn_ray.core import files
 from senn_ray.core.errors import DataError
+from senn_ray.core.numbers import significant
 from senn_ray.core.records import RunRecord
 from senn_ray.data.examples import Examples, RawData
 from senn_ray.data.splits import test_examples
@@ -142,6 +143,6 @@ def _compare(record: RunRecord, measured: Measured) -> None:
         return
     if abs(measured.loss - recorded) > TOLERANCE * max(abs(recorded), 1.0):
         raise DataError(
-            f"the exported program has a test loss of {measured.loss:.6g}, but "
-            f"{record.run_id} was recorded with {recorded:.6g}: the data set has changed"
+            f"the exported program has a test loss of {significant(measured.loss, 6)}, but "
+            f"{record.run_id} was recorded with {significant(recorded, 6)}: the data set has changed"
         )

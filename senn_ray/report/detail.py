@@ -16,6 +16,7 @@ from senn_ray.analysis.results import (
     Sensitivity,
     Summary,
 )
+from senn_ray.core.numbers import significant
 from senn_ray.report.formatting import count, difference, duration, number, share
 from senn_ray.report.table import Table
 from senn_ray.report.target_tables import reached_table
@@ -73,8 +74,8 @@ def _ledger(rows: Mapping[str, LedgerRow]) -> Table:
         rows=tuple(
             (
                 arm,
-                f"{row.runs:g}",
-                f"{sum(getattr(row, state) for state in NOT_COMPLETE):g}",
+                count(row.runs),
+                count(sum(getattr(row, state) for state in NOT_COMPLETE)),
                 *(count(getattr(row, name)) for name in ("steps", "sample_visits", "flops")),
                 *(duration(getattr(row, name)) for name in ("device_s", "growth_s")),
                 duration(row.wasted_device_s),
@@ -128,7 +129,7 @@ def _differences(row: Pairs) -> tuple[str, ...]:
         f"{share(row.better, 0)} [{share(row.better_low, 0)}, "
         f"{share(row.better_high, 0)}]",
         number(row.test_excess),
-        f"{row.params_ratio:.2g}",
+        significant(row.params_ratio, 2),
     )
 
 
@@ -141,13 +142,15 @@ def _forms(found: Forms | None) -> Table:
         rows = [
             (
                 "power law",
-                f"width = {law.at_one:.3g} · examples^{law.exponent:.3g}",
+                f"width = {significant(law.at_one, 3)} · "
+                f"examples^{significant(law.exponent, 3)}",
                 f"{law.aicc:.1f}",
                 share(weight.get("power_law", other), 0),
             ),
             (
                 "levels off",
-                f"width = {level.limit:.3g} / (1 + {level.half:.3g} / examples)",
+                f"width = {significant(level.limit, 3)} / "
+                f"(1 + {significant(level.half, 3)} / examples)",
                 f"{level.aicc:.1f}",
                 share(weight.get("saturating", other), 0),
             ),
@@ -165,7 +168,7 @@ def _sensitivity(rows: Sequence[Sensitivity]) -> Table:
         title="The trend without its least or its greatest size",
         columns=("without, per class", "units per tenfold", "exponent"),
         rows=tuple(
-            (f"{row.without:g}", number(row.slope), number(row.exponent))
+            (count(row.without), number(row.slope), number(row.exponent))
             for row in rows
         ),
         note=NOTES["sensitivity"],

@@ -13,6 +13,7 @@ from senn_ray.analysis.results import (
     Promises,
     SizeFound,
 )
+from senn_ray.core.numbers import significant
 from senn_ray.search.targets import Currency, TargetName
 
 MINUTE_S = 60
@@ -46,7 +47,7 @@ def number(value: float | None) -> str:
     """Write a number with three or four significant digits."""
     if value is None:
         return UNKNOWN
-    return f"{value:.4f}" if 0.01 <= abs(value) < 1 else f"{value:.3g}"
+    return f"{value:.4f}" if 0.01 <= abs(value) < 1 else significant(value, 3)
 
 
 def widths(values: int | float | Iterable[int] | None) -> str:
@@ -54,8 +55,8 @@ def widths(values: int | float | Iterable[int] | None) -> str:
     if values is None:
         return UNKNOWN
     if isinstance(values, int | float):
-        return f"{values:g}"
-    return "-".join(f"{value:g}" for value in values) or "none"
+        return significant(values, 6)
+    return "-".join(significant(value, 6) for value in values) or "none"
 
 
 def count(value: float | None) -> str:
@@ -67,7 +68,7 @@ def count(value: float | None) -> str:
         if abs(size) < ROUND_UP:
             break
         size, unit = size / THOUSAND, larger
-    return f"{size:.3g} {unit}".rstrip()
+    return f"{significant(size, 3)} {unit}".rstrip()
 
 
 def share(value: float | None, digits: int = 2) -> str:
@@ -136,7 +137,7 @@ def form(found: Forms | None) -> str | None:
         return None
     said = {
         "power_law": "a power law fits better than a form that levels off",
-        "saturating": f"a form that levels off at {found.saturating.limit:.3g} units "
+        "saturating": f"a form that levels off at {significant(found.saturating.limit, 3)} units "
         "fits better than a power law",
     }
     unclear = "" if found.weight >= CLEAR else ": too close to tell"
@@ -207,4 +208,4 @@ def pairs(row: CellPairs) -> str:
 
 def _short(value: float) -> str:
     """Write two significant digits, but never cut the units of large counts."""
-    return f"{value:.0f}" if abs(value) >= WHOLE_FROM else f"{value:.2g}"
+    return f"{value:.0f}" if abs(value) >= WHOLE_FROM else significant(value, 2)

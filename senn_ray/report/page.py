@@ -16,6 +16,7 @@ from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, JobStarted, outcomes
 from senn_ray.core.records import RunRecord, order_of
 from senn_ray.report import detail, view
+from senn_ray.report.answer import answer, foremost
 from senn_ray.report.traces import Traces, by_weight, traces
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def write(folder: Path, events: Sequence[Event], summary: Summary) -> Path:
     finished = outcomes(events)
     records = sorted(finished, key=order_of)
     growth, overall = _draw(records, summary)
+    first, rest = foremost(summary.caveats)
     target = folder / FOLDER
     (target / "figures").mkdir(parents=True, exist_ok=True)
     for figure in [*growth.inline, *overall]:
@@ -56,7 +58,9 @@ def write(folder: Path, events: Sequence[Event], summary: Summary) -> Path:
         folder=folder.absolute().name,
         notice=_UNFINISHED.get(summary.state),
         summary=summary,
-        headline=view.headline(summary),
+        answer=answer(summary),
+        foremost=first,
+        fine_print=rest,
         verdicts=view.verdict_tables(summary),
         costs=detail.cost_tables(summary),
         closer=detail.closer_tables(summary),

@@ -7,6 +7,7 @@ from pathlib import Path
 from senn_ray.analysis.results import CompareSummary, GrowSummary, ScanSummary
 from senn_ray.core import files
 from senn_ray.report import page, view
+from senn_ray.report.answer import answer
 from senn_ray.report.formatting import TARGET_NAMES, UNKNOWN, interval, number, widths
 from senn_ray.report.table import Table
 from senn_ray.report.view import Shown
@@ -40,7 +41,7 @@ def write(jobs: Sequence[Shown], target: Path) -> Path:
             {
                 "name": job.name,
                 "verb": job.summary.verb,
-                "sentences": view.headline(job.summary),
+                "sentences": answer(job.summary),
                 "caveats": job.summary.caveats,
             }
             for job in jobs

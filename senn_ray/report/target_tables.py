@@ -15,7 +15,7 @@ from senn_ray.report.formatting import (
     widths,
 )
 from senn_ray.report.table import Table
-from senn_ray.search.targets import TargetName
+from senn_ray.search.targets import TARGETS, TargetName
 
 PLAIN = {"plain_at_senn_size": "plain, same width"}
 HITS = (
@@ -38,9 +38,13 @@ REACHED = (
 
 
 def target_tables(summary: CompareSummary) -> list[Table]:
-    """Lay out the arms that reached each target, and the price."""
+    """Lay out the arms that reached each target, and the price in every currency."""
     tables = [
-        _target_table(summary, name) for name, arms in summary.arms.items() if arms
+        table
+        for name in TARGETS[::-1]
+        if name in summary.targets and summary.arms.get(name)
+        for table in (_target_table(summary, name), _rate_table(summary, name))
+        if table.rows
     ]
     return [*tables[:-1], *(replace(table, note=HITS) for table in tables[-1:])]
 
@@ -50,23 +54,29 @@ def _target_table(summary: CompareSummary, name: TargetName) -> Table:
     title = TARGET_TITLES[name].format(
         val_loss=number(target.val_loss), max_params=target.max_params
     )
-    columns = (
-        "arm", "hits", "runs to a hit", "restarts saved", *TIMES.values(),
-        "best loss", "width",
-    )  # fmt: skip
-    rows = []
-    for arm, row in summary.arms[name].items():
-        rate = summary.exchange_rate[name].get(arm, {})
-        rows.append((
+    columns = ("arm", "hits", "runs to a hit", "restarts saved", "best loss", "width")
+    rows = tuple(
+        (
             arm,
             f"{row.hits} of {row.searches}",
             interval(row.cost_to_hit.get("runs")),
             interval(saved.get(arm)),
-            *(interval(rate.get(currency)) for currency in TIMES),
             number(row.best_val_loss),
             widths(row.best_hidden),
-        ))
-    return Table(title=title, columns=columns, rows=tuple(rows))
+        )
+        for arm, row in summary.arms[name].items()
+    )
+    return Table(title=title, columns=columns, rows=rows)
+
+
+def _rate_table(summary: CompareSummary, name: TargetName) -> Table:
+    """Show every currency of the exchange rate: one alone would be a choice."""
+    rows = tuple(
+        (arm, *(interval(rate.get(currency)) for currency in TIMES))
+        for arm, rate in summary.exchange_rate[name].items()
+    )
+    title = f"{TARGET_NAMES[name]}: the cost of a hit, times what growing needs"
+    return Table(title=title, columns=("arm", *TIMES.values()), rows=rows)
 
 
 def retrained_table(rows: Sequence[Retrained]) -> Table:

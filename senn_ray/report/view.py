@@ -15,21 +15,14 @@ from senn_ray.core.records import FAULTY, RunRecord
 from senn_ray.report.formatting import (
     UNKNOWN,
     duration,
-    form,
     interval,
     number,
-    oracle,
     share,
-    trend,
     widths,
 )
 from senn_ray.report.table import Table
 from senn_ray.report.target_tables import retrained_table, target_tables
 
-REGRESSION = (
-    " Losses are halves of squared errors in variances of the targets: a half for each "
-    "target is no better than their mean."
-)
 SIZES = {
     "senn": "self-found",
     "plain_at_senn_size": "plain, of the self-found width",
@@ -46,34 +39,23 @@ class Shown:
     summary: Summary
 
 
-def headline(summary: Summary) -> list[str]:
-    """Say what came out, in a few sentences."""
-    match summary:
-        case ScanSummary():
-            return _scanned(summary)
-        case GrowSummary():
-            return [_found(summary)]
-        case CompareSummary():
-            said = [summary.verdict] if summary.verdict else []
-            said += [f"No verdict: {why}." for why in summary.withheld]
-            if size := summary.size.senn:
-                said.append(
-                    f"Self-found size: {interval(size)} hidden units (median [range])."
-                )
-            return said
-
-
 def verdict_tables(summary: Summary) -> list[Table]:
-    """Lay out the arms that reached each target, and the price; or the sizes of a scan.
+    """Lay out what the answer rests on; console and page show the same tables.
 
-    ``grow`` has no such tables.
+    The seeds of ``grow``, the sizes of a scan; of a comparison the arms that reached
+    each target and the price, the sizes, and the winners trained again.
     """
-    if isinstance(summary, ScanSummary):
-        return [_scan_table(summary)] if summary.by_size else []
-    if isinstance(summary, GrowSummary):
-        return []
-    tables = [*target_tables(summary), _size_table(summary.size)]
-    tables.append(retrained_table(summary.retrained))
+    match summary:
+        case GrowSummary():
+            tables = [_seed_table(summary)]
+        case ScanSummary():
+            tables = [_scan_table(summary)]
+        case CompareSummary():
+            tables = [
+                *target_tables(summary),
+                _size_table(summary.size),
+                retrained_table(summary.retrained),
+            ]
     return [table for table in tables if table.rows]
 
 
@@ -137,35 +119,29 @@ def facts(
     return [(name, text) for name, text in pairs.items() if text.strip()]
 
 
-def _found(summary: GrowSummary) -> str:
-    good = [run for run in summary.runs if run.run_state == "complete"]
-    if not good:
-        return f"No run of {len(summary.runs)} was completed."
-    accuracy, loss = summary.test_accuracy, summary.test_loss
-    right = "" if accuracy is None else f"accuracy {share(accuracy)}, test "
-    many = f" (medians of {len(good)} runs)" if len(good) > 1 else ""
-    start = summary.hidden_start
-    return (
-        f"From {start if start == 'mixed' else widths(start)} to "
-        f"{widths(summary.hidden)} hidden units{many}: validation loss "
-        f"{number(summary.val_loss)}, test {right}loss {number(loss)}. Growth ended: "
-        f"{summary.stop_reason}.{'' if right or loss is None else REGRESSION}"
-    )
-
-
-def _scanned(summary: ScanSummary) -> list[str]:
-    rows = [row for row in summary.by_size if row.hidden_median is not None]
-    if not rows:
-        return [f"None of {len(summary.cells)} finished runs has converged."]
-    first, last = rows[0], rows[-1]
-    return [
-        f"With {first.per_class} training examples per class, networks grow to "
-        f"{first.hidden_median:g} hidden units; with {last.per_class}, to "
-        f"{last.hidden_median:g} (medians).",
-        trend(summary.fit),
-        *filter(None, [form(summary.fit.forms)]),
-        *map(oracle, summary.oracle),
-    ]
+def _seed_table(summary: GrowSummary) -> Table:
+    rows = []
+    for run in summary.runs:
+        start = run.hidden_start
+        ended = run.stop_reason or UNKNOWN
+        if run.run_state != "complete":
+            ended = f"{run.run_state}: {run.error or 'counted'}"
+        rows.append((
+            str(run.seed),
+            f"{start if start == 'mixed' else widths(start)} → {widths(run.hidden)}",
+            str(run.params),
+            number(run.val_loss),
+            share(run.test_accuracy),
+            number(run.test_loss),
+            str(run.steps),
+            duration(run.wall_s),
+            ended,
+        ))
+    columns = (
+        "seed", "hidden units", "parameters", "validation loss", "test accuracy",
+        "test loss", "steps", "time", "ended",
+    )  # fmt: skip
+    return Table(title="Seeds", columns=columns, rows=tuple(rows))
 
 
 def _scan_table(summary: ScanSummary) -> Table:

@@ -12,6 +12,7 @@ from senn_ray.core.events import (
     RunSubmitted,
     StopRequested,
 )
+from senn_ray.core.numbers import significant
 from senn_ray.core.records import RunRecord
 from senn_ray.search.attempts import elapsed_s, seconds_lost
 
@@ -71,7 +72,7 @@ class Meter:
         for name, hours in used.items():
             limit = getattr(self._limits, name)
             if limit is not None and hours >= limit:
-                detail = f"budget.{name} {limit:g} is used up ({hours:.3g})"
+                detail = f"budget.{name} {limit:g} is used up ({significant(hours, 3)})"
                 return StopRequested(why="budget", detail=detail)
         return None
 

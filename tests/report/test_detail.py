@@ -4,7 +4,8 @@ import pytest
 
 from senn_ray.analysis.results import Forms, PowerLaw, Saturating, Summary
 from senn_ray.analysis.summary import summarise
-from senn_ray.report import detail, formatting, view
+from senn_ray.report import detail, formatting
+from senn_ray.report.answer import answer
 from senn_ray.report.table import Table
 from tests.analysis.summaries import compared, grown
 from tests.analysis.test_summary import RESULT as COMPARED
@@ -97,12 +98,10 @@ def test_tables_are_rectangular_and_say_how_to_read_them() -> None:
 
 
 def test_a_regression_has_no_accuracy_and_says_what_its_loss_means() -> None:
-    (said,) = view.headline(dataclasses.replace(GROWN, test_accuracy=None))
+    (said,) = answer(dataclasses.replace(GROWN, test_accuracy=None))
     assert "accuracy" not in said
     assert "no better than their mean" in said
-    (said,) = view.headline(
-        dataclasses.replace(GROWN, test_accuracy=0.5, test_loss=1.0)
-    )
+    (said,) = answer(dataclasses.replace(GROWN, test_accuracy=0.5, test_loss=1.0))
     assert "test accuracy 50.00%, test loss 1" in said
     assert "mean" not in said
 

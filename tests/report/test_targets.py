@@ -25,14 +25,15 @@ def _rows(figure: Figure | None) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("title", "name"), [("Quality:", "quality"), ("Quality at", "quality_at_size")]
+    ("title", "name"),
+    [("Quality: the cost", "quality"), ("Quality at size: the", "quality_at_size")],
 )
 def test_the_table_of_a_target_has_every_currency_of_the_verdict(
     title: str, name: TargetName
 ) -> None:
     columns = ("runs ×", "steps ×", "sample visits ×", "FLOPs ×", "device seconds ×")
     for row in _table(view.verdict_tables(RESULT), title):
-        rates = RESULT.exchange_rate[name].get(row["arm"], {})
+        rates = RESULT.exchange_rate[name][row["arm"]]
         for column, currency in zip(columns, CURRENCIES, strict=True):
             assert row[column] == formatting.interval(rates.get(currency))
 
