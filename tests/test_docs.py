@@ -199,6 +199,16 @@ def test_the_target_can_be_computed_by_hand(tmp_path, monkeypatch, capsys):
     assert float(capsys.readouterr().out) == locked
 
 
+@pytest.mark.slow
+def test_the_examples_of_python_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for example in runnable("docs/python.md"):
+        exec(example, names)
+    assert (tmp_path / "grown/report/index.html").is_file()
+    assert names["again"]["same"]
+
+
 @pytest.mark.parametrize("page", PAGES[3:], ids=lambda page: page.name)
 def test_every_page_says_for_whom_it_is(page):
     _, first = page.read_text(encoding="utf-8").split("\n\n")[:2]

@@ -47,7 +47,7 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
         WORDS | {"service", "report", "analysis.results", "search.targets"},
         {"cyclopts", "rich", "pydantic", "yaml"},
     ),
-    "": (WORDS | {"service"}, set()),
+    "": (WORDS | {"analysis.results", "service"}, set()),
     "__main__": ({"cli"}, set()),
 }
 IN_ONE_FILE = ("optuna",)

@@ -62,8 +62,9 @@ Check = tuple[str, bool, str]
 
 
 def grow(
-    config: Config,
+    config: Config | None = None,
     *,
+    dataset: str | None = None,
     out: Location | None = None,
     seeds: int = 1,
     observe: Observer | None = None,
@@ -72,21 +73,24 @@ def grow(
     """Train self-expanding networks, each from its own seed.
 
     Args:
-        config: The settings.
+        config: The settings (default: those of ``Config()``).
+        dataset: Instead of ``data.dataset``, for a short call.
         out: The run folder, a path or a URI, new or empty (default: a new one under
             ``output.root``).
         seeds: How many runs.
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
+    settings = _settings(config, dataset)
     return jobs.start(
-        "grow", config, out, seeds=seeds, observe=observe, executor=executor
+        "grow", settings, out, seeds=seeds, observe=observe, executor=executor
     )
 
 
 def compare(
-    config: Config,
+    config: Config | None = None,
     *,
+    dataset: str | None = None,
     out: Location | None = None,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
@@ -94,18 +98,21 @@ def compare(
     """Compare self-expanding runs with arms that choose a fixed size by restarts.
 
     Args:
-        config: The settings.
+        config: The settings (default: those of ``Config()``).
+        dataset: Instead of ``data.dataset``, for a short call.
         out: The run folder, a path or a URI, new or empty (default: a new one under
             ``output.root``).
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
-    return jobs.start("compare", config, out, observe=observe, executor=executor)
+    settings = _settings(config, dataset)
+    return jobs.start("compare", settings, out, observe=observe, executor=executor)
 
 
 def scan(
-    config: Config,
+    config: Config | None = None,
     *,
+    dataset: str | None = None,
     out: Location | None = None,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
@@ -113,19 +120,22 @@ def scan(
     """Grow networks on nested subsets of many sizes: width against examples.
 
     Args:
-        config: The settings.
+        config: The settings (default: those of ``Config()``).
+        dataset: Instead of ``data.dataset``, for a short call.
         out: The run folder, a path or a URI, new or empty (default: a new one under
             ``output.root``).
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
-    return jobs.start("scan", config, out, observe=observe, executor=executor)
+    settings = _settings(config, dataset)
+    return jobs.start("scan", settings, out, observe=observe, executor=executor)
 
 
 def plan(
     verb: Verb,
-    config: Config,
+    config: Config | None = None,
     *,
+    dataset: str | None = None,
     seeds: int | None = None,
     executor: MakeExecutor | None = None,
 ) -> dict[str, Any]:
@@ -133,7 +143,8 @@ def plan(
 
     Args:
         verb: grow, compare or scan.
-        config: The settings.
+        config: The settings (default: those of ``Config()``).
+        dataset: Instead of ``data.dataset``, for a short call.
         seeds: Self-expanding runs of ``grow`` (default: one).
         executor: Makes the executor of the short runs (default: this process, or the
             cluster if there is an address, more than one worker per run, or GPUs).
@@ -143,7 +154,8 @@ def plan(
     """
     from senn_ray.service.planning import plan as look_ahead
 
-    return look_ahead(verb, config, seeds=seeds, executor=executor)
+    settings = _settings(config, dataset)
+    return look_ahead(verb, settings, seeds=seeds, executor=executor)
 
 
 def resume(
@@ -280,23 +292,32 @@ def submit(address: str, args: Sequence[str], *, working_dir: Path) -> int:
     return submit_job(address, args, working_dir=working_dir)
 
 
-def doctor(config: Config) -> list[Check]:
+def doctor(config: Config | None = None) -> list[Check]:
     """Check versions, cluster, output folder and data set.
 
     Args:
-        config: The settings.
+        config: The settings (default: those of ``Config()``).
 
     Returns:
         For each check its name, whether it is well, and what was found.
     """
     from senn_ray.cluster_runtime.doctor import check_cluster
 
+    config = config or Config()
     return [
         ("versions", True, _versions_line()),
         _try("output", lambda: locations.check_writable(config.output.root)),
         _try("data", lambda: _data_line(config)),
         *check_cluster(config.cluster),
     ]
+
+
+def _settings(config: Config | None, dataset: str | None) -> Config:
+    config = config or Config()
+    if dataset is None:
+        return config
+    data = config.data.model_copy(update={"dataset": dataset})
+    return config.model_copy(update={"data": data})
 
 
 def _try(name: str, check: Callable[[], str]) -> Check:
