@@ -25,6 +25,7 @@ from senn_ray.maths.losses import loss
 from senn_ray.nets.make import describe
 from senn_ray.nets.network import Network, checksum
 from senn_ray.training import checkpoints
+from senn_ray.training.snapshots import to_bytes
 
 CHUNK = 2048
 TOLERANCE = 1e-4
@@ -79,7 +80,7 @@ def export(
 
 def _save_model(model: Portable, num_inputs: int, folder: Path) -> None:
     _save_program(model, num_inputs, folder / "model.pt2")
-    torch.save(model.state_dict(), folder / "weights.pt")
+    files.write_bytes(folder / "weights.pt", to_bytes(model.state_dict()))
 
 
 def _checked(record: RunRecord, path: Path, raw: RawData) -> Measured:

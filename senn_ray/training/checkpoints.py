@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 
-from senn_ray.core.files import replacing
+from senn_ray.core.files import write_bytes
 from senn_ray.core.records import RunSpec, to_json
 from senn_ray.data.standardisation import Inputs, from_dict, to_dict
 from senn_ray.nets.network import Network
 from senn_ray.training.run_state import RunState
-from senn_ray.training.snapshots import State, digests, pack, snapshot, unpack
+from senn_ray.training.snapshots import State, digests, pack, snapshot, to_bytes, unpack
 
 FORMAT = "senn-ray run under way, 3"
 KEPT = 2
@@ -41,8 +41,7 @@ def save_network(net: Network, path: Path, inputs: Inputs | None = None) -> None
     packed = pack(net)
     host = [tensor.cpu() for tensor in packed["weights"]]
     told = {} if inputs is None else {"inputs": to_dict(inputs)}
-    with replacing(path) as partial:
-        torch.save({**packed, "weights": host, **told}, partial)
+    write_bytes(path, to_bytes({**packed, "weights": host, **told}))
 
 
 def load_network(path: Path) -> Network:
@@ -133,8 +132,7 @@ class Checkpointer:
             "state": state,
         }
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / f"state-{run.step:09d}.pt") as partial:
-            torch.save(contents, partial)
+        write_bytes(folder / f"state-{run.step:09d}.pt", to_bytes(contents))
         for path in self._files()[:-KEPT]:
             path.unlink(missing_ok=True)
 

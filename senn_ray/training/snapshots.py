@@ -74,6 +74,8 @@ def unpack(packed: State) -> Network:
 
 def to_bytes(state: State) -> bytes:
     """Write a state as a file that ``torch.load`` reads as weights only."""
+    # Not straight to a path: torch would put its name into the file, and what it says of
+    # a full disk is "unexpected pos 640 vs 534".
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return buffer.getvalue()

@@ -1,5 +1,6 @@
 """A run whose process ended goes on from its newest sound checkpoint."""
 
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 import torch
 
 from senn_ray.core.records import Progress, RunRecord, RunSpec
+from senn_ray.nets.make import build, starting_architecture
+from senn_ray.nets.network import Network
 from senn_ray.runs.run import train_run
-from senn_ray.training.checkpoints import CheckpointPolicy, identity
+from senn_ray.training.checkpoints import CheckpointPolicy, identity, save_network
 from senn_ray.training.reducer import Reducer
 from tests.training.problems import rings, spec
 from tests.training.test_recovery import timeless
@@ -54,6 +57,12 @@ def go_on(folder: Path, *, size: int = 1) -> RunRecord:
         return train_run(settings(folder), RAW, reducer=reducer)
 
     return run_threaded(size, train)[0]
+
+
+def network() -> Network:
+    """Make a small network, always the same."""
+    architecture = starting_architecture(spec().model, RAW.feature_shape, 2)
+    return build(architecture, torch.Generator().manual_seed(0))
 
 
 def names(folder: Path) -> list[str]:
@@ -147,3 +156,25 @@ def test_where_a_run_lies_is_no_part_of_what_it_is(tmp_path: Path) -> None:
     moved = replace(run_spec, checkpoint="elsewhere/final.pt", workers=4)
     assert identity(moved) == identity(run_spec)
     assert identity(replace(run_spec, seed=1)) != identity(run_spec)
+
+
+def test_a_network_is_the_same_file_wherever_it_is_written(tmp_path: Path) -> None:
+    net = network()
+    for name in ("a.pt", "b/final.pt"):
+        save_network(net, tmp_path / name)
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b/final.pt").read_bytes()
+
+
+def test_a_full_disk_is_told_as_one_and_leaves_the_old_network(tmp_path: Path) -> None:
+    path = tmp_path / "final.pt"
+    save_network(network(), path)
+    old = path.read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save_network(network(), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == old
+    assert names(tmp_path) == ["final.pt"]
