@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from senn_ray.cli import main
 from senn_ray.config import REMOVED, Config, DataConfig
 from senn_ray.data import datasets
+from senn_ray.service import verbs as jobs
+from tests.service.test_verbs import TINY, settings
 from tests.test_floors import FLOORS
 
 ROOT = Path(__file__).parents[1]
@@ -207,6 +209,26 @@ def test_the_examples_of_python_run(tmp_path, monkeypatch):
         exec(example, names)
     assert (tmp_path / "grown/report/index.html").is_file()
     assert names["again"]["same"]
+
+
+def test_the_arm_of_extending_is_compared_and_reported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_arms", raising=False)
+    arm, test = runnable("docs/extending.md")
+    Path("my_arms.py").write_text(arm)
+    monkeypatch.syspath_prepend(tmp_path)
+    names = {}
+    exec(test, names)
+    names["test_halving_keeps_the_laws"]()
+    config = settings(baseline=TINY["baseline"] | {"arms": ["my_arms:HALVING"]})
+    done = jobs.compare(config, out=tmp_path / "RUN", executor=jobs.in_process)
+    assert done.exit_code == 0
+    rows = done.table("runs").to_pylist()
+    widths = [row["hidden"] for row in rows if row["arm"] == "my_arms:HALVING"]
+    assert widths[:2] == [[8], [4]]
+    summary = (tmp_path / "RUN/summary.json").read_bytes()
+    jobs.report(tmp_path / "RUN")
+    assert (tmp_path / "RUN/summary.json").read_bytes() == summary
 
 
 @pytest.mark.parametrize("page", PAGES[3:], ids=lambda page: page.name)

@@ -218,7 +218,7 @@ def about_pairs(paired: Mapping[str, Pairs]) -> Iterator[Caveat]:
         elif row.high < 0:
             how = ": self-expansion is worse"
         yield (decisive if row.high < 0 else note)(
-            f"{PAIRED[arm]} have a validation loss of {significant(row.excess, 3, sign=True)} "
+            f"{PAIRED.get(arm, arm)} have a validation loss of {significant(row.excess, 3, sign=True)} "
             f"[{significant(row.low, 3, sign=True)}, {significant(row.high, 3, sign=True)}] against self-expanding runs, at "
             f"{significant(row.params_ratio, 2)} times the parameters ({row.pairs} pairs{how})"
         )

@@ -34,19 +34,17 @@ from senn_ray.analysis.statistics import (
 )
 from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord
-from senn_ray.search.arms.studies import ASKING
+from senn_ray.search.arms import find
 from senn_ray.search.plan import SENN
 from senn_ray.search.targets import CURRENCIES, TARGETS, Currency, TargetName, score
 
 POINTS = 20
-ADAPTIVE = ASKING | {"ladder", "ladder_bisect"}
-STOPPED_BY_HITS = frozenset({"random", "qmc"})
 
 
 def searches(job: Job, arm: str) -> list[Runs]:
     """Return the independent searches of an arm."""
     records = job.of(arm)
-    if arm not in ADAPTIVE:
+    if find(arm).search == "run":
         return [as_runs([record]) for record in records]
     return [as_runs(list(g)) for _, g in groupby(records, key=lambda r: r.study)]
 
@@ -71,7 +69,7 @@ def arm_row(job: Job, arm: str, loss: float, limit: float, *, seed: int) -> ArmR
         seed: Seed of the resampling.
     """
     reached = reach(searches(job, arm), loss, limit)
-    adaptive = arm in ADAPTIVE
+    adaptive = find(arm).search == "study"
     costs = cost_to_hit(reached, adaptive=adaptive, seed=seed)
     chance = _probability(job, arm, reached)
     median, low, high = _median_runs(reached, chance, adaptive=adaptive)
@@ -142,7 +140,7 @@ def _probability(job: Job, arm: str, reached: Reached) -> Interval:
     trials, hits = len(reached.hits), int(reached.hits.sum())
     low, high = clopper_pearson(hits, trials)
     # "Until m hits" makes m / n too large on average; (m - 1) / (n - 1) is unbiased.
-    stopped = arm in STOPPED_BY_HITS and hits == job.config.baseline.until_hits
+    stopped = find(arm).stops_at_hits and hits == job.config.baseline.until_hits
     inverse = stopped and hits > 1 and trials < job.config.baseline.max_trials
     estimate = (hits - 1) / (trials - 1) if inverse else hits / trials
     return Interval(estimate=estimate, low=low, high=high)

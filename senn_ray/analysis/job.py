@@ -8,9 +8,10 @@ from senn_ray.config import Config
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, JobEnded, JobStarted, TargetLocked, end_of
 from senn_ray.core.records import RunRecord, order_of
+from senn_ray.search.arms import find
 from senn_ray.search.attempts import Attempts, attempts
 from senn_ray.search.changes import config_of
-from senn_ray.search.plan import CONTROLS, SENN
+from senn_ray.search.plan import SENN
 from senn_ray.search.standing import outgrown
 
 
@@ -59,12 +60,12 @@ class Job:
     @property
     def arms(self) -> list[str]:
         """The opponents that have finished runs, in the order of the settings."""
-        return [arm for arm in self._begun if arm not in CONTROLS]
+        return [arm for arm in self._begun if find(arm).kind != "control"]
 
     @property
     def controls(self) -> list[str]:
         """The arms with finished runs that search for nothing."""
-        return [arm for arm in self._begun if arm in CONTROLS]
+        return [arm for arm in self._begun if find(arm).kind == "control"]
 
     @property
     def _begun(self) -> list[str]:

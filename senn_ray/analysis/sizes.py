@@ -27,14 +27,14 @@ from senn_ray.analysis.results import (
 )
 from senn_ray.analysis.statistics import clopper_pearson, mean_interval, mean_upper
 from senn_ray.core.records import RunRecord
-from senn_ray.search.arms.confirm import (
-    FULL,
+from senn_ray.search.arms import find
+from senn_ray.search.confirm import (
     median_width,
     place_of,
     trained_again,
     winners,
 )
-from senn_ray.search.plan import CONFIRM, CONFIRM_FULL, GRID, NO_GROWTH, PAIRED, SENN
+from senn_ray.search.plan import CONFIRM, GRID, SENN
 from senn_ray.search.targets import TargetName, score
 
 Tested = TypeVar("Tested", SizeRow, OracleWidth)
@@ -44,11 +44,6 @@ PLAIN = "plain_at_senn_size"
 Matched = Sequence[tuple[RunRecord, RunRecord]]
 # With two seeds the bound is so wide that "not shown" would look like "worse".
 LEAST_SEEDS = 3
-# Their networks differ from those of the job in more than a width, or their widths
-# follow from the losses of self-expanding runs.
-NOT_SIZES = frozenset({FULL, CONFIRM_FULL, NO_GROWTH})
-# Whose runs come whatever losses these runs have: others would be the lucky ones.
-UNCHOSEN = frozenset({GRID, CONFIRM})
 
 
 def size_rows(job: Job) -> tuple[SizeRow, ...]:
@@ -62,7 +57,7 @@ def size_rows(job: Job) -> tuple[SizeRow, ...]:
     """
     by_width: dict[int, list[RunRecord]] = defaultdict(list)
     for record in job.of(GRID) or job.records:
-        sized = record.kind == "fixed" and record.arm not in NOT_SIZES
+        sized = record.kind == "fixed" and find(record.arm).width_only
         if sized and record.params and record.state != "pruned":
             by_width[record.hidden[0]].append(record)
     rows = (_size_row(job, width, _fair(by_width[width])) for width in sorted(by_width))
@@ -71,7 +66,7 @@ def size_rows(job: Job) -> tuple[SizeRow, ...]:
 
 def _fair(records: Sequence[RunRecord]) -> Sequence[RunRecord]:
     """Keep the runs that no outcome of theirs has chosen, if there are enough."""
-    fair = [record for record in records if record.arm in UNCHOSEN]
+    fair = [record for record in records if find(record.arm).opens_test]
     return fair if len(fair) >= LEAST_SEEDS else records
 
 
@@ -114,7 +109,7 @@ def _size_row(job: Job, width: int, records: Sequence[RunRecord]) -> SizeRow:
     all_well = all(map(math.isfinite, losses))
     low, high = mean_interval(losses) if all_well and len(losses) > 1 else (None, None)
     passes = None
-    unchosen = all(record.arm in UNCHOSEN for record in records)
+    unchosen = all(find(record.arm).opens_test for record in records)
     if unchosen and len(losses) >= LEAST_SEEDS and job.target is not None:
         margin = 1 + job.config.compare.epsilon
         passes = all_well and mean_upper(losses) <= job.target.val_loss * margin
@@ -331,7 +326,7 @@ def paired(job: Job) -> dict[str, Pairs]:
     """
     grown = {r.trial: r for r in job.senn if math.isfinite(score(r))}
     found = {}
-    for arm in sorted(PAIRED):
+    for arm in _paired(job.config.baseline.arms):
         own = [r for r in job.of(arm) if math.isfinite(score(r)) and r.trial in grown]
         if own:
             found[arm] = Pairs(**_compared([(r, grown[r.trial]) for r in own]))
@@ -343,7 +338,7 @@ def paired_by_size(job: Job) -> list[CellPairs]:
     grown = {(r.per_class, r.trial): r for r in job.senn if math.isfinite(score(r))}
     rows = []
     for size in job.config.scan.per_class:
-        for arm in sorted(PAIRED):
+        for arm in _paired(job.config.scan.arms):
             own = [r for r in job.of(arm) if r.per_class == size]
             pairs = [
                 (r, grown[r.per_class, r.trial])
@@ -355,6 +350,10 @@ def paired_by_size(job: Job) -> list[CellPairs]:
                 known = _compared(pairs)
                 rows.append(CellPairs(per_class=size, arm=arm, hidden=hidden, **known))
     return rows
+
+
+def _paired(arms: Sequence[str]) -> list[str]:
+    return sorted(arm for arm in set(arms) if find(arm).paired)
 
 
 def _compared(pairs: Matched) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from senn_ray.analysis import caveats as say
 from senn_ray.analysis.curves import curve
 from senn_ray.analysis.exchange import Exchange, exchange, resample
 from senn_ray.analysis.hits import (
-    ADAPTIVE,
     arm_row,
     as_runs,
     over_targets,
@@ -45,6 +44,7 @@ from senn_ray.analysis.statistics import rank_correlation
 from senn_ray.core.events import Event
 from senn_ray.core.records import Promise, RunRecord, promises_of
 from senn_ray.core.seeds import derive
+from senn_ray.search.arms import find
 from senn_ray.search.budget import exhausted
 from senn_ray.search.changes import deviations, mixed_versions
 from senn_ray.search.plan import SENN
@@ -274,7 +274,7 @@ def _rates(job: Job, found: Exchange) -> dict[Currency, Rate]:
 
 
 def _curve(job: Job, arm: str) -> tuple[BestOf, ...]:
-    if arm in ADAPTIVE:
+    if find(arm).search == "study":
         return tuple(curve(searches(job, arm), CURRENCIES, adaptive=True))
     return tuple(curve([as_runs(job.of(arm))], CURRENCIES, adaptive=False))
 

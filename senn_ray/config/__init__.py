@@ -6,7 +6,7 @@ variable (``SENN_RAY_SECTION_KEY``). Units are in the names or the descriptions.
 
 from pydantic import Field, model_validator
 
-from senn_ray.config.comparison import Arm, BaselineConfig, CompareConfig, ScanConfig
+from senn_ray.config.comparison import BaselineConfig, CompareConfig, ScanConfig
 from senn_ray.config.data import DataConfig
 from senn_ray.config.model import REACHES_IDENTITY, Activation, ModelConfig
 from senn_ray.config.removed import REMOVED, without_removed
@@ -18,7 +18,6 @@ __all__ = [
     "REACHES_IDENTITY",
     "REMOVED",
     "Activation",
-    "Arm",
     "BaselineConfig",
     "BudgetConfig",
     "ClusterConfig",

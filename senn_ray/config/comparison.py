@@ -6,31 +6,16 @@ from pydantic import Field, model_validator
 
 from senn_ray.config.section import Section
 
-Arm = Literal[
-    "random",
-    "qmc",
-    "tpe",
-    "tpe_pareto",
-    "tpe_pruner",
-    "tpe_full",
-    "ladder",
-    "ladder_bisect",
-    "max_once",
-    "gradmax",
-    "no_growth_at_final",
-    "grid",
-]
-ScanArm = Literal["gradmax", "no_growth_at_final"]
-
 PAIR = 2
 
 
 class BaselineConfig(Section):
     """The opponents: ways of choosing a fixed size by restarts."""
 
-    arms: tuple[Arm, ...] = Field(
+    arms: tuple[str, ...] = Field(
         default=("random", "tpe_pareto", "ladder_bisect", "max_once"),
-        description="opponents of the self-expanding runs, and controls",
+        description="opponents of the self-expanding runs, and controls; a wrong name "
+        "is answered with all names, module:ATTRIBUTE is an arm of your own",
     )
     max_trials: int = Field(
         default=32, ge=1, description="most runs of the arms random and qmc, in all"
@@ -110,7 +95,7 @@ class ScanConfig(Section):
         "doubled width are trained too",
     )
 
-    arms: tuple[ScanArm, ...] = Field(
+    arms: tuple[str, ...] = Field(
         default=(),
         description="trained in every cell too, with its subset and seed: growth by "
         "the size of the gradient, or a plain network of the self-found widths",

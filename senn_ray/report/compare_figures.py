@@ -23,6 +23,7 @@ from senn_ray.report.drawing import (
     gaps,
     legend_below,
     log_scale,
+    look_of,
 )
 from senn_ray.report.formatting import number
 from senn_ray.search.targets import Currency
@@ -113,7 +114,9 @@ def best_so_far(summary: CompareSummary) -> Figure | None:
 
 
 def _draw_runs(panel: Axes, records: Sequence[RunRecord]) -> None:
-    for arm, (colour, marker) in ARMS.items():
+    drawn = {record.arm for record in records}
+    for arm in [*ARMS, *sorted(drawn - ARMS.keys())]:
+        colour, marker = look_of(arm)
         own = [r for r in records if r.arm == arm]
         if own:
             x, y = [sum(r.hidden) for r in own], [r.val_loss or 0.0 for r in own]
@@ -164,7 +167,7 @@ def _draw_lines(
 
 def _draw_curves(panel: Axes, curves: Curves, currency: Currency) -> None:
     for arm, points in curves.items():
-        colour, marker = ARMS[arm]
+        colour, marker = look_of(arm)
         known = [p for p in points if p.val_loss is not None]
         x, y = [p.cost[currency] for p in known], gaps(p.val_loss for p in known)
         panel.plot(

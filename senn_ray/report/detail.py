@@ -112,7 +112,7 @@ def _paired_by_size(rows: Sequence[CellPairs]) -> Table:
         rows=tuple(
             (
                 str(row.per_class),
-                PAIRED[row.arm],
+                PAIRED.get(row.arm, row.arm),
                 " ".join(map(str, row.hidden)),
                 *_differences(row),
             )

@@ -46,6 +46,13 @@ ARMS = {
     "no_growth_at_final": ("#010115", "d"),
     "confirm_full": ("#010115", "X"),
 }
+
+
+def look_of(arm: str) -> tuple[str, str]:
+    """Return the colour and the shape of an arm; those of other packages share one."""
+    return ARMS.get(arm, (INK, "."))
+
+
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 9,

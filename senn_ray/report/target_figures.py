@@ -8,7 +8,6 @@ from matplotlib.figure import Figure as Canvas
 
 from senn_ray.analysis.results import TargetCurve, TargetPoint
 from senn_ray.report.drawing import (
-    ARMS,
     BAND,
     INK,
     Caption,
@@ -19,6 +18,7 @@ from senn_ray.report.drawing import (
     gaps,
     legend_below,
     log_scale,
+    look_of,
 )
 from senn_ray.report.formatting import TARGET_NAMES, number
 from senn_ray.search.targets import TargetName
@@ -89,7 +89,7 @@ def _draw(panel: Axes, known: TargetCurve) -> None:
 
 
 def _draw_arm(panel: Axes, arm: str, points: Points) -> None:
-    colour, marker = ARMS[arm]
+    colour, marker = look_of(arm)
     hit = [point for point in points if not point.runs.bound]
     x = [point.val_loss for point in hit]
     panel.plot(

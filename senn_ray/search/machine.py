@@ -5,7 +5,7 @@ finished, never on when. ``coordinator.py`` carries the commands out.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from senn_ray.core.events import (
@@ -19,25 +19,12 @@ from senn_ray.core.events import (
     TestOpened,
 )
 from senn_ray.core.records import FAULTY, RunRecord, RunSpec
-from senn_ray.search.arms.cutoffs import cutoffs
-from senn_ray.search.arms.studies import ASKING
-from senn_ray.search.plan import (
-    GROWING,
-    SENN,
-    TESTED,
-    Choice,
-    Key,
-    Plan,
-    RunRequest,
-    fixed_spec,
-    grow_spec,
-    key_of,
-    run_id_of,
-)
-from senn_ray.search.run_requests import all_wanted
+from senn_ray.search.arms import RunRequest, find
+from senn_ray.search.plan import SENN, Choice, Key, Plan, key_of
+from senn_ray.search.run_requests import all_requests
+from senn_ray.search.specs import fixed_spec, grow_spec, proposed_spec, run_id_of
 from senn_ray.search.targets import lock
 
-PRUNED_ARM = "tpe_pruner"
 # How a job ends that was told to stop: its state, and the exit code.
 ENDS = {"asked": ("stopped", 130), "budget": ("budget", 5)}
 
@@ -116,13 +103,16 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
         case StopRequested():
             return _advance(dataclasses.replace(state, stopping=event))
         case Proposed(key=key, choice=choice):
-            return state, [Start(spec=_proposed_spec(state, key, choice))]
+            place = (key.arm, key.study)
+            study = [r for k, r in state.finished.items() if (k.arm, k.study) == place]
+            spec = proposed_spec(state.plan, key, choice, study)
+            return state, [Start(spec=spec)]
         case RunFinished(record=record):
             key = key_of(record)
             finished = {**state.finished, key: record}
-            told: list[Command] = [Tell(key=key, record=record)]
+            tells = [Tell(key=key, record=record)] if _is_told(key) else []
             state, commands = _advance(dataclasses.replace(state, finished=finished))
-            return state, (told if key.arm in ASKING else []) + commands
+            return state, [*tells, *commands]
         case _:
             return state, []
 
@@ -134,7 +124,7 @@ def _begin(state: State) -> tuple[State, list[Command]]:
     driver may have ended between writing an outcome and telling it.
     """
     told = sorted(
-        (key for key in state.finished if key.arm in ASKING),
+        filter(_is_told, state.finished),
         key=lambda key: (key.arm, key.study, key.trial),
     )
     tells: list[Command] = [Tell(key=key, record=state.finished[key]) for key in told]
@@ -147,13 +137,14 @@ def _advance(state: State) -> tuple[State, list[Command]]:
     state, locked = _lock(state)
     if state.stopping is not None:
         return state, [*locked, *_drain(state, state.stopping)]
-    state, opened = _open_tests(state, wants := _wanted(state))
-    fresh = [(k, w) for k, w in wants if k not in state.issued]
+    requests = all_requests(state.plan, state.finished, state.target)
+    state, opened = _open_tests(state, requests)
+    fresh = [(k, r) for k, r in requests.items() if k not in state.issued]
     free = state.capacity - (len(state.issued) - len(state.finished))
     begun = fresh[: max(free, 0)]
     issued = state.issued.union(key for key, _ in begun)
     state = dataclasses.replace(state, issued=issued)
-    started = [_start(state.plan, key, want) for key, want in begun]
+    started = [_start(state.plan, key, request) for key, request in begun]
     over = not fresh and len(state.issued) == len(state.finished)
     ended: list[Command] = [Note(event=_ended(state))] if over else []
     return state, [*locked, *opened, *started, *ended]
@@ -163,7 +154,7 @@ def _drain(state: State, request: StopRequested) -> list[Command]:
     """End the job as soon as nothing is in flight; a resumed job starts the rest."""
     if len(state.issued) > len(state.finished):
         return []
-    if all(key in state.issued for key, _ in _wanted(state)):
+    if all_requests(state.plan, state.finished, state.target).keys() <= state.issued:
         return [Note(event=_ended(state))]
     state_of, code = ENDS[request.why]
     return [Note(event=JobEnded(state=state_of, exit_code=code))]
@@ -181,10 +172,8 @@ def _lock(state: State) -> tuple[State, list[Command]]:
     return dataclasses.replace(state, target=target), [Note(event=target)]
 
 
-def _open_tests(
-    state: State, wants: list[tuple[Key, RunRequest]]
-) -> tuple[State, list[Command]]:
-    ids = tuple(run_id_of(state.plan, key) for key, _ in wants if key.arm in TESTED)
+def _open_tests(state: State, keys: Iterable[Key]) -> tuple[State, list[Command]]:
+    ids = tuple(run_id_of(state.plan, k) for k in keys if find(k.arm).opens_test)
     if state.opened.issuperset(ids):
         return state, []
     fresh = tuple(run_id for run_id in ids if run_id not in state.opened)
@@ -192,25 +181,16 @@ def _open_tests(
     return state, [Note(event=TestOpened(run_ids=fresh))]
 
 
-def _wanted(state: State) -> list[tuple[Key, RunRequest]]:
-    return all_wanted(state.plan, state.finished, state.target)
+def _is_told(key: Key) -> bool:
+    return find(key.arm).proposer is not None
 
 
-def _start(plan: Plan, key: Key, want: RunRequest) -> Command:
-    if key.arm in GROWING:
+def _start(plan: Plan, key: Key, request: RunRequest) -> Command:
+    if find(key.arm).grows:
         return Start(spec=grow_spec(plan, key))
-    if want.choice is None:
+    if request.choice is None:
         return Ask(key=key)
-    return Start(spec=fixed_spec(plan, key, want.choice))
-
-
-def _proposed_spec(state: State, key: Key, choice: Choice) -> RunSpec:
-    spec = fixed_spec(state.plan, key, choice)
-    if key.arm != PRUNED_ARM:
-        return spec
-    place = (key.arm, key.study)
-    study = [r for k, r in state.finished.items() if (k.arm, k.study) == place]
-    return dataclasses.replace(spec, cutoffs=cutoffs(study))
+    return Start(spec=fixed_spec(plan, key, request.choice))
 
 
 def _ended(state: State) -> JobEnded:

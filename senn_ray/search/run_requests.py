@@ -4,112 +4,80 @@ A pure function of the plan, the finished runs and the locked targets: the order
 which runs finish, and how many go side by side, change nothing in the end.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
 from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord
-from senn_ray.search.arms import (
-    confirm,
-    grid,
-    ladder,
-    ladder_bisect,
-    max_once,
-    no_growth,
-    qmc,
-    random,
-    studies,
-)
-from senn_ray.search.plan import (
-    GRADMAX,
-    GRID,
-    NO_GROWTH,
-    SENN,
-    Key,
-    Plan,
-    RunRequest,
-    senn_keys,
-)
+from senn_ray.search import confirm
+from senn_ray.search.arms import ARMS, Arm, ArmState, RunRequest, find
+from senn_ray.search.plan import GRID, SENN, Key, Plan
 
 Finished = Mapping[Key, RunRecord]
-Keyed = list[tuple[Key, RunRequest]]
-Arm = Callable[
-    [Plan, Mapping[tuple[int, int], RunRecord], TargetLocked | None], list[RunRequest]
-]
-# Arms that must wait for their own results come first: they end last.
-ARMS: dict[str, Arm] = {
-    "tpe_full": studies.wanted,
-    "tpe_pareto": studies.wanted,
-    "tpe": studies.wanted,
-    "tpe_pruner": studies.wanted,
-    "ladder_bisect": ladder_bisect.wanted,
-    "ladder": ladder.wanted,
-    "max_once": max_once.wanted,
-    "qmc": qmc.wanted,
-    "random": random.wanted,
-}
+Requests = dict[Key, RunRequest]
 
 
-def all_wanted(plan: Plan, finished: Finished, target: TargetLocked | None) -> Keyed:
-    """List all runs that are justified, most urgent first.
+def all_requests(
+    plan: Plan, finished: Finished, target: TargetLocked | None
+) -> Requests:
+    """Return all runs that are justified, finished ones included, most urgent first.
 
     Args:
         plan: The plan of the job.
         finished: All records of the job.
         target: The locked targets of a comparison, when they are.
     """
-    wants: Keyed = [(key, RunRequest()) for key in senn_keys(plan)]
-    if plan.verb == "scan":
-        pairs = _paired(plan, plan.config.scan.arms)
-        if NO_GROWTH in plan.config.scan.arms:
-            pairs += _keyed(plan, NO_GROWTH, no_growth.wanted(finished))
-        return [*wants, *pairs, *_keyed(plan, GRID, grid.scan_wanted(plan))]
-    if plan.verb == "grow" or _is_hopeless(plan, finished, target):
-        return wants
-    wants += _of_arms(plan, finished, target)
-    if target and all(key in finished for key, _ in wants):
-        wants += confirm.wanted(plan, finished, target)
-    return wants
+    requests = requests_of(ARMS[SENN], plan, finished, target)
+    grown = sum(key.arm == SENN for key in finished)
+    hopeless = target is None and grown == plan.config.compare.seeds
+    if plan.verb == "grow" or (plan.verb == "compare" and hopeless):
+        return requests
+    for arm in chosen_arms(plan):
+        requests |= requests_of(arm, plan, finished, target)
+    # No arm may see what comes of confirmations, so they wait for all others.
+    if plan.verb == "compare" and target and requests.keys() <= finished.keys():
+        for key, choice in confirm.choices(plan, finished, target).items():
+            requests[key] = RunRequest(choice=choice)
+    return requests
 
 
-def _of_arms(plan: Plan, finished: Finished, target: TargetLocked | None) -> Keyed:
-    chosen = plan.config.baseline.arms
-    wants = _paired(plan, chosen)
-    for arm, wanted in ARMS.items():
-        if arm in chosen:
-            own = {(k.study, k.trial): r for k, r in finished.items() if k.arm == arm}
-            wants += _keyed(plan, arm, wanted(plan, own, target))
-    if GRID in chosen:
-        wants += _keyed(plan, GRID, grid.wanted(plan))
-    if NO_GROWTH in chosen and target:
-        wants += _keyed(plan, NO_GROWTH, no_growth.wanted(finished))
-    return wants
+def chosen_arms(plan: Plan) -> list[Arm]:
+    """Return the arms of a job besides self-expansion, most urgent first.
+
+    Growing runs take longest, and the runs of a study wait for each other.
+    """
+    scan = plan.verb == "scan"
+    names = [*plan.config.scan.arms, GRID] if scan else plan.config.baseline.arms
+    order = [*ARMS]
+
+    def urgency(arm: Arm) -> tuple[bool, bool, bool, int]:
+        place = order.index(arm.name) if arm.name in ARMS else len(order)
+        return not arm.grows, arm.kind == "control", arm.search != "study", place
+
+    return sorted((find(name) for name in dict.fromkeys(names)), key=urgency)
 
 
-def _paired(plan: Plan, chosen: Sequence[str]) -> Keyed:
-    """List a run of ``gradmax`` for each self-expanding run, if that is chosen."""
-    if GRADMAX not in chosen:
-        return []
-    keys = [replace(key, arm=GRADMAX) for key in senn_keys(plan)]
-    return [(key, RunRequest()) for key in keys]
+def requests_of(
+    arm: Arm, plan: Plan, finished: Finished, target: TargetLocked | None
+) -> Requests:
+    """Return the runs that an arm asks for, showing it only what it may know."""
+    own = {(k.study, k.trial): r for k, r in finished.items() if k.arm == arm.name}
+    grown = tuple(record for key, record in finished.items() if key.arm == SENN)
+    state = ArmState(
+        plan=plan,
+        finished=own,
+        target=target if arm.stops_at_hits else None,
+        # In a comparison the targets are locked when all of them have ended.
+        grown=grown if arm.paired and (target or plan.verb == "scan") else (),
+    )
+    return {key_for(plan, arm, request): request for request in arm.next_runs(state)}
 
 
-def _is_hopeless(plan: Plan, finished: Finished, target: TargetLocked | None) -> bool:
-    senn = [key for key in finished if key.arm == SENN]
-    return target is None and len(senn) == plan.config.compare.seeds
-
-
-def _keyed(plan: Plan, arm: str, requests: list[RunRequest]) -> Keyed:
-    return [
-        (
-            Key(
-                arm=arm,
-                study=request.study,
-                trial=request.trial,
-                per_class=request.per_class or plan.config.data.per_class,
-                width=request.width,
-            ),
-            request,
-        )
-        for request in requests
-    ]
+def key_for(plan: Plan, arm: Arm, request: RunRequest) -> Key:
+    """Return the key of a run that an arm asks for."""
+    return Key(
+        arm=arm.name,
+        study=request.study,
+        trial=request.trial,
+        per_class=request.per_class or plan.config.data.per_class,
+        width=request.width,
+    )

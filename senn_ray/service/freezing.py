@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from senn_ray.core.files import hash_arrays
 from senn_ray.search import protocol
-from senn_ray.search.plan import Plan, data_of, senn_keys
+from senn_ray.search.plan import Plan, senn_keys
+from senn_ray.search.specs import data_of
 
 if TYPE_CHECKING:
     from senn_ray.data.examples import RawData

@@ -16,7 +16,8 @@ from senn_ray.core.errors import BudgetError, DataError, SennRayError
 from senn_ray.core.events import Event, JobEnded
 from senn_ray.core.records import Progress, RunRecord, RunSpec
 from senn_ray.search import changes
-from senn_ray.search.plan import Plan, Verb, check_settings
+from senn_ray.search.plan import Plan, Verb
+from senn_ray.search.specs import check_settings
 from senn_ray.service import freezing
 from senn_ray.service.driver import Driver, Observer
 from senn_ray.service.live import live_writer

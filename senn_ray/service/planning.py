@@ -11,9 +11,9 @@ from senn_ray.config import Config
 from senn_ray.core.errors import ResourceError
 from senn_ray.core.events import RunFinished
 from senn_ray.core.records import RunRecord, RunSpec
-from senn_ray.search import plan as specs
-from senn_ray.search import protocol
-from senn_ray.search.plan import SENN, Choice, Key, Plan, Verb
+from senn_ray.search import protocol, specs
+from senn_ray.search.arms import find
+from senn_ray.search.plan import GRID, SENN, Choice, Key, Plan, Verb
 from senn_ray.search.planned import PlannedRun, planned_runs
 from senn_ray.service import jobs
 
@@ -142,7 +142,7 @@ def _counter(
         evaluations = sum(map(schedule.evaluates, range(schedule.steps + 1)))
         # The test part counts by its size; an evaluation may look at its part twice.
         tested = (
-            len(raw.test_y) / n_val / looks(train) if run.arm in specs.TESTED else 0
+            len(raw.test_y) / n_val / looks(train) if find(run.arm).opens_test else 0
         )
         checks = len(schedule.checks) + 1 if run.kind == "grow" else 0
         return 1, schedule.steps, evaluations + tested, checks
@@ -175,7 +175,7 @@ def _short(
 ) -> RunSpec:
     """Specify a short run of a job, all of whose hidden layers have one width."""
     hidden = (width,) * max(len(job.config.model.hidden), 1)
-    key = Key(arm=SENN if growing else "plan")
+    key = Key(arm=SENN if growing else GRID)
     spec = specs.fixed_spec(job, key, Choice(hidden=hidden))
     growth = {"enabled": growing, "check_every": 1, "check_spacing": 0.0}
     length = {"min_steps": steps, "max_steps": steps, "evaluations": evaluations}

@@ -9,7 +9,8 @@ from senn_ray.core.events import (
     RunSubmitted,
     TargetLocked,
 )
-from senn_ray.search.plan import SENN, Key, Plan, fixed_spec, grow_spec, plain
+from senn_ray.search.plan import SENN, Key, Plan, plain
+from senn_ray.search.specs import fixed_spec, grow_spec
 from senn_ray.search.targets import lock
 from tests.search.fakes import fake_run, make_config, started
 

@@ -6,7 +6,7 @@ from typing import Any
 from senn_ray.config import Config
 from senn_ray.core.events import JobEnded, TestOpened
 from senn_ray.core.records import RunRecord, RunSpec
-from senn_ray.search.arms import grid
+from senn_ray.search.arms.fixed import widths
 from senn_ray.search.plan import GRID, SENN, Plan
 from tests.analysis.summaries import summary_of
 from tests.analysis.test_scan import CONFIG, cell_run, scan_events
@@ -43,12 +43,12 @@ SUMMARY = summary_of(EVENTS)
 
 def test_the_grid_is_every_doubled_width_on_the_subsets_of_the_cells() -> None:
     plan = Plan(verb="scan", config=config())
-    assert grid.widths(plan) == [2, 4, 8, 16, 32, 64, 128]
+    assert widths(plan) == [2, 4, 8, 16, 32, 64, 128]
     found = {(s.data.per_class, s.model.hidden[0], s.data.subset_seed) for s in PLAIN}
     assert found == {
         (size, width, seed)
         for size in (10, "all")
-        for width in grid.widths(plan)
+        for width in widths(plan)
         for seed in (7, 8, 9)
     }
     assert len(PLAIN) == len(found) == len({spec.seed for spec in PLAIN})

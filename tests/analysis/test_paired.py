@@ -9,9 +9,10 @@ import pytest
 from senn_ray.analysis.job import Job, gather
 from senn_ray.analysis.sizes import paired
 from senn_ray.core.records import RunRecord, RunSpec
+from senn_ray.search.arms import find
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.machine import State
-from senn_ray.search.plan import CONTROLS, Plan
+from senn_ray.search.plan import Plan
 from tests.analysis.summaries import summary_of
 from tests.search.fakes import (
     EVERY_ARM,
@@ -23,6 +24,7 @@ from tests.search.fakes import (
     started,
 )
 
+CONTROLS = {arm for arm in EVERY_ARM if find(arm).kind == "control"}
 CONFIG = make_config(
     arms=EVERY_ARM, max_trials=6, trials_per_study=5, repeats=3, until_hits=2
 )

@@ -105,6 +105,10 @@ BEFORE_WORK = {
         ["grow", "--cluster.batch-seeds", "3"],
         2, ["cluster.batch_seeds is gone: every run has a worker of its own now"],
     ),
+    "no such arm": (
+        ["grow", "--baseline.arms", "foo"],
+        2, ["there is no arm foo; the arms are gradmax, tpe_full"],
+    ),
     "no seeds": (["grow", "--seeds", "0"], 2, ["--seeds must be at least 1"]),
     "no cluster to submit to": (["submit", "--address", "x"], 2, ["needs a verb"]),
 }  # fmt: skip

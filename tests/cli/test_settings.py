@@ -147,7 +147,6 @@ BAD_FLAGS = [
     (["--model.hidden", "4", "8"], "unexpected '8'; a list is one word with commas"),
     (["--model.hidden"], "--model.hidden requires an argument"),
     (["--model.max-hidden", "1"], "model.hidden [2] exceeds model.max_hidden 1"),
-    (["--baseline.arms", "foo"], "baseline.arms[0] = foo: should be 'random'"),
     (["--scan.per-class", "10,0"], "scan.per_class needs numbers of at least 1"),
     (["--scan.per-class", "10,x"], "scan.per_class[1] = x: should be a valid integer"),
     (["--scan.per-class", "10,all,10"], "scan.per_class names 10 more than once"),

@@ -1,9 +1,7 @@
-from typing import get_args
-
 import pytest
 
-from senn_ray.config import Arm
 from senn_ray.report.drawing import ARMS, canvas, log_scale
+from senn_ray.search import arms as search_arms
 
 
 @pytest.mark.parametrize(
@@ -25,6 +23,6 @@ def test_an_axis_is_logarithmic_only_where_that_shows_ticks(values, scale) -> No
 
 
 def test_every_arm_has_a_shape_of_its_own() -> None:
-    arms = {"senn", "confirm", "confirm_full", *get_args(Arm)}
+    arms = set(search_arms.ARMS)
     assert set(ARMS) == arms
     assert len({marker for _, marker in ARMS.values()}) == len(arms)

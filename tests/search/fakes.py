@@ -4,18 +4,18 @@ import dataclasses
 import math
 import random
 from collections.abc import Callable, Sequence
-from typing import get_args
 
-from senn_ray.config import Arm, Config
+from senn_ray.config import Config
 from senn_ray.core.events import Event, JobStarted, RunFinished
 from senn_ray.core.records import Cost, Evaluation, Progress, RunRecord, RunSpec
+from senn_ray.search.arms import selectable
 from senn_ray.search.executor import Report
 from senn_ray.search.plan import Choice, Key, plain
 from tests.search.executor_suite import make_record
 
 SELF_FOUND = 24
 EVALUATIONS = 4
-EVERY_ARM = get_args(Arm)
+EVERY_ARM = tuple(selectable())
 
 
 def make_config(**baseline: object) -> Config:

@@ -2,15 +2,25 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable
-from types import ModuleType
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord
-from senn_ray.search.arms import confirm, grid, ladder, ladder_bisect, qmc, random
-from senn_ray.search.plan import SENN, Choice, Key, Plan, fixed_spec, grow_spec, plain
+from senn_ray.search import confirm
+from senn_ray.search.arms import ArmState, RunRequest
+from senn_ray.search.arms.fixed import GRID, widths
+from senn_ray.search.arms.ladders import (
+    LADDER,
+    LADDER_BISECT,
+    NextWidth,
+    bisected,
+    doubled,
+)
+from senn_ray.search.arms.sampling import RANDOM, even_width, random_width
+from senn_ray.search.plan import SENN, Choice, Key, Plan, plain
+from senn_ray.search.specs import fixed_spec, grow_spec
 from tests.search.fakes import fake_run, make_config
 
 PLAN = Plan(verb="compare", config=make_config())
@@ -18,9 +28,9 @@ TARGET = TargetLocked(val_loss=0.12, max_params=2000)
 Loss = Callable[[int], float]
 
 
-def climb(loss: Loss, arm: ModuleType = ladder_bisect) -> dict[int, float]:
+def climb(loss: Loss, choose: NextWidth = bisected) -> dict[int, float]:
     losses = dict[int, float]()
-    while (width := arm.next_width(PLAN, losses)) is not None:
+    while (width := choose(PLAN, losses)) is not None:
         assert width not in losses, "a width is never tried twice"
         losses[width] = loss(width)
     return losses
@@ -58,16 +68,16 @@ def test_the_ladder_ends_whatever_the_losses(values: list[float]) -> None:
 
 
 def test_the_plain_ladder_ends_after_two_doublings_that_do_not_help() -> None:
-    losses = climb(lambda width: max(1.0, 8 / width), ladder)
+    losses = climb(lambda width: max(1.0, 8 / width), doubled)
     assert list(losses) == [2, 4, 8, 16, 32]
     # One that does not help is forgiven.
     bumps = {2: 4.0, 4: 4.0, 8: 2.0, 16: 2.0, 32: 2.0}
-    assert list(climb(lambda width: bumps.get(width, 1.0), ladder)) == list(bumps)
+    assert list(climb(lambda width: bumps.get(width, 1.0), doubled)) == list(bumps)
 
 
 def test_the_plain_ladder_stops_at_the_cap_and_survives_divergence() -> None:
-    assert list(climb(lambda width: 1 / width, ladder))[-1] == PLAN.highest
-    assert list(climb(lambda _: math.inf, ladder)) == [2, 4, 8]
+    assert list(climb(lambda width: 1 / width, doubled))[-1] == PLAN.highest
+    assert list(climb(lambda _: math.inf, doubled)) == [2, 4, 8]
 
 
 def test_a_repeated_run_that_changes_the_ladder_adds_runs_and_takes_none_away() -> None:
@@ -76,8 +86,9 @@ def test_a_repeated_run_that_changes_the_ladder_adds_runs_and_takes_none_away() 
     for trial, (width, loss) in enumerate([(2, 1.0), (4, 0.5), (8, 0.49), (16, 0.48)]):
         spec = fixed_spec(PLAN, Key(arm="ladder", study=0, trial=trial), plain(width))
         records[0, trial] = dataclasses.replace(fake_run(spec), val_loss=loss)
-    for arm in (ladder, ladder_bisect):
-        wants = [w for w in arm.wanted(PLAN, records, None) if w.study == 0]
+    for arm in (LADDER, LADDER_BISECT):
+        state = ArmState(plan=PLAN, finished=records)
+        wants = [w for w in arm.next_runs(state) if w.study == 0]
         assert [w.trial for w in wants] == list(range(len(wants)))
         assert len(wants) <= len(records) + 1
 
@@ -89,15 +100,15 @@ def test_quasi_random_widths_fill_the_range_better_than_random_ones() -> None:
         return max(b - a for a, b in itertools.pairwise(ends))
 
     bound = 2.5 * math.log(64) / 16
-    assert largest_gap(qmc.draw_width, 16) < bound < largest_gap(random.draw_width, 16)
-    widths = [qmc.draw_width(PLAN, trial) for trial in range(64)]
+    assert largest_gap(even_width, 16) < bound < largest_gap(random_width, 16)
+    widths = [even_width(PLAN, trial) for trial in range(64)]
     assert all(PLAN.lowest <= width <= PLAN.highest for width in widths)
 
 
 def test_the_grid_of_a_comparison_has_every_doubled_width_with_every_seed() -> None:
-    wants = grid.wanted(PLAN)
+    wants = GRID.next_runs(ArmState(plan=PLAN, finished={}))
     tried = [want.choice.hidden[0] for want in wants if want.choice]
-    assert sorted(set(tried)) == grid.widths(PLAN)
+    assert sorted(set(tried)) == widths(PLAN)
     assert all(tried.count(width) == 3 for width in tried)
 
 
@@ -125,7 +136,7 @@ def test_a_full_choice_sets_what_it_names_and_nothing_else() -> None:
 
 
 def test_random_widths_are_log_uniform_between_start_and_cap() -> None:
-    drawn = [random.draw_width(PLAN, trial) for trial in range(4000)]
+    drawn = [random_width(PLAN, trial) for trial in range(4000)]
     assert min(drawn) == PLAN.lowest
     assert max(drawn) <= PLAN.highest
     # 4 standard errors: 4 * sqrt(1 / 6 * 5 / 6 / 4000) = 0.024
@@ -145,11 +156,18 @@ def finished(hits: list[bool]) -> dict[tuple[int, int], RunRecord]:
     return records
 
 
+def asked(
+    records: dict[tuple[int, int], RunRecord], target: TargetLocked | None
+) -> list[RunRequest]:
+    state = ArmState(plan=PLAN, finished=records, target=target)
+    return RANDOM.next_runs(state)
+
+
 @given(st.lists(st.booleans(), min_size=12, max_size=12))
 def test_random_search_stops_at_the_hit_that_completes_the_number(
     hits: list[bool],
 ) -> None:
-    wants = random.wanted(PLAN, finished(hits), TARGET)
+    wants = asked(finished(hits), TARGET)
     counted = [sum(hits[:n]) for n in range(13)]
     expected = counted.index(3) if 3 in counted else 12
     assert len(wants) == expected
@@ -160,11 +178,11 @@ def test_no_random_trial_is_started_that_might_not_be_needed(
     hits: list[bool], data: st.DataObject
 ) -> None:
     everything = finished(hits)
-    final = {w.trial for w in random.wanted(PLAN, everything, TARGET)}
+    final = {w.trial for w in asked(everything, TARGET)}
     known = data.draw(st.sets(st.sampled_from(range(12))))
     some = {key: record for key, record in everything.items() if key[1] in known}
-    assert {w.trial for w in random.wanted(PLAN, some, TARGET)} <= final
-    assert {w.trial for w in random.wanted(PLAN, some, None)} <= final
+    assert {w.trial for w in asked(some, TARGET)} <= final
+    assert {w.trial for w in asked(some, None)} <= final
 
 
 def test_winners_are_the_top_one_under_each_constraint() -> None:

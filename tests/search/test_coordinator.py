@@ -12,14 +12,13 @@ from senn_ray.core import events
 from senn_ray.core.errors import ResourceError
 from senn_ray.core.events import JobEnded, JobStarted, RunFinished, RunSubmitted
 from senn_ray.core.records import RunRecord, RunSpec
+from senn_ray.search.arms import find
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.executor import Report
 from senn_ray.search.machine import State
 from senn_ray.search.plan import (
     CONFIRM,
     CONFIRM_FULL,
-    GROWING,
-    PAIRED,
     SENN,
     Plan,
     Verb,
@@ -111,14 +110,14 @@ def test_fixed_and_growing_runs_differ_in_size_and_growth_only() -> None:
     ]
     assert len(set(kept)) == 1
     for spec in REFERENCE.values():
-        assert spec.growth.enabled == (spec.kind == "grow") == (spec.arm in GROWING)
+        assert spec.growth.enabled == (spec.kind == "grow") == find(spec.arm).grows
 
 
 def test_seeds_differ_between_all_runs_of_a_comparison_but_pairs() -> None:
-    specs = [spec for spec in REFERENCE.values() if spec.arm not in PAIRED]
+    specs = [spec for spec in REFERENCE.values() if not find(spec.arm).paired]
     assert len({spec.seed for spec in specs}) == len(specs)
     ours = {s.trial: s.seed for s in specs if s.arm == SENN}
-    for arm in PAIRED:
+    for arm in (arm for arm in EVERY_ARM if find(arm).paired):
         pairs = {s.trial: s.seed for s in REFERENCE.values() if s.arm == arm}
         assert pairs == ours
 

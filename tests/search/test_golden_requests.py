@@ -8,8 +8,9 @@ from senn_ray.core.events import JobStarted, TargetLocked
 from senn_ray.core.records import RunSpec
 from senn_ray.search.attempts import attempts
 from senn_ray.search.changes import config_of
-from senn_ray.search.plan import Choice, Plan, fixed_spec, grow_spec, key_of
-from senn_ray.search.run_requests import all_wanted
+from senn_ray.search.plan import Choice, Plan, key_of
+from senn_ray.search.run_requests import all_requests
+from senn_ray.search.specs import fixed_spec, grow_spec
 from tests.golden import journals
 
 
@@ -48,10 +49,8 @@ def test_a_finished_job_asks_for_the_runs_that_were_done_and_no_others(
     events = journals.events(name)
     tried = attempts(events)
     target = next((e for e in events if isinstance(e, TargetLocked)), None)
-    asked = all_wanted(plan_of(name), tried.finished, target)
-    keys = [key for key, _ in asked]
-    assert len(set(keys)) == len(keys)
-    assert set(keys) == set(tried.submitted)
-    for key, request in asked:
+    asked = all_requests(plan_of(name), tried.finished, target)
+    assert asked.keys() == tried.submitted.keys()
+    for key, request in asked.items():
         if request.choice is not None:
             assert tried.submitted[key].model.hidden == request.choice.hidden

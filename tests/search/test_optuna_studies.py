@@ -13,10 +13,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from senn_ray.core.records import RunRecord
-from senn_ray.search.arms.cutoffs import STARTUP_TRIALS, cutoffs
+from senn_ray.search.arms import ARMS
 from senn_ray.search.arms.optuna_studies import OptunaStudies
-from senn_ray.search.arms.studies import ASKING
-from senn_ray.search.plan import Choice, Key, Plan, fixed_spec, plain
+from senn_ray.search.arms.studies import STARTUP_TRIALS, cutoffs
+from senn_ray.search.plan import Choice, Key, Plan, plain
+from senn_ray.search.specs import fixed_spec
 from tests.search.fakes import fake_run, make_config
 
 PLAN = Plan(verb="compare", config=make_config())
@@ -40,7 +41,7 @@ def load(folder: Path, arm: str = "tpe_pareto") -> optuna.Study:
     return optuna.load_study(study_name=f"{arm}-0", storage=storage)
 
 
-@pytest.mark.parametrize("arm", sorted(ASKING))
+@pytest.mark.parametrize("arm", [arm.name for arm in ARMS.values() if arm.proposer])
 def test_a_study_that_is_opened_again_goes_on_as_if_nothing_happened(
     tmp_path: Path, arm: str
 ) -> None:

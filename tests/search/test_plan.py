@@ -4,7 +4,7 @@ import pytest
 
 from senn_ray.config import Config, ModelConfig, ScanConfig
 from senn_ray.core.errors import ConfigError
-from senn_ray.search.plan import check_settings
+from senn_ray.search.specs import check_settings
 
 DEEPER = ModelConfig(hidden=(2,), max_depth=2, activation="rational")
 

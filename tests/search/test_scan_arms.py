@@ -10,7 +10,8 @@ from senn_ray.config import Config
 from senn_ray.core.errors import ConfigError
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.report.detail import closer_tables
-from senn_ray.search.plan import GRADMAX, NO_GROWTH, SENN, check_settings
+from senn_ray.search.plan import GRADMAX, NO_GROWTH, SENN
+from senn_ray.search.specs import check_settings
 from tests.analysis.summaries import summary_of
 from tests.analysis.test_scan import CONFIG, cell_run, scan_events
 

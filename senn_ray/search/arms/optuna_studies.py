@@ -25,11 +25,11 @@ from optuna.trial import FrozenTrial, TrialState
 from senn_ray.core.errors import ConfigError, DataError
 from senn_ray.core.records import RunRecord
 from senn_ray.core.seeds import derive
+from senn_ray.search.arms import Proposer, find
 from senn_ray.search.plan import Choice, Key, Plan, plain
 from senn_ray.search.studies import Study, Trial
 from senn_ray.search.targets import score
 
-PARETO, PRUNER, FULL = "tpe_pareto", "tpe_pruner", "tpe_full"
 STARTUP_TRIALS = 4
 CANDIDATES = 24
 
@@ -64,11 +64,13 @@ class OptunaStudies:
             self._suggest(key, study, storage)
         if study.trials[key.trial].state.is_finished():
             return
-        if key.arm == PRUNER:
+        proposer = _proposer(key.arm)
+        if proposer.prunes:
             _report(_trial(study, storage, key.trial), record)
         state, values = _outcome(record)
-        loss_only = values[:1] if key.arm != PARETO else values
-        study.tell(trial=key.trial, values=loss_only or None, state=state)
+        study.tell(
+            trial=key.trial, values=values[: proposer.objectives] or None, state=state
+        )
 
     def _suggest(
         self, key: Key, study: optuna.Study, storage: JournalStorage
@@ -89,7 +91,7 @@ class OptunaStudies:
         study = optuna.create_study(
             storage=storage,
             study_name=f"{key.arm}-{key.study}",
-            directions=[StudyDirection.MINIMIZE] * (2 if key.arm == PARETO else 1),
+            directions=[StudyDirection.MINIMIZE] * _proposer(key.arm).objectives,
             sampler=self._sampler(key),
             load_if_exists=True,
         )
@@ -177,12 +179,19 @@ _STATES: dict[TrialState, Literal["complete", "pruned", "failed"]] = {
 }
 
 
+def _proposer(arm: str) -> Proposer:
+    proposer = find(arm).proposer
+    if proposer is None:
+        raise RuntimeError(f"{arm} asks for proposals, but has no proposer")
+    return proposer
+
+
 def _choose(plan: Plan, arm: str, trial: optuna.Trial) -> Choice:
     """Draw from the space of an arm; a trial that has drawn before repeats itself."""
     width = trial.suggest_int(
         name="hidden", low=plan.lowest, high=plan.highest, log=True
     )
-    if arm != FULL:
+    if not _proposer(arm).tunes:
         return plain(width)
     baseline = plan.config.baseline
     rates, decays = baseline.full_lr, baseline.full_weight_decay

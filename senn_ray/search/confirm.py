@@ -14,51 +14,41 @@ from collections.abc import Iterable, Mapping
 
 from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord
-from senn_ray.search.plan import (
-    CONFIRM,
-    CONFIRM_FULL,
-    CONTROLS,
-    SENN,
-    Choice,
-    Key,
-    PerClass,
-    Plan,
-    RunRequest,
-    plain,
-)
+from senn_ray.core.seeds import derive
+from senn_ray.search.arms import ARMS, find
+from senn_ray.search.plan import CONFIRM, CONFIRM_FULL, SENN, Choice, Key, Plan, plain
 from senn_ray.search.targets import TargetName, score
 
-FULL = "tpe_full"
 TRIALS = 1000
 """More than the trials of a study: numbers of winners must not collide."""
 
 
-def wanted(
+def choices(
     plan: Plan, finished: Mapping[Key, RunRecord], target: TargetLocked
-) -> list[tuple[Key, RunRequest]]:
-    """List the confirmations.
+) -> dict[Key, Choice]:
+    """Return the confirmations of a job: what each trains again.
 
     Args:
         plan: The plan of the job.
         finished: All records of the job; those of confirmations do not count.
         target: The locked targets.
     """
-    records = [r for key, r in finished.items() if key.arm not in _CONFIRMING]
+    records = list(finished.values())
     places = {place_of(r): choice_of(r) for r in winners(records, target).values()}
     width = median_width(records)
     places[CONFIRM, width] = plain(width)
-    size = plan.config.data.per_class
-    return [
-        (_key(arm, number, seed, size), RunRequest(choice=choice))
-        for (arm, number), choice in sorted(places.items(), key=lambda item: item[0])
-        for seed in range(plan.config.compare.retrain_seeds)
-    ]
-
-
-def _key(arm: str, number: int, seed: int, size: PerClass) -> Key:
-    if arm == CONFIRM:
-        return Key(arm=arm, width=number, trial=seed, per_class=size)
-    return Key(arm=arm, study=number, trial=seed, per_class=size)
+    found = dict[Key, Choice]()
+    for (arm, number), choice in sorted(places.items(), key=lambda item: item[0]):
+        for seed in range(plan.config.compare.retrain_seeds):
+            key = Key(
+                arm=arm,
+                study=0 if arm == CONFIRM else number,
+                trial=seed,
+                per_class=plan.config.data.per_class,
+                width=number if arm == CONFIRM else None,
+            )
+            found[key] = choice
+    return found
 
 
 def trained_again(
@@ -86,11 +76,10 @@ def winners(
         Runs by arm and target. An arm none of whose runs qualifies is left out.
     """
     best: dict[tuple[str, TargetName], RunRecord] = {}
-    out = CONTROLS | _CONFIRMING
     fixed = [
         r
         for r in records
-        if r.kind == "fixed" and r.state == "complete" and r.arm not in out
+        if r.kind == "fixed" and r.state == "complete" and _competes(r.arm)
     ]
     for record in sorted(fixed, key=lambda r: (score(r), r.params, r.run_id)):
         best.setdefault((record.arm, "quality"), record)
@@ -102,15 +91,18 @@ def winners(
 def place_of(winner: RunRecord) -> tuple[str, int]:
     """Tell under which arm, and width or study, a winner is trained again.
 
-    Plain widths are shared by all arms. A winner of ``tpe_full`` has its own settings,
-    so its confirmations are a study of their own.
+    Plain widths are shared by all arms. A winner with settings of its own has
+    confirmations of its own, which are numbered by its study and trial.
 
     Args:
         winner: The run that won.
     """
-    if winner.arm == FULL:
-        return CONFIRM_FULL, winner.study * TRIALS + winner.trial
-    return CONFIRM, winner.hidden[0]
+    if find(winner.arm).width_only:
+        return CONFIRM, winner.hidden[0]
+    number = winner.study * TRIALS + winner.trial
+    # One arm of the table has such winners; those of other packages must not collide.
+    others = 0 if winner.arm in ARMS else derive(0, winner.arm) % TRIALS**2
+    return CONFIRM_FULL, number + others * TRIALS**2
 
 
 def choice_of(winner: RunRecord) -> Choice:
@@ -119,7 +111,7 @@ def choice_of(winner: RunRecord) -> Choice:
     Args:
         winner: The run that won.
     """
-    if winner.arm != FULL:
+    if find(winner.arm).width_only:
         return Choice(hidden=winner.hidden)
     return Choice(hidden=winner.hidden, lr=winner.lr, weight_decay=winner.weight_decay)
 
@@ -134,4 +126,5 @@ def median_width(records: Iterable[RunRecord]) -> int:
     return statistics.median_low(record.hidden[0] for record in good)
 
 
-_CONFIRMING = frozenset({CONFIRM, CONFIRM_FULL})
+def _competes(arm: str) -> bool:
+    return find(arm).kind == "opponent"
