@@ -8,7 +8,7 @@ inputs cannot is in the residuals (Mitchell et al. 2023, Theorem 3.2):
     c_r = c - E[c aᵀ] A⁻¹ a       residual activation
     P   = E[g_r c],   V = E[c c] - E[c aᵀ] A⁻¹ E[a c]   (the Schur complement)
 
-    exact:  Δη = Pᵀ G⁻¹ P / V           bound:  Δη' = Pᵀ G⁻¹ P / E[c c] <= Δη
+    Δη = Pᵀ G⁻¹ P / V  >=  Pᵀ G⁻¹ P / E[c c]
 
 One damping per decision: the same damping stands in A, in V and in E[c c], and the same
 damped G everywhere, or the bound does not hold.
@@ -164,8 +164,6 @@ class Gain:
 
     exact: Tensor
     """Δη [K]."""
-    bound: Tensor
-    """Δη' [K], at most Δη."""
     P: Tensor
     """E[g_r c] [n_out, K]."""
     direction: Tensor
@@ -179,7 +177,7 @@ class Gain:
 
 
 def score_gain(site: Site, candidates: Tensor, *, reduce: Reduce) -> Gain:
-    """Score candidate neurons by their exact gain and by its lower bound.
+    """Score candidate neurons.
 
     Args:
         site: Statistics of the site.
@@ -206,7 +204,6 @@ def score_gain(site: Site, candidates: Tensor, *, reduce: Reduce) -> Gain:
     numerator = (P * whitened).sum(0)
     return Gain(
         exact=numerator / schur,
-        bound=numerator / power,
         P=P,
         direction=whitened / schur,
         schur=schur,
@@ -220,7 +217,6 @@ def _gradient_gain(P: Tensor, cross: Tensor) -> Gain:
     one, zero = torch.ones_like(power), torch.zeros_like(power)
     return Gain(
         exact=power,
-        bound=power,
         P=P,
         direction=P,
         schur=one,
