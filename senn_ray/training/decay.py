@@ -35,6 +35,7 @@ def next_decay(run: RunState, val_loss: float) -> float:
     config = run.spec.train
     if looks(config) == 1 or not val_loss:
         return run.weight_decay
+    # One-sided: the loss itself is known from the evaluation, so a trial costs one more.
     smaller = evaluate(run, shrunk(run.net), run.val).loss
     slope = (val_loss - smaller) / (TRIAL * val_loss)
     return followed(run.weight_decay, slope, config)

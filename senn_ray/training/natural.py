@@ -166,8 +166,8 @@ def assign(costs: list[float], size: int) -> list[int]:
     """Give things to ranks, dearest first, each to the one with the least to do.
 
     Args:
-        costs: Of each thing.
-        size: Of the gang.
+        costs: The cost of each thing.
+        size: Number of replicas.
 
     Returns:
         The rank of each thing (KAISA: Pauloski et al. 2021).

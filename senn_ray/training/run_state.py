@@ -150,6 +150,8 @@ class RunState:
         for part in indices.split(self.net.batch_size):
             yield self.train.batch(part)
 
+    # Strided, and of indices that all replicas drew alike: a shard follows from rank and
+    # size alone, so a gang of another size goes on with the same batches and decisions.
     def shard(self, indices: Tensor) -> Tensor:
         """Take this replica's part of some indices that all replicas agree on."""
         return indices[self.reducer.rank :: self.reducer.size]
