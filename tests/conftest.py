@@ -1,5 +1,6 @@
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -8,6 +9,9 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from senn_ray.cluster_runtime.session import Session
 
+
+UNDRAWN = {"cli", "export", "service", "store"}
+"""Rooms whose tests look at no figure."""
 
 # How long an example takes says more of what else the machine does than of the law.
 settings.register_profile("unhurried", deadline=None)
@@ -24,6 +28,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+def _blank(_canvas: object, file: IO[Any], **how: object) -> None:
+    file.write('<svg viewBox="0 0 1 1"></svg>' if how["format"] == "svg" else b"")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _undrawn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave figures blank where tests are not about them: they are most of a tiny job."""
+    with pytest.MonkeyPatch.context() as patch:
+        if UNDRAWN & {*Path(request.path).parts}:
+            patch.setattr("matplotlib.figure.Figure.savefig", _blank)
+        yield
 
 
 @pytest.fixture(scope="session")

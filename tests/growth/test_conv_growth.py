@@ -63,13 +63,6 @@ def fresh(reducer: Reducer, spec: RunSpec = SPEC, **growth: Any) -> RunState:
     return prepare(spec, RAW, reducer=reducer, device="cpu")
 
 
-def finish(run: RunState) -> dict[str, bytes]:
-    settings = run.spec
-    schedule = make_schedule(settings.train, settings.growth, len(run.train))
-    train(run, schedule, None)
-    return digests(live_state(run))
-
-
 def trained(steps: int = 30) -> RunState:
     run = fresh(SingleReducer())
     for step in range(steps):
@@ -154,7 +147,6 @@ def test_a_gang_of_two_grows_what_one_grows() -> None:
 
 
 def test_a_run_goes_on_from_its_state_bitwise() -> None:
-    undisturbed = finish(fresh(SingleReducer()))
     run, kept = fresh(SingleReducer()), {}
 
     def keep(at: RunState) -> None:
@@ -165,7 +157,9 @@ def test_a_run_goes_on_from_its_state_bitwise() -> None:
     train(run, schedule, None, before_step=keep)
     again = fresh(SingleReducer())
     restore(again, from_bytes(kept["state"]))
-    assert finish(again) == undisturbed
+    train(again, schedule, None)
+    assert len(run.hidden) > 2
+    assert digests(live_state(again)) == digests(live_state(run))
 
 
 def test_a_block_that_does_nothing_costs_nothing_and_goes() -> None:
