@@ -3,11 +3,8 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -22,19 +19,8 @@ from senn_ray.export.export import export
 from senn_ray.service import verbs
 from senn_ray.store import journal
 from senn_ray.training import checkpoints
+from tests.export.cards import blocks, measure_blocks
 from tests.service.test_verbs import settings
-
-# Run where senn-ray cannot be imported: the code blocks of the model card, then ours.
-AFTERWARDS = """
-import numpy as np
-data = np.load("data.npz")
-x, y = torch.from_numpy(data["x"]).float(), torch.from_numpy(data["y"])
-outputs = model(x)
-assert torch.allclose(model(x[:1]), outputs[:1], atol=1e-4)
-loss = torch.nn.functional.cross_entropy(outputs, y).item()
-print(loss, (outputs.argmax(1) == y).float().mean().item())
-"""
-BLOCKED = "import sys; sys.modules['senn_ray'] = None\n"
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +31,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult[GrowSumma
 
 @pytest.fixture(scope="module")
 def model(grown: verbs.JobResult[GrowSummary]) -> Path:
-    folder = Path(verbs.export(grown.folder))
-    raw = datasets.load(settings().data)
-    np.savez(folder / "data.npz", x=raw.test_x, y=raw.test_y)
-    return folder
+    return Path(verbs.export(grown.folder))
 
 
 def picked(model: Path, grown: verbs.JobResult[GrowSummary]) -> RunSummary:
@@ -64,27 +47,17 @@ def test_the_run_of_median_validation_loss_is_taken(
     assert picked(model, grown).val_loss == grown.summary.val_loss
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("way", [0, 1], ids=["program", "weights"])
 def test_the_card_tells_how_to_load_it_without_senn_ray(
-    model: Path, grown: verbs.JobResult[GrowSummary], way: int
+    model: Path, grown: verbs.JobResult[GrowSummary]
 ) -> None:
-    card = (model / "MODEL_CARD.md").read_text()
-    code = re.findall(r"```python\n(.*?)```", card, re.DOTALL)[way]
-    assert len([line for line in code.splitlines() if line.strip()]) <= 11
-    script = BLOCKED + code + AFTERWARDS
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=model,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    loss, accuracy = map(float, done.stdout.splitlines()[-1].split())
+    for code in blocks(model):
+        assert len([line for line in code.splitlines() if line.strip()]) <= 11
     record = picked(model, grown)
-    assert loss == pytest.approx(record.test_loss, rel=1e-5)
-    assert accuracy == pytest.approx(record.test_accuracy, abs=1e-6)
+    measured = measure_blocks(model, datasets.load(settings().data))
+    assert len(measured) == 2
+    for loss, accuracy in measured:
+        assert loss == pytest.approx(record.test_loss, rel=1e-5)
+        assert accuracy == pytest.approx(record.test_accuracy, abs=1e-6)
 
 
 def test_the_architecture_fits_the_weights(model: Path) -> None:

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,45 +13,31 @@ from senn_ray.analysis.results import to_json
 from senn_ray.cli.main import run
 from senn_ray.config import Config
 from senn_ray.core.errors import ConfigError, DataError
-from senn_ray.core.events import Event, JobEnded, JobResumed, RunFinished
+from senn_ray.core.events import Event, JobEnded, JobResumed, RunFinished, RunProgressed
 from senn_ray.service import verbs
 from senn_ray.store import journal, lock
-from tests.service.test_verbs import interrupted, settings
+from tests.service.test_verbs import in_child, interrupted, settings
 
 MEASURED = ("wall_s", "device_s", "growth_s", "growth_share", "started_utc_s")
 
-# The driver of a comparison that ends itself, in the middle of a write or of a run.
-DRIVER = """
-import os, signal, sys
-from pathlib import Path
-from senn_ray.service import verbs
-from senn_ray.core.events import RunFinished, RunProgressed
-from tests.service.test_verbs import settings
-
-finished = 0
-
-def observe(event):
-    global finished
-    finished += isinstance(event, RunFinished)
-    if finished >= int(sys.argv[2]) and isinstance(event, RunProgressed):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-verbs.compare(settings(), out=Path(sys.argv[1]), observe=observe,
-            executor=verbs.in_process)
-"""
-
 
 def drive_until_killed(folder: Path, runs: int) -> None:
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, str(folder), str(runs)],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
+    """Compare in another process that kills itself, in a run or between two events."""
+    finished = 0
+
+    def observe(event: Event) -> None:
+        nonlocal finished
+        finished += isinstance(event, RunFinished)
+        if finished >= runs and isinstance(event, RunProgressed):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    driver = in_child(
+        lambda: verbs.compare(
+            settings(), out=folder, observe=observe, executor=verbs.in_process
+        )
     )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    driver.join()
+    assert driver.exitcode == -signal.SIGKILL
 
 
 def results(result: verbs.JobResult[Any]) -> dict[str, Any]:

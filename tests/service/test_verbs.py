@@ -1,6 +1,12 @@
 """The verbs in one process, with real training: tiny, but through every room but Ray."""
 
 import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
+from multiprocessing.context import ForkProcess as Process
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +34,20 @@ TINY: dict[str, Any] = {
 
 def settings(**changes: Any) -> Config:
     return Config.model_validate(TINY | changes)
+
+
+def in_child(drive: Callable[[], verbs.JobResult[Any]]) -> Process:
+    """Start a job in another process, which has no modules to load."""
+
+    def work() -> None:
+        # What is printed there is not for the pytest that this process was copied from.
+        with redirect_stdout(StringIO()):
+            code = drive().exit_code
+        os._exit(code)
+
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    return child
 
 
 class Interrupted(LocalExecutor):

@@ -1,9 +1,8 @@
 """``stop`` and ``watch`` on real run folders: from another thread, shell or process."""
 
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,24 +22,7 @@ from senn_ray.core.events import (
 from senn_ray.service import verbs
 from senn_ray.store import journal, stopping
 from tests.service.test_resume import results
-from tests.service.test_verbs import interrupted, settings
-
-# A driver that goes on until it is told to stop: its runs are many.
-DRIVER = """
-import sys
-from pathlib import Path
-from senn_ray.service import verbs
-from senn_ray.core.events import RunProgressed
-from tests.service.test_verbs import settings
-
-def observe(event):
-    if isinstance(event, RunProgressed):
-        print("running", flush=True)
-
-result = verbs.grow(settings(), out=Path(sys.argv[1]), seeds=500, observe=observe,
-                  executor=verbs.in_process)
-sys.exit(result.exit_code)
-"""
+from tests.service.test_verbs import in_child, interrupted, settings
 
 
 def at_first(kind: type[Event], act: Callable[[], Any]) -> Callable[[Event], None]:
@@ -97,24 +79,22 @@ def test_now_ends_a_job_in_a_thread_that_no_signal_reaches(tmp_path: Path) -> No
 
 
 def test_now_ends_another_process_in_good_order(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(tmp_path / "a")],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
+    folder, begun = tmp_path / "a", multiprocessing.get_context("fork").Event()
+    tell = at_first(RunProgressed, begun.set)
+    driver = in_child(
+        lambda: verbs.grow(
+            settings(), out=folder, seeds=200, observe=tell, executor=verbs.in_process
+        )
     )
     try:
-        assert driver.stdout is not None
-        assert driver.stdout.readline() == "running\n"
-        assert run(["stop", str(tmp_path / "a"), "--now"]) == 0
-        driver.communicate()
-        assert driver.returncode == 130
+        begun.wait()
+        assert run(["stop", str(folder), "--now"]) == 0
+        driver.join()
+        assert driver.exitcode == 130
     finally:
         driver.kill()
-        driver.wait()
-    found = verbs.status(tmp_path / "a")
+        driver.join()
+    found = verbs.status(folder)
     assert (found["state"], found["writer"]) == ("interrupted", None)
 
 
