@@ -148,7 +148,9 @@ def test_paths_and_functions_that_are_named_exist(page):
                 assert list(ROOT.glob(word.rstrip("/."))), word
             elif word.endswith(".py") and word.partition("/")[0] in FLOORS:
                 assert (PACKAGE / word).exists(), word
-    text = re.sub(r"--\S+|\S+\.(yaml|jsonl?|parquet|csv)\b", "", "\n".join(code(page)))
+    text = re.sub(
+        r"--\S+|\S+\.(yaml|jsonl?|parquet|csv|py)\b", "", "\n".join(code(page))
+    )
     for name in re.findall(r"\b[a-z_]+(?:\.[a-z_]+)+(?:\.\w+)?\b", text):
         room, *rest = name.split(".")
         if not room or room not in FLOORS or name in keys():
