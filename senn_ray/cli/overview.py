@@ -17,7 +17,7 @@ def overview(found: Status) -> list[RenderableType]:
     """Show where a job stands.
 
     Args:
-        found: What ``app.status`` gave.
+        found: What ``verbs.status`` gave.
     """
     parts: list[RenderableType] = [
         Text(
@@ -44,7 +44,7 @@ def stopping(found: Status, *, now: bool) -> str:
     """Say what became of a request to stop a job.
 
     Args:
-        found: What ``app.stop`` gave.
+        found: What ``verbs.stop`` gave.
         now: Whether runs in flight are to be given up.
     """
     if not found["asked"]:
@@ -66,7 +66,7 @@ def repeated(found: Status) -> str:
     """Say in one line whether a rerun gave the same.
 
     Args:
-        found: What ``app.rerun`` gave.
+        found: What ``verbs.rerun`` gave.
     """
     how = f"within {found['tolerance']:g}" if found["tolerance"] else "bit for bit"
     result = (

@@ -19,7 +19,7 @@ def follow(
     """Show a job until it ends.
 
     Args:
-        looks: What ``app.watch`` gave.
+        looks: What ``verbs.watch`` gave.
         console: Where to show it.
         quiet: Whether to show nothing at all.
 

@@ -13,15 +13,7 @@ if TYPE_CHECKING:
 
 
 def freeze(plan: Plan, raw: "RawData") -> dict[str, Any]:
-    """Write down what a job will do, and on which examples.
-
-    Args:
-        plan: The plan of the job.
-        raw: The data set.
-
-    Returns:
-        What ``protocol.json`` holds.
-    """
+    """Return what ``protocol.json`` holds: what a job will do, and on which examples."""
     return protocol.freeze(plan, data_sha256=hash_of(raw), split=_split(plan, raw))
 
 

@@ -13,7 +13,7 @@ from senn_ray.config import ClusterConfig, Config
 from senn_ray.config.effects import NoEffectWarning, without_effect
 from senn_ray.core import files
 from senn_ray.core.errors import BudgetError, DataError, SennRayError
-from senn_ray.core.events import Event, JobEnded
+from senn_ray.core.events import Event
 from senn_ray.core.records import Progress, RunRecord, RunSpec
 from senn_ray.search import changes
 from senn_ray.search.plan import Plan, Verb
@@ -56,11 +56,7 @@ class JobResult(Generic[S]):
     """Whether a job that was to be resumed had nothing left to do."""
 
     def table(self, name: str) -> "pa.Table":
-        """Read a table: runs, steps, expansions, matches, sizes or scan.
-
-        Args:
-            name: The name of the table.
-        """
+        """Read a table: runs, steps, expansions, matches, sizes or scan."""
         from senn_ray.report import tables
 
         return tables.read(self.folder, name)
@@ -69,12 +65,7 @@ class JobResult(Generic[S]):
 def on_ray(
     raw: "RawData", cluster: ClusterConfig
 ) -> AbstractContextManager["Executor"]:
-    """Make the executor that works on Ray.
-
-    Args:
-        raw: The data set.
-        cluster: Where to run.
-    """
+    """Make the executor that works on Ray."""
     from senn_ray.cluster_runtime.executor import RayExecutor
 
     return RayExecutor(raw, cluster)
@@ -83,12 +74,7 @@ def on_ray(
 def in_process(
     raw: "RawData", cluster: ClusterConfig
 ) -> AbstractContextManager["Executor"]:
-    """Make an executor that works in this process, as one worker on Ray would.
-
-    Args:
-        raw: The data set.
-        cluster: ``cpus_per_worker`` is the number of threads of a run.
-    """
+    """Make an executor that works in this process, as one worker on Ray would."""
     import torch
 
     from senn_ray.runs.run import train_run
@@ -172,23 +158,17 @@ def resume(
     observe: Observer | None,
     executor: MakeExecutor | None,
 ) -> JobResult[Any]:
-    """Run a job from where its journal ends.
+    """Run a job from where its journal ends; the arguments are those of the verb."""
+    from senn_ray.search.resume import outcome
 
-    Args:
-        run: The run folder: a path or a URI.
-        settings: Settings that must agree with the job's, if explicitly set.
-        extend: Settings that are raised, each ``key=value``.
-        retry_failed: Whether runs that failed are done again.
-        observe: Is shown every event while the job runs.
-        executor: Makes the executor (default: Ray).
-    """
     location = locations.locate(run)
     with locations.opened(location, *DESCRIPTION) as folder:
         continued(folder, settings, extend)  # nothing is written, if that is refused
     with locations.holding(location) as held:
         folder = held.folder
         plan, more = continued(folder, settings, extend)
-        ended = None if more else _outcome(folder, retry_failed=retry_failed)
+        events = run_folder.events(folder)
+        ended = None if more else outcome(events, retry_failed=retry_failed)
         was_over = ended is not None
         if ended is None:
             _require_budget(plan, folder)
@@ -231,15 +211,9 @@ def _require_budget(plan: Plan, folder: Path) -> None:
 def continued(
     folder: Path, settings: Config | None, extend: Sequence[str] = ()
 ) -> tuple[Plan, dict[str, Any]]:
-    """Return the plan of a job that goes on, if nobody wants another one.
+    """Return the plan of a job that goes on, and what ``extend`` makes new in it.
 
-    Args:
-        folder: The run folder.
-        settings: Settings that must agree with the job's, if explicitly set.
-        extend: Settings that are raised, each ``key=value``.
-
-    Returns:
-        The plan, and what is new in it.
+    Settings that are given must agree with those of the job and of ``config.yaml``.
     """
     plan = run_folder.recorded_plan(folder)
     more = changes.extended(plan.config, extend)
@@ -254,18 +228,8 @@ def continued(
     return replace(plan, config=config), more
 
 
-def _outcome(folder: Path, *, retry_failed: bool) -> JobEnded | None:
-    from senn_ray.search.resume import outcome
-
-    return outcome(run_folder.events(folder), retry_failed=retry_failed)
-
-
 def same_data(plan: Plan, folder: Path) -> "RawData":
     """Load the data set of a job again.
-
-    Args:
-        plan: The plan of the job.
-        folder: The run folder.
 
     Raises:
         DataError: if it is not the one that the job began with.
@@ -282,12 +246,7 @@ def same_data(plan: Plan, folder: Path) -> "RawData":
 
 
 def data_in_reach(plan: Plan, folder: Path) -> "RawData | None":
-    """Load the data set of a job again; nothing, if it is gone or another one.
-
-    Args:
-        plan: The plan of the job.
-        folder: The run folder.
-    """
+    """Load the data set of a job again; nothing, if it is gone or another one."""
     try:
         return same_data(plan, folder)
     except (SennRayError, OSError, ImportError):
@@ -295,14 +254,7 @@ def data_in_reach(plan: Plan, folder: Path) -> "RawData | None":
 
 
 def finish(folder: Path) -> "Summary":
-    """Write summary, tables and page from the journal.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        The summary.
-    """
+    """Write summary, tables and page of a run folder from its journal."""
     from senn_ray.analysis.results import to_json
     from senn_ray.analysis.summary import summarise
     from senn_ray.report import page, tables
@@ -318,9 +270,5 @@ def finish(folder: Path) -> "Summary":
 
 
 def ignore(event: Event) -> None:
-    """Show an event to nobody.
-
-    Args:
-        event: What happened.
-    """
+    """Show an event to nobody."""
     del event
