@@ -146,7 +146,7 @@ def _decided(event: TargetLocked | TestOpened | StopRequested) -> str:
 
 
 def _finished(record: RunRecord) -> str:
-    name = run_name(record.arm, record.width or record.study, record.trial)
+    name = record.run_id  # What rerun takes, and tables and reports say.
     cost = f"{record.cost.steps} steps {duration(record.wall_s)}"
     if record.state in FAULTY:
         reason = f": {record.error}" if record.error else ""
@@ -159,11 +159,6 @@ def _finished(record: RunRecord) -> str:
         f"val {number(record.val_loss)}{score} "
         f"{cost} ({record.stop_reason})"
     )
-
-
-def run_name(arm: str, number: int, trial: int) -> str:
-    """Name a run for people, such as ``tpe_pareto/1 #7``."""
-    return f"{arm}/{number} #{trial}" if number else f"{arm} #{trial}"
 
 
 def _new_progress(console: Console) -> Progress:

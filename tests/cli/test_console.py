@@ -15,7 +15,7 @@ from senn_ray.analysis.results import (
     Target,
 )
 from senn_ray.analysis.summary import summarise
-from senn_ray.cli.console import Patience, describe, run_name, watching
+from senn_ray.cli.console import Patience, describe, watching
 from senn_ray.cli.verdict import result
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
 from senn_ray.core.events import (
@@ -104,8 +104,8 @@ def test_pipes_get_one_plain_line_per_finished_run():
     assert "\x1b" not in text
     assert text.splitlines() == [
         "compare on local Ray, 2 CPUs",
-        "✓ random #51 hidden 14 val 0.2311 accuracy 94.1% 1500 steps 6.1 s (schedule)",
-        "✗ random #51 diverged after 1500 steps 6.1 s, counted: loss is nan",
+        "✓ random-0-051 hidden 14 val 0.2311 accuracy 94.1% 1500 steps 6.1 s (schedule)",
+        "✗ random-0-051 diverged after 1500 steps 6.1 s, counted: loss is nan",
         "target locked: val 0.2300 (quality), and at most 1100 parameters "
         "(quality at size)",
         "test data read, once, for 2 runs",
@@ -114,7 +114,7 @@ def test_pipes_get_one_plain_line_per_finished_run():
 
 def test_terminals_get_bars_and_the_same_lines():
     text = show(terminal=True)
-    assert "✗ random #51 diverged" in text
+    assert "✗ random-0-051 diverged" in text
     assert "best val 0.2311 at 14, 1 failed" in text
 
 
@@ -125,11 +125,6 @@ def test_quiet_shows_nothing():
 @pytest.mark.parametrize("index", [1, 2, 7])
 def test_signs_of_life_are_no_lines(index):
     assert describe(EVENTS[index]) is None
-
-
-def test_runs_are_named_by_arm_study_and_trial():
-    assert run_name("tpe_pareto", 3, 20) == "tpe_pareto/3 #20"
-    assert run_name("senn", 0, 2) == "senn #2"
 
 
 @pytest.mark.parametrize(

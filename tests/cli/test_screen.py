@@ -35,7 +35,7 @@ def test_the_screen_is_drawn_again_and_lines_stay_above_it() -> None:
     assert found["state"] == "complete"
     assert "scan mnist seed 0: running" in text
     assert "scan mnist seed 0: complete" in text
-    assert text.count("✓ senn/10 #0") == 1
+    assert text.count("✓ senn-10-000") == 1
     assert "\x1b[" in text
 
 
