@@ -12,7 +12,7 @@ from senn_ray.search.arms import find
 from senn_ray.search.attempts import Attempts, attempts
 from senn_ray.search.changes import config_of
 from senn_ray.search.plan import SENN
-from senn_ray.search.standing import outgrown
+from senn_ray.search.targets import target_is_stale
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +94,6 @@ def gather(events: Sequence[Event], *, alive: bool = True) -> Job:
         records=tuple(sorted(records, key=order_of)),
         target=targets[-1] if targets else None,
         ended=end_of(events, alive=alive),
-        outgrown=outgrown(events),
+        outgrown=target_is_stale(events),
         tried=tried,
     )

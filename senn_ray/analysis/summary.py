@@ -45,8 +45,8 @@ from senn_ray.core.events import Event
 from senn_ray.core.records import Promise, RunRecord, promises_of
 from senn_ray.core.seeds import derive
 from senn_ray.search.arms import find
-from senn_ray.search.budget import exhausted
 from senn_ray.search.changes import deviations, mixed_versions
+from senn_ray.search.ending import exhausted
 from senn_ray.search.plan import SENN
 from senn_ray.search.targets import CURRENCIES, TARGETS, Currency, TargetName
 

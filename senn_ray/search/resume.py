@@ -14,7 +14,7 @@ from senn_ray.core.records import RunSpec
 from senn_ray.search.attempts import attempts
 from senn_ray.search.machine import State
 from senn_ray.search.plan import Plan
-from senn_ray.search.standing import outgrown, standing
+from senn_ray.search.targets import target_is_stale, valid_target
 
 SOME_RUNS_FAILED = 6
 
@@ -47,7 +47,7 @@ def restore(
         capacity=capacity,
         issued=frozenset(tried.submitted),
         finished=finished,
-        target=standing(events, finished, plan.config.compare.seeds),
+        target=valid_target(events, finished, plan.config.compare.seeds),
         opened=frozenset().union(*opened),
         lost=tuple(
             _moved(plan, spec)
@@ -71,7 +71,7 @@ def outcome(events: Sequence[Event], *, retry_failed: bool = False) -> JobEnded 
     last = end_of(events, alive=False)
     records = attempts(events).finished.values()
     failed = any(record.state == "failed" for record in records)
-    if outgrown(events) or (retry_failed and failed):
+    if target_is_stale(events) or (retry_failed and failed):
         return None
     over = last.state == "complete" or last.exit_code == SOME_RUNS_FAILED
     return last if over else None

@@ -13,12 +13,16 @@ run is looked at.
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
-from senn_ray.core.events import TargetLocked
+from senn_ray.core.events import Event, TargetLocked
 from senn_ray.core.records import FAULTY, RunRecord
+from senn_ray.search.attempts import attempts
+from senn_ray.search.changes import config_of
+from senn_ray.search.plan import SENN, Key
 
+Finished = Mapping[Key, RunRecord]
 TargetName = Literal["quality", "quality_at_size"]
 TARGETS: tuple[TargetName, ...] = ("quality", "quality_at_size")
 Currency = Literal["runs", "steps", "sample_visits", "flops", "device_s"]
@@ -69,3 +73,38 @@ def is_hit(record: RunRecord, target: TargetLocked, name: TargetName) -> bool:
     if score(record) > target.val_loss:
         return False
     return name == "quality" or record.params <= target.max_params
+
+
+def valid_target(
+    events: Sequence[Event], finished: Finished, seeds: int
+) -> TargetLocked | None:
+    """Return the last locked target, if it is that of the self-expanding runs now.
+
+    It is a statistic of these runs. If a job is extended by more of them, or has failed
+    ones done again, it would no longer be theirs, while exchange rates, which compute it
+    anew in every draw, would be: one page, two targets.
+
+    Args:
+        events: What ``journal.read`` gave.
+        finished: The runs that count as finished now.
+        seeds: Number of self-expanding runs that there are to be.
+    """
+    places = [n for n, event in enumerate(events) if isinstance(event, TargetLocked)]
+    now = _grown(finished)
+    if not places or len(now) != seeds:
+        return None
+    last = events[places[-1]]
+    behind = _grown(attempts(events[: places[-1]]).finished)
+    return last if isinstance(last, TargetLocked) and behind == now else None
+
+
+def target_is_stale(events: Sequence[Event]) -> bool:
+    """Tell whether a target was locked that is not that of the runs there are now."""
+    if not any(isinstance(event, TargetLocked) for event in events):
+        return False
+    seeds = config_of(events).compare.seeds
+    return valid_target(events, attempts(events).finished, seeds) is None
+
+
+def _grown(finished: Finished) -> Finished:
+    return {key: record for key, record in finished.items() if key.arm == SENN}

@@ -36,13 +36,11 @@ class Driver:
 
     def run(self) -> JobEnded:
         """Run the job to its end, from its beginning or from where its journal ends."""
-        from senn_ray.search.alike import refuse
         from senn_ray.search.arms.optuna_studies import OptunaStudies
         from senn_ray.search.attempts import seconds_lost
-        from senn_ray.search.budget import Meter
         from senn_ray.search.coordinator import run_job
+        from senn_ray.search.ending import Meter, Stoppable, raise_if_shared
         from senn_ray.search.resume import restore
-        from senn_ray.search.stoppable import Stoppable
 
         folder = self.held.folder
         timed = run_folder.timed_events(folder)
@@ -71,7 +69,9 @@ class Driver:
                 journal=writer,
                 studies=OptunaStudies(self.plan, folder / "optuna"),
                 observe=_all(
-                    meter.observe, self.observe, functools.partial(refuse, self.plan)
+                    meter.observe,
+                    self.observe,
+                    functools.partial(raise_if_shared, self.plan),
                 ),
             )
 

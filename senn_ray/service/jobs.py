@@ -198,7 +198,7 @@ def resume(
 
 def _require_budget(plan: Plan, folder: Path) -> None:
     """Refuse to start runs that the budget does not pay for."""
-    from senn_ray.search.budget import Meter
+    from senn_ray.search.ending import Meter
 
     request = Meter(plan.config.budget, run_folder.timed_events(folder)).exceeded()
     if request is not None:

@@ -12,10 +12,10 @@ from senn_ray.core.events import (
     StopRequested,
 )
 from senn_ray.search.coordinator import run_job
+from senn_ray.search.ending import Stoppable
 from senn_ray.search.machine import State
 from senn_ray.search.plan import Plan
 from senn_ray.search.resume import restore
-from senn_ray.search.stoppable import Stoppable
 from tests.search.fakes import FakeStudies, MemoryJournal, ShuffledExecutor, started
 from tests.search.test_coordinator import CONFIG, REFERENCE, in_order
 

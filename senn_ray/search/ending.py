@@ -1,9 +1,11 @@
-"""The budget of a job: what it has used so far, over all its drivers."""
+"""What ends a job early: a request, a budget, or a failure that all its runs share."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 
 from senn_ray.config import BudgetConfig
+from senn_ray.core.errors import DataError, ResourceError
 from senn_ray.core.events import (
     Event,
     JobEnded,
@@ -13,10 +15,15 @@ from senn_ray.core.events import (
     StopRequested,
 )
 from senn_ray.core.numbers import significant
-from senn_ray.core.records import RunRecord
+from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.attempts import elapsed_s, seconds_lost
+from senn_ray.search.executor import Executor, Report
+from senn_ray.search.plan import Plan
 
 HOUR_S = 3600.0
+Stop = Callable[[], StopRequested | None]
+_KINDS = {kind.__name__: kind for kind in (DataError, ResourceError)}
+_REPEATED = re.compile(rf"(?:^|: )({'|'.join(_KINDS)}): (.*)", flags=re.DOTALL)
 
 
 class Meter:
@@ -103,3 +110,57 @@ def _lost_s(before: Sequence[tuple[float, Event]]) -> float:
 
 def _device_s(record: RunRecord) -> float:
     return record.cost.device_s + record.cost.wasted_device_s
+
+
+class Stoppable:
+    """Pass everything on; after every report, ask whether the job should end early.
+
+    A request is reported once, and before what it came with: so the room that a
+    finished run leaves stays empty.
+    """
+
+    def __init__(self, executor: Executor, stop: Stop) -> None:
+        self._executor = executor
+        self._stop = stop
+        self._stopped = False
+
+    @property
+    def capacity(self) -> int:
+        """How many runs may be in flight."""
+        return self._executor.capacity
+
+    @property
+    def where(self) -> str:
+        """Where runs execute, for people."""
+        return self._executor.where
+
+    def submit(self, spec: RunSpec) -> None:
+        """Start a run, or queue it."""
+        self._executor.submit(spec)
+
+    def wait(self) -> list[Report]:
+        """Block until something happened, and tell what."""
+        reports = self._executor.wait()
+        request = None if self._stopped else self._stop()
+        self._stopped = self._stopped or request is not None
+        return reports if request is None else [request, *reports]
+
+    def close(self) -> None:
+        """Close the executor."""
+        self._executor.close()
+
+
+def raise_if_shared(plan: Plan, event: Event) -> None:
+    """End a job at the first run that fails for a reason that all runs share.
+
+    It is a ``DataError`` or a ``ResourceError``, in the words of the run. The cells of a
+    scan have data of their own, so there the others go on after the former.
+    """
+    if not isinstance(event, RunFinished) or event.record.state != "failed":
+        return
+    found = _REPEATED.search(event.record.error or "")
+    if found is None:
+        return
+    kind, said = _KINDS[found.group(1)], found.group(2)
+    if kind is ResourceError or plan.verb != "scan":
+        raise kind(f"{said} ({event.record.run_id}; all runs would fail)")

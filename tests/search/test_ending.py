@@ -12,7 +12,7 @@ from senn_ray.core.events import (
     StopRequested,
 )
 from senn_ray.core.records import Cost
-from senn_ray.search.budget import Meter, exhausted
+from senn_ray.search.ending import Meter, exhausted
 from tests.search.executor_suite import make_record, make_spec
 from tests.search.fakes import make_config, started
 
