@@ -26,7 +26,7 @@ FAR = 8.0
 """Most standard deviations between zero and the mean of a feature that is stored as it
 is: float32 then knows it to 8 * 2**-24, 5e-7 of a standard deviation."""
 RANGE = (1e-30, 1e30)
-"""Sizes whose squares and differences float32 can still hold, if not their squares."""
+"""Least standard deviation and largest value that float32 holds with room to spare."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,6 +60,7 @@ def quality(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "trials", "shift"), [(5, 32, 0.0), (5, 32, 1.0), (10, 64, 1.0)]
 )
@@ -78,6 +79,7 @@ def study(rng: np.random.Generator, shift: float, gain: float) -> np.ndarray:
     return rng.normal(shift - gain * np.arange(8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("studies", "shift", "gain"),
     [(4, 1.0, 0.0), (4, 2.0, 0.2), (8, 1.0, 0.2)],
@@ -101,6 +103,7 @@ def test_the_interval_covers_the_truth_of_studies_too(
     assert simulate(one) >= LEAST_COVERAGE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "searches", "trials"),
     [(5, 32, 1), (10, 16, 1), (5, 3, 1), (5, 4, 8)],
@@ -124,6 +127,7 @@ def test_two_identical_arms_are_told_to_be_alike(
     assert 0.5 <= float(np.median(rates)) <= 1.5
 
 
+@pytest.mark.slow
 def test_the_interval_covers_at_size_too() -> None:
     spread, small = 0.08, 0.3
     truth = 0.5 * normal_cdf(math.log(1.1) / spread) / (0.5 * small)

@@ -5,6 +5,8 @@ from collections import Counter
 from types import FrameType
 from typing import Any
 
+import pytest
+
 from senn_ray.analysis.status import status
 from senn_ray.analysis.summary import summarise
 from senn_ray.core.events import Event
@@ -40,12 +42,14 @@ def work(events: list[Event]) -> dict[str, float]:
     return dict(calls)
 
 
+@pytest.mark.slow
 def test_four_times_the_runs_take_about_four_times_the_calls() -> None:
     few, many = work(long_journal(FEW)), work(long_journal(MANY))
     ratios = {reader: many[reader] / few[reader] for reader in few}
     assert max(ratios.values()) < MOST, ratios
 
 
+@pytest.mark.slow
 def test_curves_of_thousands_of_runs_stay_short() -> None:
     curves = summary_of(long_journal(MANY))["curves"]
     runs = [point["runs"] for point in curves["random"]]

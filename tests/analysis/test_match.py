@@ -88,6 +88,7 @@ def test_without_all_times_no_seconds_are_told() -> None:
     assert set(found.curve[0].cost) == {"runs"}
 
 
+@pytest.mark.slow
 def test_runs_to_target_of_studies_are_what_they_are_known_to_be() -> None:
     """Trials are uniform, so a study of 8 reaches 0.1 with q = 1 - 0.9^8."""
     rng = np.random.default_rng(7)

@@ -127,6 +127,7 @@ def test_the_median_of_studies_respects_censoring() -> None:
     assert median([8, 8], [False, False]) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("studies", [4, 8, 20])
 def test_the_interval_of_the_median_covers_it(studies: int) -> None:
     """Runs to a hit are geometric with median 4, studies end at 8 runs."""

@@ -210,6 +210,7 @@ def test_targets_are_learnt_with_mean_zero_and_variance_one(name, tolerance):
     torch.testing.assert_close(spread, z.new_ones(2), atol=tolerance, rtol=0)
 
 
+@pytest.mark.slow
 def test_units_of_targets_change_neither_the_size_nor_the_loss():
     plain = trained(waves("as they are"))
     for name in ("large", "tiny"):
@@ -219,6 +220,7 @@ def test_units_of_targets_change_neither_the_size_nor_the_loss():
         assert plain.test_loss == other.test_loss
 
 
+@pytest.mark.slow
 def test_the_exported_model_gives_targets_in_their_own_units(tmp_path: Path):
     raw = waves("far")
     record = trained(raw, tmp_path / "run.pt")
@@ -243,6 +245,7 @@ def test_the_exported_model_gives_targets_in_their_own_units(tmp_path: Path):
     assert "target_scale" in card
 
 
+@pytest.mark.slow
 def test_the_exported_model_takes_time_stamps(tmp_path: Path):
     raw = waves("as they are")
     x = np.concatenate([raw.train_x, raw.test_x]).astype(np.float64) * HOUR_S + NOW_S

@@ -21,6 +21,7 @@ def test_rows_come_together_in_rank_order() -> None:
         assert whole[:, 0].tolist() == [0.0, 1.0, 1.0, 2.0, 2.0, 2.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 3])
 def test_dividing_candidates_grows_what_dividing_examples_grows(size: int) -> None:
     raw = rings()

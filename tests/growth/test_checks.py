@@ -35,6 +35,7 @@ from senn_ray.training.schedule import make_schedule
 from tests.training.problems import rings, spec, trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidates", [1, 100])
 @pytest.mark.parametrize("n", [50, 1024])
 def test_random_labels_are_rarely_grown_for(n: int, candidates: int) -> None:
@@ -85,6 +86,7 @@ def test_places_compete_by_what_all_divisions_know_of_their_best() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_what_promises_more_lowers_the_loss_more(seed: int) -> None:
     """One network, one neuron of many added to it, and the same training after it.

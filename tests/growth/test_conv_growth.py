@@ -70,6 +70,7 @@ def trained(steps: int = 30) -> RunState:
     return run
 
 
+@pytest.mark.slow
 def test_a_run_grows_in_width_and_depth_and_learns() -> None:
     longer = SPEC.train.model_copy(update={"min_steps": 120})
     record = train_run(replace(SPEC, train=longer, evaluate_test=True), RAW)
@@ -85,6 +86,7 @@ def test_a_run_grows_in_width_and_depth_and_learns() -> None:
     assert record.val_loss < fixed.val_loss
 
 
+@pytest.mark.slow
 def test_a_check_changes_the_network_but_not_its_function() -> None:
     run = trained()
     x, _ = run.val.batch(torch.arange(20))
@@ -103,6 +105,7 @@ def test_a_block_is_never_inserted_above_the_cap() -> None:
     assert max(run.net.layout) <= 2
 
 
+@pytest.mark.slow
 def test_random_labels_do_not_make_a_convolution_grow() -> None:
     grown = 0
     for seed in range(8):
@@ -146,6 +149,7 @@ def test_a_gang_of_two_grows_what_one_grows() -> None:
             torch.testing.assert_close(own, other, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_state_bitwise() -> None:
     run, kept = fresh(SingleReducer()), {}
 
@@ -201,6 +205,7 @@ def test_removal_costs_are_what_the_loss_then_rises_by() -> None:
     assert 0.2 * event.removal_cost < rise < 5 * event.removal_cost
 
 
+@pytest.mark.slow
 def test_a_stage_of_one_position_that_two_outputs_read_grows() -> None:
     """There most inputs of a 3x3 patch never change, and G has rank two of 32."""
     generator = np.random.default_rng(0)

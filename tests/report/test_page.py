@@ -189,6 +189,7 @@ def test_a_growth_trace_marks_what_was_decided(compared) -> None:
     assert sorted(kinds) == ["evaluation", "prune", "rejected", "widen", "widen"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["grow", "compare"])
 def test_a_job_has_a_page_at_every_moment(tmp_path, verb) -> None:
     events = job_events(verb)
@@ -216,6 +217,7 @@ def test_what_people_and_errors_say_is_text_not_markup(tmp_path) -> None:
     assert text.count("&lt;script&gt;") >= 2
 
 
+@pytest.mark.slow
 def test_equal_folders_give_equal_pages(tmp_path) -> None:
     pages = []
     for name in ("a", "b"):

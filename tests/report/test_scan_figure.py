@@ -129,6 +129,7 @@ def test_without_test_accuracy_there_is_one_panel() -> None:
     assert "test accuracy" not in figure.svg
 
 
+@pytest.mark.slow
 def test_a_scan_has_a_page_and_tables_at_every_moment(tmp_path: Path) -> None:
     for count in {1, 4, len(EVENTS) // 2, len(EVENTS) - 1}:
         path = tmp_path / str(count)

@@ -91,6 +91,7 @@ def on_device(run: RunSpec, raw: RawData, **how: Any) -> Callable[[Reducer], Run
     return train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_on_a_device_ends_with_the_bits_of_the_host(name: str) -> None:
     run, raw, kinds = RUNS[name]
@@ -102,6 +103,7 @@ def test_a_run_on_a_device_ends_with_the_bits_of_the_host(name: str) -> None:
     assert there.expansions == here.expansions
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_checkpoint_on_a_device(tmp_path: Path) -> None:
     raw, often = rings(150), CheckpointPolicy(every_steps=5)
     kept = replace(LAYERS, checkpoint=str(tmp_path / "final.pt"))
@@ -112,6 +114,7 @@ def test_a_run_goes_on_from_its_checkpoint_on_a_device(tmp_path: Path) -> None:
     assert record.checksum == train_run(LAYERS, raw).checksum
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "natural"])
 def test_a_gang_on_devices_ends_with_the_bits_of_hosts(
     optimizer: str, monkeypatch: pytest.MonkeyPatch

@@ -31,6 +31,7 @@ def decisions(run: RunState) -> list[tuple[int, str, int]]:
     return [(e.step, e.kind, e.site) for e in run.trace.expansions]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "optimizer", "sizes"),
     [

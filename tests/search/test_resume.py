@@ -158,6 +158,7 @@ class Witness(MemoryJournal):
         super().append(event)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("verb", ["grow", "compare"])
 def test_killed_at_any_event_and_resumed_is_as_undisturbed(
@@ -199,6 +200,7 @@ def test_kills_again_and_again_in_any_order_and_on_any_cluster(seed: int) -> Non
     check(events, UNDISTURBED["compare"])
 
 
+@pytest.mark.slow
 def test_real_studies_go_on_identically_wherever_the_driver_was_killed(
     tmp_path: Path,
 ) -> None:

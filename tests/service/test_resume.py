@@ -62,7 +62,6 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> verbs.JobResult[Any]:
     return verbs.grow(settings(), out=out, executor=verbs.in_process)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("runs", [0, 3])
 def test_killed_by_sigkill_and_resumed_gives_the_same_tables(
     tmp_path: Path, undisturbed: verbs.JobResult[Any], runs: int

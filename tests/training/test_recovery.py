@@ -49,6 +49,7 @@ def moments(messages: int) -> Iterator[list[tuple[int, int]]]:
     yield [(0, messages // 2), (0, messages // 2 + 1)]
 
 
+@pytest.mark.slow
 def test_a_replica_lost_at_any_moment_changes_nothing(undisturbed) -> None:
     """Most of the messages belong to surgery: these deaths fall in the midst of it."""
     records, messages = undisturbed

@@ -60,6 +60,7 @@ def continued(run: RunState, data: bytes) -> State:
     return finish(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "natural"])
 def test_a_run_interrupted_at_any_step_ends_bitwise_the_same(optimizer: str) -> None:
     settings = replace(
@@ -89,6 +90,7 @@ def without_seconds(state: State) -> list[dict[str, object]]:
     return [{**e, "device_s": None} for e in state["trace"]["evaluations"]]
 
 
+@pytest.mark.slow
 def test_a_gang_interrupted_at_any_step_ends_bitwise_the_same() -> None:
     undisturbed = run_threaded(2, lambda reducer: digests(finish(fresh(reducer))))
     for step in (26, 101):
