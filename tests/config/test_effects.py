@@ -32,6 +32,7 @@ from tests.service.test_verbs import TINY
             ["baseline.repeats", "baseline.studies"],
         ),
         ("compare", {"baseline": {"full_depth": 2}}, ["baseline.full_depth"]),
+        ("compare", {"baseline": {"arms": ["theirs"], "full_depth": 2}}, []),
         ("grow", {"model": {"patch": 2}}, ["model.patch"]),
         ("grow", {"model": {"kind": "conv", "patch": 2}}, []),
         (
