@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from senn_ray.analysis.results import (
         CompareSummary,
         GrowSummary,
+        JobStatus,
+        MatchResult,
         ScanSummary,
     )
     from senn_ray.config import (
@@ -74,6 +76,8 @@ __all__ = [
     "GrowSummary",
     "GrowthConfig",
     "JobResult",
+    "JobStatus",
+    "MatchResult",
     "ModelConfig",
     "NoEffectWarning",
     "OutputConfig",
@@ -114,7 +118,7 @@ def __getattr__(name: str) -> Any:
         home = "senn_ray.core.errors"
     elif name.endswith("Warning"):
         home = "senn_ray.config.effects"
-    elif name.endswith("Summary"):
+    elif name.endswith("Summary") or name in {"JobStatus", "MatchResult"}:
         home = "senn_ray.analysis.results"
     else:
         home = "senn_ray.service.verbs"

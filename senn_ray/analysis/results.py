@@ -578,6 +578,70 @@ class MatchResult:
         return json.loads(json.dumps(dataclasses.asdict(self), allow_nan=False))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ArmStatus:
+    """How far an arm has come."""
+
+    done: int
+    failed: int
+    in_flight: int
+    best_val_loss: float | None
+    best_hidden: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestRun:
+    """The run of least validation loss so far."""
+
+    run_id: str
+    arm: str
+    val_loss: float | None
+    hidden: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterStatus:
+    """Which process writes into a run folder."""
+
+    pid: int
+    host: str
+    heartbeat_s: float
+    """Since its last sign of life."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStatus:
+    """Where a job stands, while it runs or afterwards."""
+
+    run: str = ""
+    """The run folder."""
+    verb: str
+    state: str
+    """Running; stopped (told to, or no writer); interrupted; budget; complete; failed."""
+    exit_code: int | None
+    dataset: str
+    per_class: Size
+    seed: int
+    where: str
+    elapsed_s: float
+    """Time that drivers have worked on it."""
+    arms: Mapping[str, ArmStatus]
+    best: BestRun | None
+    target: Target | None
+    stopping: str | None
+    """Why no run starts any more: asked or budget."""
+    resumed: int
+    retries: int
+    """Runs that had to start again because their driver ended."""
+    writer: WriterStatus | None = None
+    asked: bool | None = None
+    """Of ``stop``: whether there was a process to ask."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return strict JSON values."""
+        return json.loads(json.dumps(finite(dataclasses.asdict(self))))
+
+
 Summary = GrowSummary | CompareSummary | ScanSummary
 _ADAPTER: TypeAdapter[Summary] = TypeAdapter(
     Annotated[Summary, Field(discriminator="verb")]

@@ -72,7 +72,7 @@ def status(run: str, /, *, common: Common = NO_FLAGS) -> int:
 
     found = verbs.status(run)
     if common.json:
-        print(json.dumps(found))
+        print(json.dumps(found.to_json()))
     else:
         for part in overview(found):
             people(common).print(part, soft_wrap=isinstance(part, str))
@@ -91,8 +91,8 @@ def watch(run: str, /, *, common: Common = NO_FLAGS) -> int:
 
     found = follow(verbs.watch(run), people(common), quiet=common.quiet)
     if common.json:
-        print(json.dumps(found))
-    return INTERRUPTED if found["exit_code"] is None else found["exit_code"]
+        print(json.dumps(found.to_json()))
+    return INTERRUPTED if found.exit_code is None else found.exit_code
 
 
 def stop(run: str, /, *, now: bool = False, common: Common = NO_FLAGS) -> int:
@@ -108,7 +108,7 @@ def stop(run: str, /, *, now: bool = False, common: Common = NO_FLAGS) -> int:
 
     found = verbs.stop(run, now=now)
     if common.json:
-        print(json.dumps(found))
+        print(json.dumps(found.to_json()))
     else:
         people(common).print(stopping(found, now=now), soft_wrap=True)
     return 0

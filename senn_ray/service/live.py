@@ -1,14 +1,18 @@
 """Looking at jobs that other processes run, and asking them to stop."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from senn_ray.core.errors import SennRayError
 from senn_ray.core.events import Event
 from senn_ray.store import journal, locations, lock
 from senn_ray.store.locations import Location
+
+if TYPE_CHECKING:
+    from senn_ray.analysis.results import JobStatus
 
 
 def watch(
@@ -16,7 +20,7 @@ def watch(
     *,
     every_s: float = 1.0,
     pause: Callable[[float], None] = time.sleep,
-) -> Iterator[tuple[dict[str, Any], list[Event]]]:
+) -> Iterator[tuple["JobStatus", list[Event]]]:
     """Follow a job that another process runs, until nobody works on it any more.
 
     Args:
@@ -37,7 +41,7 @@ def watch(
             if timed or not live_writer(folder, time.time()):
                 found = _status(run, folder, timed)
                 yield found, [event for _, event in news]
-                if found["state"] != "running":
+                if found.state != "running":
                     return
             pause(every_s)
 
@@ -56,7 +60,7 @@ def has_begun(run: Location) -> bool:
         return True  # It cannot be reached now; then the advice does no harm.
 
 
-def stop(run: Location, *, now: bool = False) -> dict[str, Any]:
+def stop(run: Location, *, now: bool = False) -> "JobStatus":
     """Ask the process that works on a job to end it, on whatever host it is.
 
     Args:
@@ -67,20 +71,20 @@ def stop(run: Location, *, now: bool = False) -> dict[str, Any]:
         What ``status`` gives; and ``asked``, whether there was anybody to ask.
     """
     found = status(run)
-    asked = found["writer"] is not None
+    asked = found.writer is not None
     if asked:
         locations.request_stop(run, now=now)
-    return {**found, "asked": asked}
+    return dataclasses.replace(found, asked=asked)
 
 
-def status(run: Location) -> dict[str, Any]:
+def status(run: Location) -> "JobStatus":
     """Tell where a job stands, also while another process runs it.
 
     Args:
         run: A run folder: a path or a URI.
 
     Returns:
-        See ``senn_ray/analysis/status.py``; and ``run``, the folder.
+        What its journal tells, and the process that writes it.
     """
     with locations.opened(run, lock.FILE_NAME) as folder:
         return _status(run, folder, journal.read_timed(folder))
@@ -88,18 +92,19 @@ def status(run: Location) -> dict[str, Any]:
 
 def _status(
     run: Location, folder: Path, timed: list[tuple[float, Event]]
-) -> dict[str, Any]:
+) -> "JobStatus":
+    from senn_ray.analysis.results import WriterStatus
     from senn_ray.analysis.status import status
 
     now = time.time()
     writer = live_writer(folder, now)
     found = status(timed, now=now if writer else None)
-    heart = writer and {
-        "pid": writer.pid,
-        "host": writer.host,
-        "heartbeat_s": max(now - writer.beat_utc_s, 0.0),
-    }
-    return {"run": str(locations.locate(run)), **found, "writer": heart}
+    heart = writer and WriterStatus(
+        pid=writer.pid,
+        host=writer.host,
+        heartbeat_s=max(now - writer.beat_utc_s, 0.0),
+    )
+    return dataclasses.replace(found, run=str(locations.locate(run)), writer=heart)
 
 
 def live_writer(folder: Path, now: float) -> lock.Writer | None:

@@ -1,5 +1,6 @@
 """The live screen of ``watch``, on a terminal that a test reads."""
 
+import dataclasses
 import io
 from collections.abc import Iterator
 
@@ -18,7 +19,7 @@ def looks() -> Iterator[Look]:
         timed = [(float(n), event) for n, event in enumerate(EVENTS[:end])]
         news: list[Event] = EVENTS[seen:end]
         seen = end
-        yield {"run": "/a", **status(timed, now=1e3), "writer": None}, news
+        yield dataclasses.replace(status(timed, now=1e3), run="/a"), news
 
 
 def terminal() -> Console:
@@ -32,7 +33,7 @@ def test_the_screen_is_drawn_again_and_lines_stay_above_it() -> None:
     found = follow(looks(), console, quiet=False)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    assert found["state"] == "complete"
+    assert found.state == "complete"
     assert "scan mnist seed 0: running" in text
     assert "scan mnist seed 0: complete" in text
     assert text.count("✓ senn-10-000") == 1
@@ -41,6 +42,6 @@ def test_the_screen_is_drawn_again_and_lines_stay_above_it() -> None:
 
 def test_quiet_shows_nothing_and_knows_the_end() -> None:
     console = terminal()
-    assert follow(looks(), console, quiet=True)["state"] == "complete"
+    assert follow(looks(), console, quiet=True).state == "complete"
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == ""

@@ -89,7 +89,7 @@ def test_a_job_whose_ray_dies_says_how_it_goes_on_and_does(tmp_path: Path) -> No
             f"senn-ray: the private Ray of this job went away: {who}"
         )
         assert line.endswith(f"go on with: senn-ray resume {out}")
-        assert verbs.status(out)["state"] == "failed"
+        assert verbs.status(out).state == "failed"
     before = journal.read(folders[0])
     assert verbs.resume(folders[0], executor=verbs.in_process).exit_code == 0
     again = [

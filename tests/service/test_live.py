@@ -29,12 +29,12 @@ def test_a_live_run_shows_its_writer_and_what_is_in_flight(tmp_path: Path) -> No
         executor=verbs.in_process,
     )
     (live,) = seen
-    assert live["state"] == "running"
-    assert live["writer"]["pid"] == os.getpid()
-    assert live["arms"]["senn"]["done"] == 1
+    assert live.state == "running"
+    assert live.writer.pid == os.getpid()
+    assert live.arms["senn"].done == 1
     after = verbs.status(tmp_path / "a")
-    assert (after["state"], after["writer"]) == ("complete", None)
-    assert after["arms"]["senn"]["done"] == 2
+    assert (after.state, after.writer) == ("complete", None)
+    assert after.arms["senn"].done == 2
 
 
 def test_the_screen_and_the_json_of_a_job_that_stopped(
@@ -51,7 +51,7 @@ def test_the_screen_and_the_json_of_a_job_that_stopped(
     with path.open("ab") as file:
         file.write(b'{"event": "RunFin')
     assert run(["status", str(folder), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == verbs.status(folder)
+    assert json.loads(capsys.readouterr().out) == verbs.status(folder).to_json()
 
 
 @pytest.mark.parametrize(

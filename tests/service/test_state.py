@@ -35,7 +35,7 @@ def states(folder: Path) -> dict[str, str]:
     files = ("summary.json", "manifest.json")
     return {
         **{name: json.loads((folder / name).read_text())["state"] for name in files},
-        "status": verbs.status(folder)["state"],
+        "status": verbs.status(folder).state,
     }
 
 
@@ -44,7 +44,7 @@ def test_a_killed_job_has_stopped_for_everything_that_tells_it(
 ) -> None:
     assert set(states(killed).values()) == {"stopped"}
     assert json.loads((killed / "summary.json").read_text())["exit_code"] == 130
-    assert verbs.status(killed)["exit_code"] == 130
+    assert verbs.status(killed).exit_code == 130
     assert run(["watch", str(killed), "--quiet"]) == 130
     capsys.readouterr()
     result = verbs.resume(killed, executor=verbs.in_process)
@@ -76,4 +76,4 @@ def test_an_error_that_ends_a_job_is_in_the_manifest(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         verbs.grow(settings(), out=tmp_path / "a", seeds=9, executor=broken)
     manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
-    assert manifest["state"] == verbs.status(tmp_path / "a")["state"] == "failed"
+    assert manifest["state"] == verbs.status(tmp_path / "a").state == "failed"

@@ -127,6 +127,6 @@ def test_a_watch_of_a_job_that_is_over_reads_its_journal_once(
     verbs.grow(settings(), out=far.uri, executor=verbs.in_process)
     read = Counting(monkeypatch)
     ((found, news),) = verbs.watch(far.uri)
-    assert (found["state"], found["run"]) == ("complete", far.uri)
+    assert (found.state, found.run) == ("complete", far.uri)
     assert news
     assert read.since() == [lock.FILE_NAME, "journal.jsonl"]

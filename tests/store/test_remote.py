@@ -139,7 +139,7 @@ def test_a_driver_that_died_leaves_segments_that_are_read(here: Path, far: Far) 
     for number, line in enumerate(lines[:4]):
         far.write(f"journal/{number:09d}.jsonl", line)
     assert read_journal(far) == b"".join(lines[:4])
-    assert verbs.status(URI)["state"] == "stopped"
+    assert verbs.status(URI).state == "stopped"
     again = verbs.resume(URI)
     assert results(again) == results(result)
     assert here.is_dir()
@@ -196,8 +196,8 @@ def test_a_far_folder_has_one_writer_who_can_be_told_to_stop(
                 pass
             told.append(str(busy.value))
             asked = verbs.stop(URI)
-            assert asked["asked"]
-            assert asked["state"] == "running"
+            assert asked.asked
+            assert asked.state == "running"
             while not (locations.work_folder(URI) / "stop.json").exists():
                 stopped.wait(0.01)
 
@@ -213,7 +213,7 @@ def test_a_file_uri_is_a_local_folder(tmp_path: Path) -> None:
     uri = f"file://{tmp_path}/with%20space"
     result = verbs.grow(settings(), out=uri, executor=verbs.in_process)
     assert result.folder == result.location == tmp_path / "with space"
-    assert verbs.status(uri)["state"] == "complete"
+    assert verbs.status(uri).state == "complete"
     assert locations.locate("runs") == Path("runs").absolute()
 
 

@@ -54,7 +54,7 @@ def test_a_drained_job_finishes_its_run_and_resumes_to_the_same_tables(
     finished = [e for e in events if isinstance(e, RunFinished)]
     assert len(finished) == len(first.summary.runs) in {1, 2}
     assert StopRequested(why="asked") in events
-    assert verbs.status(folder)["state"] == "stopped"
+    assert verbs.status(folder).state == "stopped"
     result = verbs.resume(folder, executor=verbs.in_process)
     assert result.exit_code == 0
     whole = verbs.grow(config, out=tmp_path / "b", seeds=3, executor=verbs.in_process)
@@ -95,7 +95,7 @@ def test_now_ends_another_process_in_good_order(tmp_path: Path) -> None:
         driver.kill()
         driver.join()
     found = verbs.status(folder)
-    assert (found["state"], found["writer"]) == ("interrupted", None)
+    assert (found.state, found.writer) == ("interrupted", None)
 
 
 def test_the_interrupt_is_one_ctrl_c_for_the_main_thread(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_watching_ends_with_the_job_and_tells_everything_once(tmp_path: Path) ->
     driver.join()
     told = [event for _, news in looks for event in news]
     assert told == journal.read(folder)
-    states = [found["state"] for found, _ in looks]
+    states = [found.state for found, _ in looks]
     assert states[-1] == "complete"
     assert set(states[:-1]) <= {"running"}
 
