@@ -316,7 +316,8 @@ def about_data(job: Job) -> Iterator[Caveat]:
 def about_grown(job: Job) -> Iterator[Caveat]:
     """Say how runs of ``grow`` ended otherwise than by themselves."""
     said = {
-        "cap_hit": "hit the cap model.max_hidden: the width is the cap's choice",
+        "cap_hit": "hit the cap (model.max_hidden, or model.max_depth): the size is the "
+        "cap's choice",
         "budget": "ended at the budget before growth had settled",
         "diverged": "diverged",
         "error": "failed",

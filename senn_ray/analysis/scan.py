@@ -38,7 +38,7 @@ LEAST_SIZES = 3
 BENT = 0.05
 FEW_SUBSETS = 3
 _LEFT_OUT = {
-    "cap_hit": "hit the cap model.max_hidden; raise it",
+    "cap_hit": "hit the cap (model.max_hidden, or model.max_depth); raise it",
     "budget": "did not converge within their budget; raise train.epochs",
     "diverged": "diverged; lower train.lr or raise train.damping",
     "error": "failed",

@@ -67,7 +67,7 @@ def _compared(summary: CompareSummary) -> list[str]:
     said = [_found(summary), _good_enough(summary)]
     said += [_search(summary, name) for name in LEADS]
     if summary.verdict:
-        said.append(f"Verdict, by runs: {summary.verdict}")
+        said.append(f"Verdict. {summary.verdict}")
     said += [f"No verdict: {why}." for why in summary.withheld]
     said.append(BRACKETS)
     return [sentence for sentence in said if sentence]
@@ -86,7 +86,7 @@ def _found(summary: CompareSummary) -> str:
     growth = "" if part is None else f", {part:.0%} of it for growing"
     return (
         f"Growing found {_units(size.estimate)} hidden units ({many}), with a validation "
-        f"loss of {number(size.val_loss)} (medians: every other run is better). A run takes "
+        f"loss of {number(size.val_loss)} (medians: half of the runs are better). A run takes "
         f"{duration(ledger.device_s / max(ledger.runs, 1))} of device time{growth}."
     )
 

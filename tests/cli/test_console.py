@@ -246,7 +246,7 @@ def test_the_verdict_table_shows_bounds_sizes_and_caveats():
     assert any(line.startswith("self-found 43 [39, 49] ") for line in words)
     assert any(line.startswith("best fixed 91 ") for line in words)
     assert "Growing found 43 hidden units (39 to 49 over" in text
-    assert "Verdict, by runs: Growing saves restarts." in text
+    assert "Verdict. Growing saves restarts." in text
     assert "Fine print: 1 more" in text or "Keep in mind: The ladder" in text
 
 
