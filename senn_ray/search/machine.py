@@ -138,13 +138,16 @@ def _advance(state: State) -> tuple[State, list[Command]]:
     if state.stopping is not None:
         return state, [*locked, *_drain(state, state.stopping)]
     requests = all_requests(state.plan, state.finished, state.target)
+    # Noted before the runs start, so that test data is never read without a trace.
     state, opened = _open_tests(state, requests)
     fresh = [(k, r) for k, r in requests.items() if k not in state.issued]
+    # A resumed job may have more in flight than fits now: then none starts.
     free = state.capacity - (len(state.issued) - len(state.finished))
     begun = fresh[: max(free, 0)]
     issued = state.issued.union(key for key, _ in begun)
     state = dataclasses.replace(state, issued=issued)
     started = [_start(state.plan, key, request) for key, request in begun]
+    # Nothing is asked for and nothing can finish, so nothing more would be asked for.
     over = not fresh and len(state.issued) == len(state.finished)
     ended: list[Command] = [Note(event=_ended(state))] if over else []
     return state, [*locked, *opened, *started, *ended]

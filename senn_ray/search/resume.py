@@ -45,6 +45,7 @@ def restore(
     return State(
         plan=plan,
         capacity=capacity,
+        # Lost runs too: the state machine starts those by itself, and first.
         issued=frozenset(tried.submitted),
         finished=finished,
         target=valid_target(events, finished, plan.config.compare.seeds),
