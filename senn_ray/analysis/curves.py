@@ -114,10 +114,6 @@ def best_of(scores: Sequence[float], k: int) -> float:
     sum_i C(n-i, k-1) / C(n, k) y_(i) (Tang et al. 2020, who show that drawing with
     replacement, as Dodge et al. 2019 do, is biased).
 
-    Args:
-        scores: Scores of exchangeable runs, n of them.
-        k: Size of the subsets, at most n.
-
     Raises:
         ValueError: if k is not between 1 and n.
     """
@@ -139,10 +135,6 @@ def median_best_of(scores: Sequence[float], k: int) -> Median:
     It is the quantile q = 1 - 0.5^(1/k) of single scores. The number of scores below
     that quantile is binomial, so y_(l) and y_(u) enclose it with 95 % if
     P(Bin(n, q) < l) and P(Bin(n, q) >= u) are at most 2.5 %.
-
-    Args:
-        scores: Scores of exchangeable runs, n of them.
-        k: How many runs, at least one.
     """
     n = len(scores)
     q = -math.expm1(math.log(0.5) / k)

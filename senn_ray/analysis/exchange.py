@@ -90,10 +90,6 @@ def resample(
 def exchange(senn: Resampled, searches: Sequence[Runs]) -> Exchange:
     """Compare an arm with self-expanding runs, for one target.
 
-    Args:
-        senn: The self-expanding runs.
-        searches: The independent searches of the arm.
-
     Returns:
         Plug-in estimates with 95 % intervals; bounds if the arm never hit; nothing
         where self-expanding runs never reach the target themselves.

@@ -59,15 +59,7 @@ def as_runs(records: Sequence[RunRecord]) -> Runs:
 
 
 def arm_row(job: Job, arm: str, loss: float, limit: float, *, seed: int) -> ArmRow:
-    """Describe how an opponent did against one target.
-
-    Args:
-        job: The job.
-        arm: The opponent.
-        loss: Greatest validation loss that counts.
-        limit: Most parameters that count; may be infinite.
-        seed: Seed of the resampling.
-    """
+    """Describe how an opponent did against one target."""
     reached = reach(searches(job, arm), loss, limit)
     adaptive = find(arm).search == "study"
     costs = cost_to_hit(reached, adaptive=adaptive, seed=seed)
@@ -85,14 +77,7 @@ def arm_row(job: Job, arm: str, loss: float, limit: float, *, seed: int) -> ArmR
 
 
 def senn_row(job: Job, loss: float, limit: float, exchanges: list[Exchange]) -> ArmRow:
-    """Describe how self-expanding runs did against one of their own targets.
-
-    Args:
-        job: The job.
-        loss: Greatest validation loss that counts.
-        limit: Most parameters that count; may be infinite.
-        exchanges: What any opponent was compared with: their expected cost.
-    """
+    """Describe how self-expanding runs did against one of their own targets."""
     singles = [as_runs([record]) for record in job.senn]
     reached = reach(singles, loss, limit)
     cost = exchanges[0].senn_cost if exchanges else []

@@ -67,11 +67,7 @@ class Searches:
 
 
 def stacked(searches: Sequence[Runs]) -> Searches:
-    """Return searches as arrays.
-
-    Args:
-        searches: Independent searches, of at least one run each.
-    """
+    """Return searches as arrays."""
     longest = max(len(search.losses) for search in searches)
     shape = (len(searches), longest)
     losses, params = np.full(shape, np.inf), np.full(shape, np.inf)
@@ -87,13 +83,7 @@ def stacked(searches: Sequence[Runs]) -> Searches:
 def reach(
     searches: Sequence[Runs] | Searches, loss: float, max_params: float
 ) -> Reached:
-    """Follow searches to their first run that reaches a target.
-
-    Args:
-        searches: Independent searches.
-        loss: Greatest validation loss that counts; not infinite.
-        max_params: Most parameters that count; infinite for quality alone.
-    """
+    """Follow searches to their first run that reaches a target."""
     known = searches if isinstance(searches, Searches) else stacked(searches)
     good = (known.losses <= loss) & (known.params <= max_params)
     hits = np.asarray(good.any(axis=1))
@@ -112,11 +102,7 @@ def clopper_pearson(hits: int, trials: int) -> tuple[float, float]:
 
 
 def least_searches(trials: int) -> float:
-    """Return the one-sided 95 % lower bound of the searches to a hit, after no hit.
-
-    Args:
-        trials: Searches, none of which hit. 64 of them give 21.9.
-    """
+    """Return the one-sided 95 % lower bound of the searches to a hit, after no hit."""
     return 1 / (1 - (1 - CONFIDENCE) ** (1 / trials))
 
 
@@ -187,11 +173,6 @@ def jackknife_interval(
 def lack_of_fit(x: Floats, y: Floats, fitted: Floats) -> float | None:
     """Test whether repeated points lie about a fitted line (F test of lack of fit).
 
-    Args:
-        x: Places, some of them repeated, at least three different ones.
-        y: Values.
-        fitted: The line's value at each place.
-
     Returns:
         The probability of so bent a trend if the truth is a line; nothing where
         repetitions do not show how much values scatter.
@@ -261,11 +242,6 @@ def cost_draws(reached: Reached, rng: np.random.Generator, draws: int) -> Floats
     The Beta is Jeffreys' posterior; with no hit at all it is Beta(1, n), whose upper
     95 % point is the exact one-sided bound.
 
-    Args:
-        reached: What the searches needed.
-        rng: Source of randomness.
-        draws: How many.
-
     Returns:
         [draws, c].
     """
@@ -279,23 +255,13 @@ def cost_draws(reached: Reached, rng: np.random.Generator, draws: int) -> Floats
 
 
 def percentiles(draws: Floats) -> tuple[Floats, Floats]:
-    """Return the ends of the 95 % percentile interval of [draws, c], each [c].
-
-    Args:
-        draws: Draws, which may be infinite.
-    """
+    """Return the ends of the 95 % percentile interval of [draws, c], each [c]."""
     low, high = np.quantile(draws, [TAIL, 1 - TAIL], axis=0, method="lower")
     return low, high
 
 
 def ordered_interval(estimate: float, low: float, high: float) -> Interval:
-    """Make an interval that contains its estimate; an infinite end becomes nothing.
-
-    Args:
-        estimate: The plug-in estimate, which may lie just outside a percentile.
-        low: The low end.
-        high: The high end.
-    """
+    """Make an interval that contains its estimate; an infinite end becomes nothing."""
     return Interval(
         estimate=float(estimate),
         low=float(min(low, estimate)),
@@ -304,9 +270,5 @@ def ordered_interval(estimate: float, low: float, high: float) -> Interval:
 
 
 def lower_bound(low: float) -> Interval:
-    """Make a one-sided bound.
-
-    Args:
-        low: The least value that the data leave open.
-    """
+    """Make a one-sided bound."""
     return Interval(estimate=None, low=float(low), high=None, bound=True)

@@ -62,12 +62,6 @@ class Gang:
     def begin(self, slot: int, spec: RunSpec, data: Any, name: str) -> Stream:
         """Let a worker begin a run, from the start or wherever its peers are.
 
-        Args:
-            slot: The worker.
-            spec: The run.
-            data: Reference to the data set in the object store.
-            name: The name of the run, under which seats are offered.
-
         Returns:
             Its messages.
         """

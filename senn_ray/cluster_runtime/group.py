@@ -143,9 +143,6 @@ class NcclGroup:
 def host_store(host: str) -> tuple[c10d.TCPStore, StoreAddress]:
     """Open the meeting point of a gang on a free port of one address.
 
-    Args:
-        host: An address of this machine that all replicas can reach.
-
     Returns:
         The store, open as long as it is referenced, and where it is.
     """

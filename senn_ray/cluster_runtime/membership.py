@@ -61,9 +61,6 @@ class Membership:
     def offer(self, seat: Seat) -> None:
         """Hand over a seat; called from another thread than the one that trains.
 
-        Args:
-            seat: Of a later epoch than the one before.
-
         Raises:
             StaleSeatError: if the seat is of another run, or of an epoch that is over.
         """

@@ -109,10 +109,6 @@ def end_of(events: Iterable[Event], *, alive: bool) -> JobEnded:
 
     Whatever shows or keeps the state of a job asks here.
 
-    Args:
-        events: What happened, in order.
-        alive: Whether a process works on it.
-
     Returns:
         Its last end, if nothing followed it; else the state ``running``, or ``stopped``
         (with the exit code of an interrupted job) if its driver has gone.

@@ -9,11 +9,6 @@ def significant(value: float, digits: int, *, sign: bool = False) -> str:
     """Round to significant digits, such as 99.6 to ``100`` with two of them.
 
     ``format`` with ``g`` has the same digits, but writes that number as ``1e+02``.
-
-    Args:
-        value: Any finite number; what is not finite is named.
-        digits: Number of significant digits; trailing zeros after the point go.
-        sign: Whether positive numbers have a sign, too.
     """
     plus = "+" if sign else ""
     rounded = float(f"{value:.{digits - 1}e}") if math.isfinite(value) else value

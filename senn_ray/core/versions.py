@@ -28,9 +28,6 @@ def code_hash(package: Path = PACKAGE) -> str:
 
     It tells checkouts apart that call themselves the same version. What has been loaded
     stays loaded, so the first answer of a process holds.
-
-    Args:
-        package: The folder they lie in, at any depth.
     """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py"), key=lambda path: path.as_posix()):

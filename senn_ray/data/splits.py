@@ -58,12 +58,7 @@ def split(raw: RawData, config: DataConfig) -> Split:
 
 
 def most_per_class(raw: RawData, config: DataConfig) -> int:
-    """Return the most training examples per class that every class can give.
-
-    Args:
-        raw: The data set.
-        config: Settings that fix the size of the validation part.
-    """
+    """Return the most training examples per class that every class can give."""
     held_out = config.val_per_class or raw.default_val_per_class
     return min(len(members) for _, members in _classes(raw)) - held_out
 

@@ -173,9 +173,6 @@ def target_standardisation(raw: RawData) -> dict[str, np.ndarray]:
     Without it a network would spend its steps on finding their mean and their size,
     which may be anything: house prices, say.
 
-    Args:
-        raw: The data set.
-
     Returns:
         ``target_shift`` and ``target_scale``, each [num_outputs]; nothing for classes.
     """

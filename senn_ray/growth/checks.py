@@ -79,14 +79,7 @@ def check_growth(run: RunState, step: int, *, exploring: bool = False) -> Check:
 def _round(
     judge: "Judge", moment: tuple[int, int], count: int, additions: int
 ) -> Check:
-    """Add one if the divisions agree, and more on the one that knew the best.
-
-    Args:
-        judge: The judge of this check.
-        moment: The step, and the number of the round.
-        count: Number of divisions.
-        additions: Additions that the check has made before.
-    """
+    """Add one if the divisions agree, and more on the one that knew the best."""
     run, growth = judge.run, judge.run.spec.growth
     loss, divisions = search(run, *moment, divisions=count)
     # Pools whose neurons feed the same layer share its site: it counts once.
@@ -135,12 +128,7 @@ def _round(
 
 @torch.no_grad()
 def is_settled(run: RunState, step: int) -> bool:
-    """Tell whether a finished network asks for no more growth, changing nothing.
-
-    Args:
-        run: The run, after its last step.
-        step: That step.
-    """
+    """Tell whether a finished network asks for no more growth, changing nothing."""
     # On one division luck would decide, also where a check has no time for more.
     _, divisions = search(run, step, divisions=DIVISIONS)
     judge = Judge(run)
@@ -269,10 +257,6 @@ class Judge:
         self, divisions: list[list[Pool]], draw: tuple[int, ...]
     ) -> tuple[Judged, int, bool]:
         """Choose a proposal, and decide.
-
-        Args:
-            divisions: The places of every division, with their candidates.
-            draw: Names the decision, for the random control.
 
         Returns:
             The proposal with the largest held-out gain, of those that pass or else of

@@ -211,10 +211,6 @@ def curvature(run: RunState, layer: Layer, damping: float) -> Tensor:
 def moment(run: RunState, layer: Layer) -> Tensor:
     """Return the damped second moment A of a layer's inputs, over the gang.
 
-    Args:
-        run: Whose gang.
-        layer: The layer, this replica's rows.
-
     Returns:
         [n_in + 1, n_in + 1]: a sum over positions, a mean over examples.
     """

@@ -176,11 +176,6 @@ def plan_removals(run: RunState, measured: Measured, born_before: int) -> list[R
     Within a layer every cost is that after the removals before it. In other layers it
     is not: the loss that is measured after each removal is there for that.
 
-    Args:
-        run: The run; it is not changed.
-        measured: Its network, measured.
-        born_before: Only what was added before this step may go.
-
     Returns:
         The removals in order, each below the threshold. A layer comes alone.
     """
@@ -297,10 +292,6 @@ def next_layer(
 def neuron_costs(run: RunState, after: NextLayer) -> Tensor:
     """Predict by how much the loss rises when each neuron of a layer goes, at best.
 
-    Args:
-        run: Whose gang.
-        after: The linear layer that the neurons feed.
-
     Returns:
         The costs [n], in nats.
     """
@@ -318,12 +309,6 @@ def linearised(
 
     In a convolutional network the stream goes around a block, so the best linear
     function of the constant replaces it: the mean of its channels.
-
-    Args:
-        run: Whose gang.
-        net: The network.
-        view: The hidden layer.
-        measured: The network, measured.
 
     Returns:
         The cost in nats, and the map [n, n_in] from inputs (or the constant) to

@@ -118,9 +118,6 @@ def agreed(verdicts: Sequence[Heldout]) -> Heldout:
 
         z = Σ z_d / √(D (D + 1) / 2)
 
-    Args:
-        verdicts: One of every division.
-
     Returns:
         The mean gain, and its significance.
     """

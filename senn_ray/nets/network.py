@@ -70,13 +70,7 @@ class Network(nn.Module, ABC):
     def __init__(
         self, tensors: list[Tensor], layout: tuple[int, ...], activation: Activation
     ) -> None:
-        """Hold tensors.
-
-        Args:
-            tensors: The parameters, in the order of the subclass.
-            layout: Hidden layers of each stage.
-            activation: The nonlinearity of all hidden layers.
-        """
+        """Hold tensors."""
         super().__init__()
         self.activation: Activation = activation
         self.family = FAMILIES[activation]

@@ -38,10 +38,6 @@ PANELS: dict[Currency, str] = {"runs": "runs", "device_s": "device seconds"}
 def size_against_loss(records: Sequence[RunRecord], summary: Summary) -> Figure | None:
     """Draw every run by its width and validation loss, with sizes and targets.
 
-    Args:
-        records: All runs.
-        summary: The summary of the job.
-
     Returns:
         The figure; nothing if no run has a positive loss.
     """

@@ -137,14 +137,7 @@ def figure(
     layout: Layout,
     draw: Callable[[Canvas, list[Axes]], None],
 ) -> Figure:
-    """Draw a figure of the page.
-
-    Args:
-        caption: What it is called, and what it shows.
-        data: The same as a table.
-        layout: Its panels.
-        draw: Draws into the canvas and its panels.
-    """
+    """Draw a figure of the page."""
     with canvas(
         caption.name,
         height_in=layout.height_in,
@@ -171,13 +164,7 @@ def gaps(values: Iterable[float | None]) -> list[float]:
 
 
 def legend_below(drawn: Canvas, panels: Sequence[Axes], *, ncols: int = 4) -> None:
-    """Put one legend for all panels below them, each label once.
-
-    Args:
-        drawn: The canvas.
-        panels: Its panels.
-        ncols: Labels side by side.
-    """
+    """Put one legend for all panels below them, each label once."""
     named: dict[str, Any] = {}
     for panel in panels:
         handles, labels = panel.get_legend_handles_labels()
@@ -250,14 +237,7 @@ def log_scale(panel: Axes, side: Literal["x", "y"], values: Sequence[float]) -> 
 
 
 def to_svg(drawn: Canvas, *, name: str, title: str, description: str) -> str:
-    """Turn a figure into an ``<svg>`` element.
-
-    Args:
-        drawn: The figure.
-        name: Goes in front of all identifiers.
-        title: What a screen reader calls it.
-        description: What it shows, for those who cannot see it.
-    """
+    """Turn a figure into an ``<svg>`` element."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     drawn.savefig(buffer, format="svg", metadata=nothing)
@@ -284,12 +264,7 @@ def _rounded(attribute: re.Match[str]) -> str:
 
 
 def to_png(drawn: Canvas, paint: Paint) -> bytes:
-    """Turn a figure into a picture.
-
-    Args:
-        drawn: The figure, drawn in these colours.
-        paint: The colours, of which the paper is the background.
-    """
+    """Turn a figure into a picture."""
     buffer = io.BytesIO()
     # Without the version of matplotlib, equal data give equal files.
     nothing = {"Software": None}

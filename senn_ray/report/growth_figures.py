@@ -47,11 +47,7 @@ Row = tuple[Any, ...]
 
 
 def growth_trace(record: RunRecord) -> Figure:
-    """Draw width, validation loss and expansion score of a run against its steps.
-
-    Args:
-        record: A self-expanding run with at least one evaluation.
-    """
+    """Draw width, validation loss and expansion score of a run against its steps."""
     width = sum(record.hidden)
     counts = {kind: sum(e.kind == kind for e in record.expansions) for kind in MARKS}
     description = (
@@ -82,10 +78,6 @@ def growth_trace(record: RunRecord) -> Figure:
 
 def promises(records: Sequence[RunRecord], found: Promises) -> Figure | None:
     """Draw the realised drop of the loss against the promised one, check by check.
-
-    Args:
-        records: Self-expanding runs.
-        found: How well the two agree.
 
     Returns:
         The figure; nothing if no check has both numbers.

@@ -129,12 +129,7 @@ def write_figure(folder: Path, figure: "Figure", *, apart: bool = False) -> None
 
 
 def fill_in(template: str, **content: Any) -> str:
-    """Fill in a template of this package.
-
-    Args:
-        template: The name of its file.
-        content: What its words stand for; all text is escaped.
-    """
+    """Fill in a template of this package."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

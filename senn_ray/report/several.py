@@ -54,11 +54,7 @@ def write(jobs: Sequence[Shown], target: Path) -> Path:
 
 
 def tables(jobs: Sequence[Shown]) -> list[Table]:
-    """Lay jobs side by side; what none of them has is left out.
-
-    Args:
-        jobs: The jobs.
-    """
+    """Lay jobs side by side; what none of them has is left out."""
     compared, scanned = Compared(), Scanned()
     for job in jobs:
         match job.summary:

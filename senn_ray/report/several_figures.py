@@ -28,9 +28,6 @@ Rate = tuple[str, str, float, float, float | None]
 def scans(jobs: Sequence[Shown]) -> Figure | None:
     """Draw the widths that scans found against examples per class, overlaid.
 
-    Args:
-        jobs: The jobs.
-
     Returns:
         The figure; nothing with fewer than two scans.
     """
@@ -67,9 +64,6 @@ def scans(jobs: Sequence[Shown]) -> Figure | None:
 
 def rates(jobs: Sequence[Shown]) -> Figure | None:
     """Draw exchange rates in runs, for quality at size, with their intervals.
-
-    Args:
-        jobs: The jobs.
 
     Returns:
         The figure; nothing with fewer than two comparisons that have rates.

@@ -239,11 +239,7 @@ def read(folder: Path, name: str) -> pa.Table:
 
 
 def schema(name: str) -> pa.Schema:
-    """Return the schema of a table, with units and version.
-
-    Args:
-        name: The name of the table.
-    """
+    """Return the schema of a table, with units and version."""
     fields = [
         pa.field(column, kind, metadata={"unit": unit} if unit else None)
         for column, (kind, unit) in SCHEMAS[name].items()

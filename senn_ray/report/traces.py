@@ -53,11 +53,7 @@ def traces(records: Sequence[RunRecord]) -> Traces:
 
 
 def by_weight(records: Sequence[RunRecord]) -> list[RunRecord]:
-    """Put the runs first that tell most: median, best and worst of each arm in turn.
-
-    Args:
-        records: Runs.
-    """
+    """Put the runs first that tell most: median, best and worst of each arm in turn."""
     named = {record.arm for record in records}
     arms = sorted(named, key=lambda arm: (arm != "senn", arm))
     ranked = [list(_ranked([r for r in records if r.arm == arm])) for arm in arms]

@@ -60,11 +60,7 @@ def verdict_tables(summary: Summary) -> list[Table]:
 
 
 def runs_table(records: Sequence[RunRecord]) -> Table:
-    """Lay out every run.
-
-    Args:
-        records: All runs.
-    """
+    """Lay out every run."""
     return Table(
         title="All runs",
         columns=(

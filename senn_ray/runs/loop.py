@@ -83,11 +83,6 @@ def train(
 def train_step(run: RunState, step: int, lr: float) -> float:
     """Take one optimiser step on a batch that follows from (seed, step).
 
-    Args:
-        run: The network and its data; changed in place.
-        step: Number of the step.
-        lr: Learning rate.
-
     Returns:
         The mean loss of the batch, before the step.
 
@@ -231,10 +226,6 @@ def is_flat(evaluations: Sequence[Evaluation], least: float) -> bool:
 
     The very last one may come a few batches after the one before it, and is left out
     then.
-
-    Args:
-        evaluations: All, with the mean training loss since the one before.
-        least: A difference that counts as none.
     """
     every = evaluations[0].step
     losses = [e.train_loss for e in evaluations if e.step % every == 0]

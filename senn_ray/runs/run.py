@@ -88,12 +88,6 @@ def train_run(
 def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> RunState:
     """Set up a run: its share of the data, a fresh network and its optimiser.
 
-    Args:
-        spec: What to train.
-        raw: The data set.
-        reducer: The gang.
-        device: Where tensors live.
-
     Returns:
         The run before its first step.
     """

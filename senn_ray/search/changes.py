@@ -153,11 +153,6 @@ def _require_more(config: Config, key: str, old: Any, new: Any) -> None:
 def continued(began: Config, given: Config, *, source: str) -> Config:
     """Merge settings that are given for a resumed job into those it began with.
 
-    Args:
-        began: The settings of the job.
-        given: Settings, of which only those count that were explicitly set.
-        source: Where these come from, for the message.
-
     Returns:
         The settings of the job, with those that are free to change.
 

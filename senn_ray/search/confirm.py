@@ -93,9 +93,6 @@ def place_of(winner: RunRecord) -> tuple[str, int]:
 
     Plain widths are shared by all arms. A winner with settings of its own has
     confirmations of its own, which are numbered by its study and trial.
-
-    Args:
-        winner: The run that won.
     """
     if find(winner.arm).width_only:
         return CONFIRM, winner.hidden[0]
@@ -106,22 +103,14 @@ def place_of(winner: RunRecord) -> tuple[str, int]:
 
 
 def choice_of(winner: RunRecord) -> Choice:
-    """Return what a winner had chosen.
-
-    Args:
-        winner: The run that won.
-    """
+    """Return what a winner had chosen."""
     if find(winner.arm).width_only:
         return Choice(hidden=winner.hidden)
     return Choice(hidden=winner.hidden, lr=winner.lr, weight_decay=winner.weight_decay)
 
 
 def median_width(records: Iterable[RunRecord]) -> int:
-    """Return the (low) median width of the self-expanding runs that completed.
-
-    Args:
-        records: Runs of all arms, with at least one of these.
-    """
+    """Return the (low) median width of the self-expanding runs that completed."""
     good = [r for r in records if r.arm == SENN and r.state == "complete"]
     return statistics.median_low(record.hidden[0] for record in good)
 

@@ -57,11 +57,7 @@ class Meter:
         self._flying: dict[str, tuple[float, int]] = {}
 
     def observe(self, event: Event) -> None:
-        """Take note of an event.
-
-        Args:
-            event: What happened.
-        """
+        """Take note of an event."""
         if isinstance(event, RunSubmitted):
             self._flying[event.spec.run_id] = (self._clock(), event.spec.workers)
         elif isinstance(event, RunFinished):

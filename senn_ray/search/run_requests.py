@@ -19,13 +19,7 @@ Requests = dict[Key, RunRequest]
 def all_requests(
     plan: Plan, finished: Finished, target: TargetLocked | None
 ) -> Requests:
-    """Return all runs that are justified, finished ones included, most urgent first.
-
-    Args:
-        plan: The plan of the job.
-        finished: All records of the job.
-        target: The locked targets of a comparison, when they are.
-    """
+    """Return all runs that are justified, finished ones included, most urgent first."""
     requests = requests_of(ARMS[SENN], plan, finished, target)
     grown = sum(key.arm == SENN for key in finished)
     hopeless = target is None and grown == plan.config.compare.seeds

@@ -20,10 +20,6 @@ from senn_ray.search.plan import NO_GROWTH, SENN, Choice, Key, Plan, Verb
 def check_settings(verb: Verb, config: Config) -> None:
     """Check the settings that a verb cannot work with.
 
-    Args:
-        verb: What is to be done.
-        config: The settings.
-
     Raises:
         ConfigError: if there is no such arm, if fixed widths are to be searched for
             other networks than those of one hidden layer, or a scan is to have one size.
@@ -107,10 +103,6 @@ def grow_spec(plan: Plan, key: Key) -> RunSpec:
     all self-expanding runs count (none is chosen), so a second training for the test
     would measure other networks at the same price; and no decision of the job reads a
     test value, which ``tests/search/test_coordinator.py`` proves.
-
-    Args:
-        plan: The plan of the job.
-        key: Which run.
     """
     folder = plan.checkpoints
     path = None if folder is None else str(folder / run_id_of(plan, key) / "final.pt")

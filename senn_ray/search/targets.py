@@ -44,10 +44,6 @@ def score(record: RunRecord) -> float:
 def lock(records: Iterable[RunRecord], size_factor: float) -> TargetLocked | None:
     """Fix the targets, from the self-expanding runs that completed.
 
-    Args:
-        records: All self-expanding runs.
-        size_factor: Parameters allowed, as a multiple of their median.
-
     Returns:
         The targets; nothing if no run completed.
     """
@@ -63,13 +59,7 @@ def lock(records: Iterable[RunRecord], size_factor: float) -> TargetLocked | Non
 
 
 def is_hit(record: RunRecord, target: TargetLocked, name: TargetName) -> bool:
-    """Tell whether a run reaches a target.
-
-    Args:
-        record: The run.
-        target: The locked targets.
-        name: Which of the two.
-    """
+    """Tell whether a run reaches a target."""
     if score(record) > target.val_loss:
         return False
     return name == "quality" or record.params <= target.max_params

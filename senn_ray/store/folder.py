@@ -54,12 +54,6 @@ def amend(
     """Write the settings and the protocol of a job that was extended.
 
     The protocol so far is kept beside it, under its identifier.
-
-    Args:
-        folder: The run folder.
-        plan: The plan from here on.
-        protocol: The protocol from here on.
-        more: The settings that were extended, by key.
     """
     old = files.read_json(folder / "protocol.json")
     if old:

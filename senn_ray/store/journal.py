@@ -104,10 +104,6 @@ def read_timed(path: Path) -> list[tuple[float, Event]]:
 def read_on(path: Path, mark: Mark) -> tuple[list[tuple[float, Event]], Mark]:
     """Read the events of a journal that came after a mark, each with its time.
 
-    Args:
-        path: The journal, or the run folder it lies in.
-        mark: How far it was read before.
-
     Returns:
         The events, and how far it has been read now; a torn last line is left out.
 

@@ -141,10 +141,6 @@ def opened(location: Location, *names: str, send: bool = False) -> Iterator[Path
 def following(location: Location, *names: str) -> Iterator[Callable[[], Path]]:
     """Give a function that makes the present state of a run folder readable here.
 
-    Args:
-        location: What a user wrote.
-        names: Small files that are needed beside the journal.
-
     Yields:
         What returns the folder itself; or a copy, to which it adds only what is new.
     """

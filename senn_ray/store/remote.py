@@ -215,13 +215,7 @@ class Follower:
     """
 
     def __init__(self, far: Far, folder: Path, names: tuple[str, ...]) -> None:
-        """Begin with nothing.
-
-        Args:
-            far: The far folder.
-            folder: Where the copy goes; it exists.
-            names: Small files beside the journal, which are read every time.
-        """
+        """Begin with nothing."""
         self._far, self._folder, self._names = far, folder, names
         self._lines = self._bytes = 0
 
@@ -262,13 +256,7 @@ class Mirror:
     """Keep a far folder like the local one that a job works in."""
 
     def __init__(self, far: Far, folder: Path, known: dict[str, _State]) -> None:
-        """Begin with what is equal already.
-
-        Args:
-            far: The far folder.
-            folder: The local one.
-            known: The files that are equal, and their states here.
-        """
+        """Begin with what is equal already."""
         self._far = far
         self._folder = folder
         self._known = dict(known)

@@ -165,10 +165,6 @@ class Natural:
 def assign(costs: list[float], size: int) -> list[int]:
     """Give things to ranks, dearest first, each to the one with the least to do.
 
-    Args:
-        costs: The cost of each thing.
-        size: Number of replicas.
-
     Returns:
         The rank of each thing (KAISA: Pauloski et al. 2021).
     """

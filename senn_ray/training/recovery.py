@@ -115,9 +115,6 @@ def verify(run: RunState) -> None:
     Processors of two models may add in another order, and replicas that differ by one
     bit take other decisions sooner or later: their sums would have other shapes.
 
-    Args:
-        run: The run on this replica; it is not changed.
-
     Raises:
         DisagreementError: on all replicas alike, if any of them differs; it names the
             ranks and what they differ in.

@@ -64,10 +64,6 @@ class SingleReducer:
 def sum_all(reducer: Reducer, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     """Sum several tensors over the gang in one flat message.
 
-    Args:
-        reducer: The gang.
-        tensors: Tensors of one dtype and device, of any shapes.
-
     Returns:
         The sums, in the same order and shapes.
     """

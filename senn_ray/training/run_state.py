@@ -159,9 +159,6 @@ class RunState:
     def own(self, places: Tensor) -> Tensor:
         """Find those places of a list that ``shard`` gave to this replica.
 
-        Args:
-            places: Places in the list that all replicas agree on.
-
         Returns:
             The same examples' places in this replica's part.
         """

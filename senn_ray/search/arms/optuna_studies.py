@@ -45,11 +45,7 @@ class OptunaStudies:
         _repair(folder)
 
     def ask(self, key: Key) -> Choice:
-        """Let a study propose its next trial, or repeat the one still open.
-
-        Args:
-            key: The study, and the number of the trial.
-        """
+        """Let a study propose its next trial, or repeat the one still open."""
         return self._suggest(key, *self._open(key))
 
     def tell(self, key: Key, record: RunRecord) -> None:
