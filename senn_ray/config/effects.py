@@ -1,10 +1,11 @@
 """Settings without effect: which keys a job does not read, and why.
 
 One table, by verb, kind of network, optimiser and the like. A key that is set explicitly
-and stands in a row that applies is said; all other keys are read.
+and stands in a row that applies is said; all other keys are read. Rows that follow from
+what is registered above this room (which arm reads what) are given by the caller.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -30,18 +31,6 @@ class Unread:
     """A key that is read."""
 
 
-KNOWN_ARMS = {
-    "random", "qmc", "tpe", "tpe_pareto", "tpe_pruner", "tpe_full", "ladder",
-    "ladder_bisect", "max_once", "grid", "gradmax", "no_growth_at_final",
-}  # fmt: skip
-"""Arms of which it is known what they read; those of other packages may read anything."""
-
-
-def _only_for(*arms: str) -> Applies:
-    others = KNOWN_ARMS - {*arms}
-    return lambda verb, c: verb == "compare" and others.issuperset(c.baseline.arms)
-
-
 UNREAD = (
     Unread(
         ("compare.seeds",),
@@ -59,26 +48,6 @@ UNREAD = (
         "scan counts runs by scan.subset_seeds, and its opponents are scan.arms and "
         "scan.oracle",
         lambda verb, _: verb == "scan",
-    ),
-    Unread(
-        ("baseline.max_trials", "baseline.until_hits"),
-        "only the arms random and qmc read it, and baseline.arms has neither",
-        _only_for("random", "qmc"),
-    ),
-    Unread(
-        ("baseline.studies", "baseline.trials_per_study"),
-        "only the tpe arms read it, and baseline.arms has none",
-        _only_for("tpe", "tpe_pareto", "tpe_pruner", "tpe_full"),
-    ),
-    Unread(
-        ("baseline.repeats",),
-        "only ladders, max_once and grid read it, and baseline.arms has none",
-        _only_for("ladder", "ladder_bisect", "max_once", "grid"),
-    ),
-    Unread(
-        ("baseline.full_*",),
-        "only the arm tpe_full reads it, and baseline.arms has it not",
-        _only_for("tpe_full"),
     ),
     Unread(
         ("model.channels", "model.patch"),
@@ -154,18 +123,21 @@ def given_keys(section: Section, prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def without_effect(verb: str, config: Config, n_train: int = 0) -> list[str]:
+def without_effect(
+    verb: str, config: Config, n_train: int = 0, more: Iterable[Unread] = ()
+) -> list[str]:
     """Say which of the given settings have no effect.
 
     Args:
         verb: What is done with them: grow, compare or scan.
         config: The settings.
         n_train: Most training examples of a run, where they are known.
+        more: Rows beside those of the table.
 
     Returns:
         A line for each reason.
     """
-    rows = [row for row in UNREAD if row.applies(verb, config)]
+    rows = [row for row in (*UNREAD, *more) if row.applies(verb, config)]
     said = dict[str, list[str]]()
     for key in given_keys(config):
         why = [

@@ -16,6 +16,7 @@ from senn_ray.core.errors import BudgetError, DataError, SennRayError
 from senn_ray.core.events import Event
 from senn_ray.core.records import Progress, RunRecord, RunSpec
 from senn_ray.search import changes
+from senn_ray.search.arms import unread
 from senn_ray.search.plan import Plan, Verb
 from senn_ray.search.specs import check_settings
 from senn_ray.service import freezing
@@ -138,7 +139,7 @@ def prepare(verb: Verb, config: Config, seeds: int) -> "tuple[Plan, RawData]":
     raw = datasets.load(config.data)
     make.starting_architecture(config.model, raw.feature_shape, raw.num_outputs)
     most = len(split(raw, config.data).train)
-    for note in without_effect(verb, config, most):
+    for note in without_effect(verb, config, most, unread(config.baseline.arms)):
         warnings.warn(note, NoEffectWarning, stacklevel=4)
     if verb == "grow":
         compared = config.compare.model_copy(update={"seeds": seeds})

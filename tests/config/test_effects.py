@@ -2,6 +2,7 @@
 
 import ast
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ import pytest
 
 import senn_ray
 from senn_ray.cli.settings import known_keys
-from senn_ray.config import Config
+from senn_ray.config import BaselineConfig, Config
 from senn_ray.config.effects import UNREAD, NoEffectWarning, without_effect
+from senn_ray.search.arms import ARMS, Arm, unread
 from senn_ray.service import verbs
 from tests.service.test_verbs import TINY
+
+OPEN = Arm(name="mine", rule="", next_runs=lambda _: [])
+THEIRS = replace(OPEN, settings=frozenset({"repeats"}))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +37,18 @@ from tests.service.test_verbs import TINY
             ["baseline.repeats", "baseline.studies"],
         ),
         ("compare", {"baseline": {"full_depth": 2}}, ["baseline.full_depth"]),
-        ("compare", {"baseline": {"arms": ["theirs"], "full_depth": 2}}, []),
+        ("compare", {"baseline": {"arms": ["tpe_full"], "full_depth": 2}}, []),
+        ("compare", {"baseline": {"arms": [f"{__name__}:OPEN"], "full_depth": 2}}, []),
+        (
+            "compare",
+            {"baseline": {"arms": [f"{__name__}:THEIRS"], "full_depth": 2}},
+            ["baseline.full_depth"],
+        ),
+        (
+            "compare",
+            {"baseline": {"arms": [f"{__name__}:THEIRS"], "repeats": 2}},
+            [],
+        ),
         ("grow", {"model": {"patch": 2}}, ["model.patch"]),
         ("grow", {"model": {"kind": "conv", "patch": 2}}, []),
         (
@@ -71,7 +87,8 @@ from tests.service.test_verbs import TINY
 def test_given_settings_that_are_not_read_are_named(
     verb: str, given: dict[str, Any], keys: list[str]
 ) -> None:
-    said = without_effect(verb, Config.model_validate(given))
+    config = Config.model_validate(given)
+    said = without_effect(verb, config, more=unread(config.baseline.arms))
     named = [re.split(" ha(?:s|ve) no effect: ", note)[0] for note in said]
     assert sorted(key for names in named for key in names.split(", ")) == keys
 
@@ -94,10 +111,18 @@ def test_epochs_that_a_bound_overrules_are_named(
 
 
 def test_the_table_names_keys_that_exist() -> None:
-    for row in UNREAD:
+    for row in (*UNREAD, *unread([])):
         for pattern in row.keys:
             assert any(fnmatchcase(key, pattern) for key in known_keys()), pattern
         assert row.but in {"", *known_keys()}
+
+
+def test_every_arm_of_the_table_says_which_settings_it_reads() -> None:
+    read = [arm.settings for arm in ARMS.values()]
+    assert None not in read
+    assert frozenset().union(*filter(None, read)) == {*BaselineConfig.model_fields} - {
+        "arms"
+    }
 
 
 def test_every_key_is_read_somewhere_or_the_table_says_why_not() -> None:

@@ -72,6 +72,12 @@ def test_what_an_arm_says_of_its_most_runs_is_checked() -> None:
         check(replace(sound, at_most=lambda _: more), SMALL)
 
 
+def test_an_arm_that_reads_other_settings_than_it_says_is_found() -> None:
+    says = replace(ARMS["random"], settings=frozenset({"until_hits"}))
+    with pytest.raises(AssertionError, match=r"reads \['max_trials'\], which its"):
+        check(says, SMALL)
+
+
 OWN = Arm(name="a name that the settings overrule", rule="one run", next_runs=one)
 NAME = f"{__name__}:OWN"
 

@@ -6,16 +6,28 @@ An arm of another package is named ``module:ATTRIBUTE`` in the settings; see
 
 import importlib
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from senn_ray.config import BaselineConfig
+from senn_ray.config.effects import Unread
 from senn_ray.core.errors import ConfigError
 from senn_ray.search.arms import fixed, grown, ladders, sampling, studies
 from senn_ray.search.arms.arm import Arm, ArmState, Proposer, RunRequest
 from senn_ray.search.plan import CONFIRM, CONFIRM_FULL
 
-__all__ = ["ARMS", "Arm", "ArmState", "Proposer", "RunRequest", "find", "selectable"]
+__all__ = [
+    "ARMS",
+    "Arm",
+    "ArmState",
+    "Proposer",
+    "RunRequest",
+    "find",
+    "selectable",
+    "unread",
+]
 
 _CONFIRMATIONS = [
     Arm(
@@ -25,6 +37,7 @@ _CONFIRMATIONS = [
         kind="confirmation",
         opens_test=True,
         width_only=name == CONFIRM,
+        settings=frozenset(),
     )
     for name in (CONFIRM, CONFIRM_FULL)
 ]
@@ -87,3 +100,20 @@ def find(name: str) -> Arm:
     if not isinstance(found, Arm):
         raise ConfigError(f"{name} is a {type(found).__name__}, not an Arm")
     return replace(found, name=name)
+
+
+def unread(names: Iterable[str]) -> list[Unread]:
+    """List the keys of ``baseline`` that none of these arms reads, for ``compare``."""
+    arms = [find(name) for name in names]
+    rows = list[Unread]()
+    for key in BaselineConfig.model_fields:
+        readers = [arm.name for arm in ARMS.values() if key in (arm.settings or ())]
+        # An arm that does not say what it reads may read this.
+        if readers and all(
+            a.settings is not None and key not in a.settings for a in arms
+        ):
+            why = f"read by {', '.join(readers)}, and baseline.arms has none of them"
+            rows.append(
+                Unread((f"baseline.{key}",), why, lambda verb, _: verb == "compare")
+            )
+    return rows

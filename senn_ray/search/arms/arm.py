@@ -84,3 +84,5 @@ class Arm:
     """Whether its runs are measured on test data: none is chosen by its outcome."""
     width_only: bool = True
     """Whether its networks differ from those of other arms in their width alone."""
+    settings: frozenset[str] | None = None
+    """Keys of ``baseline`` that it reads; None: not known, so all of them may count."""

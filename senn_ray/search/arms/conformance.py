@@ -7,8 +7,11 @@ import dataclasses
 import itertools
 import random
 from dataclasses import replace
+from typing import Any
 
-from senn_ray.config import Config
+from pydantic import PrivateAttr
+
+from senn_ray.config import BaselineConfig, Config
 from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.core.seeds import derive
@@ -29,7 +32,8 @@ def check(arm: Arm, config: Config | None = None, *, most: int = MOST_RUNS) -> N
 
     It asks for the same runs in whatever order they finish, and however many go side by
     side; for none twice; for the same when it is asked again; what it has asked for
-    stays asked for; and it ends, within its own ``at_most`` if it says one.
+    stays asked for; and it ends, within its own ``at_most`` if it says one. Where it
+    says which ``settings`` it reads, it reads no others.
 
     Args:
         arm: The arm.
@@ -38,7 +42,10 @@ def check(arm: Arm, config: Config | None = None, *, most: int = MOST_RUNS) -> N
 
     If it does not, it is an AssertionError of one line.
     """
-    plan = Plan(verb="compare", config=config or Config())
+    config = config or Config()
+    # Nothing is validated: the validators would read, too.
+    baseline = _Noting.model_construct(**config.baseline.model_dump())
+    plan = Plan(verb="compare", config=config.model_copy(update={"baseline": baseline}))
     for losses in LOSSES:
         reference = _carry_out(arm, plan, losses, random.Random(0), 1, most)
         for order in range(1, ORDERS):
@@ -56,6 +63,24 @@ def check(arm: Arm, config: Config | None = None, *, most: int = MOST_RUNS) -> N
                 f"{arm.name}: the order of completions decides what a run is",
             )
         _check_most(arm, plan, reference)
+    if arm.settings is not None:
+        secret = sorted(baseline.read - arm.settings - {"arms"})
+        _require(not secret, f"{arm.name}: reads {secret}, which its settings lack")
+
+
+class _Noting(BaselineConfig):
+    """Settings that note which of them were read."""
+
+    _read: set[str] = PrivateAttr(default_factory=set)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in BaselineConfig.model_fields:
+            self._read.add(name)
+        return super().__getattribute__(name)
+
+    @property
+    def read(self) -> set[str]:
+        return self._read
 
 
 def _carry_out(

@@ -67,7 +67,12 @@ def _one_for_each(plan: Plan) -> Iterator[tuple[RunRequest, bool]]:
         yield RunRequest(trial=key.trial, per_class=key.per_class), False
 
 
-MAX_ONCE = Arm(name="max_once", rule="one run of the largest width", next_runs=_largest)
+MAX_ONCE = Arm(
+    name="max_once",
+    rule="one run of the largest width",
+    next_runs=_largest,
+    settings=frozenset({"repeats"}),
+)
 GRID = Arm(
     name=GRID_NAME,
     rule="in a comparison, plain networks of every doubled width, which then alone "
@@ -77,6 +82,7 @@ GRID = Arm(
     next_runs=_every_width,
     kind="control",
     opens_test=True,
+    settings=frozenset({"repeats"}),
 )
 NO_GROWTH_AT_FINAL = Arm(
     name=NO_GROWTH,
@@ -88,4 +94,5 @@ NO_GROWTH_AT_FINAL = Arm(
     paired=True,
     opens_test=True,
     width_only=False,  # Its widths follow from the losses of self-expanding runs.
+    settings=frozenset(),
 )

@@ -20,6 +20,7 @@ SENN = Arm(
     kind="growth",
     grows=True,
     opens_test=True,
+    settings=frozenset(),
 )
 GRADMAX = Arm(
     name=GRADMAX_NAME,
@@ -30,4 +31,5 @@ GRADMAX = Arm(
     grows=True,
     growth={"score": "gradient"},
     opens_test=True,
+    settings=frozenset(),
 )

@@ -118,6 +118,7 @@ LADDER = Arm(
     next_runs=partial(repeated, choose=doubled),
     at_most=partial(_most, bisects=False),
     search="study",
+    settings=frozenset({"repeats"}),
 )
 LADDER_BISECT = Arm(
     name="ladder_bisect",
@@ -126,4 +127,5 @@ LADDER_BISECT = Arm(
     next_runs=partial(repeated, choose=bisected),
     at_most=partial(_most, bisects=True),
     search="study",
+    settings=frozenset({"repeats"}),
 )

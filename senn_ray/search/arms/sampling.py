@@ -82,6 +82,7 @@ RANDOM = Arm(
     next_runs=partial(until_hits, draw=random_width),
     at_most=partial(_every_trial, draw=random_width),
     stops_at_hits=True,
+    settings=frozenset({"max_trials", "until_hits"}),
 )
 QMC = Arm(
     name="qmc",
@@ -89,4 +90,5 @@ QMC = Arm(
     next_runs=partial(until_hits, draw=even_width),
     at_most=partial(_every_trial, draw=even_width),
     stops_at_hits=True,
+    settings=frozenset({"max_trials", "until_hits"}),
 )

@@ -14,6 +14,9 @@ from senn_ray.search.plan import Plan
 
 STARTUP_TRIALS = 4
 """Completed trials of a study before any is pruned."""
+STUDIES = frozenset({"studies", "trials_per_study"})
+TUNED = frozenset({"full_depth", "full_lr", "full_weight_decay"})
+"""Settings of the arms that tune; ``optuna_studies.py`` reads them."""
 WARMUP = 0.25
 """First fraction of the evaluations of a run, in which it is not pruned."""
 
@@ -65,6 +68,7 @@ def _arm(name: str, rule: str, proposer: Proposer) -> Arm:
         search="study",
         proposer=proposer,
         width_only=not proposer.tunes,
+        settings=STUDIES | TUNED if proposer.tunes else STUDIES,
     )
 
 
