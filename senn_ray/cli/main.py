@@ -5,6 +5,7 @@ Nothing here loads torch or ray; the verbs do, when they are called.
 
 import importlib.metadata
 import os
+import select
 import sys
 import traceback
 import warnings
@@ -33,6 +34,8 @@ USAGE = 2
 _show_warning = warnings.showwarning
 INTERNAL = 1
 INTERRUPTED = 130
+READER_GONE = 128 + 13
+"""As of a program that SIGPIPE has ended."""
 EPILOGUE = (
     "Every setting is a flag --section.key, an environment variable "
     "SENN_RAY_SECTION_KEY and a key of a YAML file (-c FILE); flags come first, then "
@@ -46,7 +49,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: Words of the command line, without the program's name.
     """
-    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+    try:
+        code = run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as error:
+        # ``| head`` has seen enough; rich makes a SystemExit of that.
+        if not isinstance(error, BrokenPipeError) and not isinstance(
+            error.__context__, BrokenPipeError
+        ):
+            raise
+        # What is left in the buffer would be an error again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = READER_GONE
+    sys.exit(code)
 
 
 def run(argv: list[str]) -> int:
@@ -66,9 +81,19 @@ def run(argv: list[str]) -> int:
         return int(build(settings)(tokens, exit_on_error=False, print_error=False) or 0)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED, debug=debug)
-    except Exception as error:  # noqa: BLE001 - the last place to say it in one line
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_gone():
+            raise  # It is no connection that broke.
         message, code = _explain(error, settings)
         return _fail(message, code, debug=debug)
+
+
+def _reader_gone() -> bool:
+    """Tell whether stdout or stderr is a pipe that nobody reads any more."""
+    outputs = select.poll()
+    for number in (1, 2):
+        outputs.register(number, 0)  # A broken pipe is told unasked.
+    return any(what & (select.POLLERR | select.POLLHUP) for _, what in outputs.poll(0))
 
 
 def _explain(error: Exception, settings: Settings) -> tuple[str, int]:

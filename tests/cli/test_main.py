@@ -1,6 +1,8 @@
 import errno
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -227,6 +229,34 @@ def test_main_leaves_with_the_code():
     with pytest.raises(SystemExit) as left:
         main(["gro"])
     assert left.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "stderr"),
+    [
+        (["--help"], subprocess.PIPE),
+        (["config", "show"], subprocess.PIPE),
+        (["config", "schema"], subprocess.PIPE),
+        (["init"], subprocess.PIPE),
+        (["gro"], subprocess.STDOUT),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_reader_that_has_seen_enough_ends_it_quietly(words, stderr, tmp_path):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "senn_ray", *words]
+    done = subprocess.run(
+        command, stdout=theirs, stderr=stderr, cwd=tmp_path, check=False
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr or b"") == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_connection_that_broke_is_no_reader_that_has_gone(job, capsys):
+    job.error = BrokenPipeError(errno.EPIPE, "Broken pipe")
+    assert run(["grow", "--quiet"]) == 3
+    assert "the connection was lost" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--help"], ["grow", "--help"], ["config", "show"]])
