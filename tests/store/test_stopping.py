@@ -190,13 +190,13 @@ def test_watching_an_ended_job_prints_its_lines_and_passes_its_code_on(
     assert run(["watch", str(folder)]) == 130
     shown = capsys.readouterr().out
     assert "grow on this process" in shown
-    assert "✓ senn #0" in shown
+    assert "✓ senn-0-000" in shown
     assert f"senn-ray resume {folder}" in shown
     assert "\x1b" not in shown
     assert run(["watch", str(folder), "--json"]) == 130
     printed = capsys.readouterr()
     assert json.loads(printed.out)["state"] == "interrupted"
-    assert "✓ senn #0" in printed.err
+    assert "✓ senn-0-000" in printed.err
 
 
 def test_a_driver_that_was_killed_is_no_reason_to_wait(tmp_path: Path) -> None:
