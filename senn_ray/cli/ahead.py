@@ -57,8 +57,9 @@ def shown(found: Mapping[str, Any]) -> list[RenderableType]:
     for arm, row in found["arms"].items():
         most = "" if row["certain"] == row["runs"] else "at most "
         runs, steps = f"{row['runs']:,}", f"{row['steps']:,}"
+        name = f"{arm} (winners trained again)" if arm == "confirm" else arm
         table.add_row(
-            arm, most + runs, most + steps, f"about {duration(row['device_s'])}"
+            name, most + runs, most + steps, f"about {duration(row['device_s'])}"
         )
     measured = ", ".join(str(row["hidden"]) for row in found["calibration"])
     return [
