@@ -12,17 +12,18 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from senn_ray.config import Config
+from senn_ray.core.events import Event, JobResumed, JobStarted
 
 if TYPE_CHECKING:
     from senn_ray.analysis.results import Summary
     from senn_ray.cli.console import Observe
-    from senn_ray.service.verbs import Location
+    from senn_ray.service.verbs import Location, MakeExecutor
 
 BUDGET = 5
 SOME_RUNS_FAILED = 6
 MORE = "budget.device_hours=HOURS (or budget.wall_hours) goes on"
 INTERRUPTED = 130
-LOADING = "loading data and starting workers ..."
+STARTING = "starting workers ..."
 PIPED_WIDTH = 120
 
 
@@ -61,8 +62,8 @@ def run_job(
         The exit code.
     """
     try:
-        with shown(common, f"run folder {out}") as observe:
-            result = verb(settings, out=out, observe=observe)
+        with shown(common, folder=out) as (observe, executor):
+            result = verb(settings, out=out, observe=observe, executor=executor)
     except KeyboardInterrupt:
         from senn_ray.service import verbs
 
@@ -79,30 +80,47 @@ def run_job(
 
 
 @contextlib.contextmanager
-def shown(common: Common, *lines: str) -> Iterator["Observe"]:
+def shown(
+    common: Common, folder: "Location | None" = None
+) -> Iterator[tuple["Observe", "MakeExecutor"]]:
     """Show what happens in a ``with`` block, as the flags have it.
 
-    Args:
-        common: Flags of every verb.
-        lines: What to say first.
+    What is refused first is said alone: the workers and the folder of a new job are named
+    when there are any.
 
     Yields:
-        An observer of events.
+        An observer of events, and what makes the executor on Ray.
     """
     from senn_ray.cli.console import Patience, watching
+    from senn_ray.service import jobs
 
     console = people(common)
+    patience: Patience
+
+    def say(line: str) -> None:
+        if not common.quiet:
+            console.print(line, soft_wrap=True)
+
+    def observe(event: Event) -> None:
+        if folder is not None and isinstance(event, JobStarted | JobResumed):
+            say(f"run folder {folder}")
+        patience(event)
+
+    def executor(*needs: Any) -> Any:
+        say(STARTING)  # Ray takes seconds.
+        return jobs.on_ray(*needs)
+
     # Whatever libraries print must not get between the reader and the JSON object.
     guard = contextlib.redirect_stdout(sys.stderr) if common.json else None
-    with guard or contextlib.nullcontext():
-        for line in () if common.quiet else (*lines, LOADING):
-            console.print(line, soft_wrap=True)
-        with watching(console, quiet=common.quiet) as observe:
-            patience = Patience(observe, _say)
-            try:
-                yield patience
-            finally:
-                patience.end()
+    with (
+        guard or contextlib.nullcontext(),
+        watching(console, quiet=common.quiet) as show,
+    ):
+        patience = Patience(show, _say)
+        try:
+            yield observe, executor
+        finally:
+            patience.end()
 
 
 def _interrupted(out: "Location") -> int:

@@ -44,7 +44,11 @@ def resume(
     from senn_ray.service import verbs
 
     def go_on(
-        given: Config, *, out: verbs.Location, observe: verbs.Observer
+        given: Config,
+        *,
+        out: verbs.Location,
+        observe: verbs.Observer,
+        executor: verbs.MakeExecutor,
     ) -> verbs.JobResult[Any]:
         result = verbs.resume(
             out,
@@ -52,6 +56,7 @@ def resume(
             extend=extend,
             retry_failed=retry_failed,
             observe=observe,
+            executor=executor,
         )
         if result.was_over:
             people(common).print("this job was over already: nothing was run")
@@ -134,9 +139,14 @@ def rerun(
     from senn_ray.service import verbs
 
     folder, run_id = verbs.find_run(run, settings.output.root)
-    with shown(common) as observe:
+    with shown(common) as (observe, executor):
         found = verbs.rerun(
-            folder, run_id, tolerance=tolerance, settings=settings, observe=observe
+            folder,
+            run_id,
+            tolerance=tolerance,
+            settings=settings,
+            observe=observe,
+            executor=executor,
         )
     if common.json:
         print(json.dumps(found))

@@ -133,6 +133,31 @@ def test_what_is_wrong_before_any_work_leaves_no_folder(
     assert Path("file").read_text() == ""
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["--data.dataset", "mnits"], ["--data.dataset=digits", "--data.per-class=9999"]],
+    ids=["no such data", "too few examples"],
+)
+def test_a_refused_job_names_neither_a_folder_nor_workers(
+    words: list[str], capsys: Printed
+) -> None:
+    assert run(["grow", *words]) != 0
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("senn-ray: ")
+
+
+def test_a_job_names_its_folder_when_it_is_there(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "on_ray", verbs.in_process)
+    steps = ["--train.min-steps=1", "--train.max-steps=2"]
+    assert run(["grow", "--out", "here", *steps]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    folder = f"run folder {Path('here').absolute()}"
+    assert lines[:2] == ["starting workers ...", folder]
+
+
 def test_e01_a_file_is_named_with_its_key(
     capsys: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def test_without_json_people_read_stdout(job, capsys):
     assert WIDTHS in printed.out
     ((config,), keywords) = job.calls[0]
     assert config.seed == 3
+    assert keywords.pop("executor")
     assert keywords == {"seeds": 2, "out": Path("here").absolute()}
 
 
