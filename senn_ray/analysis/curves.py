@@ -4,7 +4,7 @@
 which is a quantile of the distribution of single runs (the best of k is above x if all
 k are): so it is exact, for any distribution, by counting (Clopper and Pearson on order
 statistics). No such interval exists for the expectation, which depends on how good runs
-may become that nobody has seen; where the data do not bound the median, an end is
+may become, beyond those seen; where the data do not bound the median, an end is
 missing. See Lourie et al. 2023, who argue for the median for the same reason.
 """
 

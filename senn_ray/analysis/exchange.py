@@ -101,7 +101,7 @@ def exchange(senn: Resampled, searches: Sequence[Runs]) -> Exchange:
     ours, our_draws = point.cost[0], drawn.cost
     theirs = reached.costs.sum(axis=0) / max(int(reached.hits.sum()), 1)
     their_draws = _arm_draws(known_searches, drawn, rng)
-    # A currency that nobody measured is 0 / 0: not a number, shown as unknown.
+    # A currency that was not measured is 0 / 0: not a number, shown as unknown.
     with np.errstate(divide="ignore", invalid="ignore"):
         rate, rate_draws = theirs / ours, their_draws / our_draws
         saved, saved_draws = theirs - ours, their_draws - our_draws

@@ -42,7 +42,7 @@ class Job:
 
     @property
     def devices(self) -> dict[str, int]:
-        """How many runs used which device; of those that failed nobody knows."""
+        """Number of runs by device; failed runs have none."""
         known = [record for record in self.records if record.state != "failed"]
         names = sorted(record.device_name for record in known)
         return dict(Counter(name for name in names if name))

@@ -551,7 +551,7 @@ class StudyRow:
 
 @dataclass(frozen=True, kw_only=True)
 class MatchResult:
-    """``match``: the runs that studies of somebody else need to reach a target."""
+    """``match``: the runs that studies of any tuner need to reach a target."""
 
     storage: str
     target: float

@@ -25,7 +25,7 @@ def status(timed: Timed, *, now: float | None) -> JobStatus:
 
     Args:
         timed: What ``journal.read_timed`` gave.
-        now: Seconds since 1970 (UTC), if somebody writes the journal; or nothing.
+        now: Seconds since 1970 (UTC), while a process writes the journal; else nothing.
     """
     events = [event for _, event in timed]
     job = gather(events, alive=now is not None)

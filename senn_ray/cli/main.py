@@ -89,7 +89,7 @@ def run(argv: list[str]) -> int:
 
 
 def _reader_gone() -> bool:
-    """Tell whether stdout or stderr is a pipe that nobody reads any more."""
+    """Tell whether stdout or stderr is a pipe without a reader."""
     outputs = select.poll()
     for number in (1, 2):
         outputs.register(number, 0)  # A broken pipe is told unasked.

@@ -56,7 +56,7 @@ class _Source:
 
     @property
     def num_bytes(self) -> int:
-        """Of the features, in memory."""
+        """Bytes that the features take in memory."""
         return self.count * math.prod(self.shape) * self.dtype.itemsize
 
     def groups(self) -> Iterator[Part]:

@@ -259,7 +259,7 @@ def to_svg(drawn: Canvas, *, name: str, title: str, description: str) -> str:
 
 
 def _rounded(attribute: re.Match[str]) -> str:
-    """Cut coordinates to hundredths of a point: nobody sees more, and pages are light."""
+    """Cut coordinates to hundredths of a point: finer ones are not seen, and heavy."""
     return re.sub(r"(\.\d\d)\d+", r"\1", attribute.group())
 
 

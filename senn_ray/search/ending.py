@@ -96,8 +96,8 @@ def exhausted(events: Sequence[Event]) -> str | None:
 def _lost_s(before: Sequence[tuple[float, Event]]) -> float:
     """Add up what was in flight whenever a driver ended.
 
-    The event of a continuation has it for the drivers before; nobody has written it
-    down yet for the last one.
+    The event of a continuation has it for the drivers before; it is not
+    written down yet for the last one.
     """
     resumed = [event for _, event in before if isinstance(event, JobResumed)]
     noted = sum(sum(event.lost_device_s.values()) for event in resumed)

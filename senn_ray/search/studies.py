@@ -1,4 +1,4 @@
-"""Studies that somebody's tuner has left, as plain records."""
+"""Studies of any tuner, as plain records."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Direction = Literal["minimize", "maximize"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """One trial of somebody's study."""
+    """One trial of a study of any tuner."""
 
     state: Literal["complete", "pruned", "failed"]
     values: tuple[float, ...] = ()
@@ -17,7 +17,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
-    """Somebody's study, its trials in the order of their numbers."""
+    """A study of any tuner, its trials in the order of their numbers."""
 
     name: str
     directions: tuple[Direction, ...]

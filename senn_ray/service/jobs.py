@@ -271,5 +271,5 @@ def finish(folder: Path) -> "Summary":
 
 
 def ignore(event: Event) -> None:
-    """Show an event to nobody."""
+    """Ignore an event."""
     del event

@@ -21,7 +21,7 @@ def watch(
     every_s: float = 1.0,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[tuple["JobStatus", list[Event]]]:
-    """Follow a job that another process runs, until nobody works on it any more.
+    """Follow a job that another process runs, until no process works on it any more.
 
     Args:
         run: The run folder: a path or a URI.

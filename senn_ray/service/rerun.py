@@ -89,7 +89,7 @@ def _versions_changed(folder: Path) -> dict[str, list[str]]:
 
 
 def find_run(name: str, root: Location) -> tuple[Location, str]:
-    """Find the folder of a run that somebody names.
+    """Find the folder of a run by its name.
 
     Args:
         name: ``RUN/RUN_ID``, or a run's name alone: then the newest run folder that

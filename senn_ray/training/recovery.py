@@ -74,7 +74,7 @@ class Rounds:
             wasted = {**before, "wasted_s": now["wasted_s"] + lost}
             self._kept = {**self._kept, "ledger": wasted}
         # Replicas may have been lost while some had begun a round and others had not,
-        # and a new one has nothing: all take the newest, whoever has it.
+        # and a new one has nothing: all take the newest of any replica.
         self._kept = newest(run, self._kept)
         if self._kept is not None:
             restore(run, self._kept)

@@ -49,7 +49,7 @@ class SingleReducer:
     size = 1
 
     def join(self) -> None:
-        """Do nothing: there is nobody to wait for."""
+        """Do nothing: a single replica waits for no other."""
 
     def sum(self, buffer: torch.Tensor) -> torch.Tensor:
         """Return the buffer."""
