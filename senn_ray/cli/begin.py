@@ -1,4 +1,4 @@
-"""The verbs that help along: a first file of settings, and the dashboard of Optuna."""
+"""A first file of settings: every key, with its default and what it means."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import yaml
 
 from senn_ray.cli.common import NO_FLAGS, Common, people
 from senn_ray.config import Config, Section
-from senn_ray.core.errors import ConfigError, DataError, from_os
+from senn_ray.core.errors import ConfigError, from_os
 
 FILE_NAME = "senn.yaml"
 Preset = Literal["digits", "mnist", "mnist-scan", "parquet"]
@@ -60,38 +60,9 @@ def init(
 
 
 def commented(values: dict[str, Any]) -> list[str]:
-    """Write settings as YAML; those that are left at their defaults as comments.
-
-    Args:
-        values: Settings to begin with, by key.
-    """
+    """Write settings as lines of YAML; those left at their defaults are comments."""
     head = ["# Settings of senn-ray. Lines that begin with # are the defaults.", ""]
     return [*head, *_section(Config, "", values)]
-
-
-def dashboard(run: str, /, *, common: Common = NO_FLAGS) -> int:
-    """Print how to look at the Optuna studies of a run folder in optuna-dashboard.
-
-    Args:
-        run: Run folder.
-        common: Flags of every verb.
-
-    Raises:
-        DataError: if there are none.
-    """
-    studies = sorted(Path(run).expanduser().glob("optuna/*.log"))
-    if not studies:
-        raise DataError(
-            f"{run}: no Optuna studies here; comparisons with a tpe arm have them"
-        )
-    commands = [f"optuna-dashboard {path}" for path in studies]
-    if common.json:
-        print(json.dumps({"commands": commands}))
-    else:
-        lines = ["pip install optuna-dashboard, then one of:", *commands]
-        for line in lines:
-            people(common).print(line, soft_wrap=True, markup=False)
-    return 0
 
 
 def _section(

@@ -50,16 +50,9 @@ NO_FLAGS = Common()
 def run_job(
     verb: Callable[..., Any], settings: Config, out: "Location", common: Common
 ) -> int:
-    """Run a job with its progress shown; then show the result.
+    """Run a job with its progress shown; then show the result, and return the exit code.
 
-    Args:
-        verb: Takes the settings, the run folder and an observer.
-        settings: All settings.
-        out: The run folder.
-        common: Flags of every verb.
-
-    Returns:
-        The exit code.
+    ``verb`` takes the settings, the run folder, an observer and what makes the executor.
     """
     try:
         with shown(common, folder=out) as (observe, executor):
@@ -133,11 +126,7 @@ def _say(line: str) -> None:
 
 
 def people(common: Common) -> Console:
-    """Return the console for text that people read.
-
-    Args:
-        common: Flags of every verb.
-    """
+    """Return the console for text that people read: stderr where stdout is for JSON."""
     console = Console(stderr=common.json, highlight=False)
     if not console.is_terminal:
         console.width = PIPED_WIDTH
@@ -145,13 +134,7 @@ def people(common: Common) -> Console:
 
 
 def show_result(summary: "Summary", page: "Location", common: Common) -> None:
-    """Show what came out of a job.
-
-    Args:
-        summary: What came out.
-        page: Where the report is.
-        common: Flags of every verb.
-    """
+    """Show what came out of a job, and where its page is."""
     from senn_ray.analysis.results import to_json
     from senn_ray.cli.verdict import result
 

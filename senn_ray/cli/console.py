@@ -1,4 +1,4 @@
-"""Progress on the console: one live bar per arm, one line per finished run.
+"""Progress on the console: one live bar per arm, one line per finished run; and tables.
 
 Where output is not a terminal, only the lines are printed, without control codes.
 """
@@ -17,6 +17,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Table
 
 from senn_ray.core.events import (
     Event,
@@ -42,12 +43,7 @@ BUSY = (
 
 @contextlib.contextmanager
 def watching(console: Console, *, quiet: bool) -> Iterator[Observe]:
-    """Give an observer that shows events while a job runs.
-
-    Args:
-        console: Where to show them.
-        quiet: Whether to show nothing at all.
-    """
+    """Give an observer that shows events while a job runs."""
     if quiet:
         yield _ignore
     elif console.is_terminal:
@@ -63,24 +59,14 @@ class Patience:
     def __init__(
         self, observe: Observe, say: Callable[[str], None], *, wait_s: float = WAIT_S
     ) -> None:
-        """Wait for the first run.
-
-        Args:
-            observe: Is shown every event.
-            say: Gets the line for people.
-            wait_s: Seconds without a sign of life.
-        """
+        """Wait for the first run; ``say`` gets the line after so long without a sign."""
         self._observe = observe
         self._timer = threading.Timer(wait_s, say, args=(BUSY.format(wait_s),))
         self._timer.daemon = True
         self._waiting = False
 
     def __call__(self, event: Event) -> None:
-        """Show an event.
-
-        Args:
-            event: What happened.
-        """
+        """Show an event."""
         if isinstance(event, RunSubmitted) and not self._waiting:
             self._waiting = True
             self._timer.start()
@@ -111,11 +97,7 @@ class _Lines:
 
 
 def describe(event: Event) -> str | None:
-    """Say in one line what happened, or nothing if it is not worth a line.
-
-    Args:
-        event: What happened.
-    """
+    """Say in one line what happened, or nothing if it is not worth a line."""
     match event:
         case JobStarted() | JobResumed():
             return _began(event)
@@ -172,6 +154,14 @@ def _new_progress(console: Console) -> Progress:
     )
 
 
+def table(*columns: str) -> Table:
+    """Make an empty table; the first column names its rows and is never broken."""
+    empty = Table(box=None, pad_edge=False)
+    for name in columns:
+        empty.add_column(name, overflow="fold", no_wrap=name == columns[0])
+    return empty
+
+
 @dataclass(slots=True)
 class _Arm:
     """What the bar of an arm shows."""
@@ -194,11 +184,7 @@ class LiveBars:
     arm_of: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
-        """Show an event.
-
-        Args:
-            event: What happened.
-        """
+        """Show an event."""
         line = describe(event)
         if line is not None:
             self.progress.console.print(line, markup=False, highlight=False)

@@ -1,6 +1,7 @@
-"""The verbs on a run folder: look, stop, go on, report, export."""
+"""The verbs on a run folder: look, stop, go on, repeat, report, export."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -18,7 +19,7 @@ from senn_ray.cli.common import (
     shown,
 )
 from senn_ray.config import Config
-from senn_ray.core.errors import ConfigError
+from senn_ray.core.errors import ConfigError, DataError
 
 
 def resume(
@@ -91,7 +92,7 @@ def watch(run: str, /, *, common: Common = NO_FLAGS) -> int:
         run: Run folder: a path or a URI.
         common: Flags of every verb.
     """
-    from senn_ray.cli.screen import follow
+    from senn_ray.cli.overview import follow
     from senn_ray.service import verbs
 
     found = follow(verbs.watch(run), people(common), quiet=common.quiet)
@@ -204,4 +205,29 @@ def export(run: str, /, *, pick: str | None = None, common: Common = NO_FLAGS) -
     else:
         people(common).print(f"model {model}", soft_wrap=True)
         people(common).print(f"how to use it {model}/MODEL_CARD.md", soft_wrap=True)
+    return 0
+
+
+def dashboard(run: str, /, *, common: Common = NO_FLAGS) -> int:
+    """Print how to look at the Optuna studies of a run folder in optuna-dashboard.
+
+    Args:
+        run: Run folder.
+        common: Flags of every verb.
+
+    Raises:
+        DataError: if there are none.
+    """
+    studies = sorted(Path(run).expanduser().glob("optuna/*.log"))
+    if not studies:
+        raise DataError(
+            f"{run}: no Optuna studies here; comparisons with a tpe arm have them"
+        )
+    commands = [f"optuna-dashboard {path}" for path in studies]
+    if common.json:
+        print(json.dumps({"commands": commands}))
+    else:
+        lines = ["pip install optuna-dashboard, then one of:", *commands]
+        for line in lines:
+            people(common).print(line, soft_wrap=True, markup=False)
     return 0

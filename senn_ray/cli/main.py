@@ -18,7 +18,7 @@ import pydantic
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
-from senn_ray.cli import ahead, begin, folders, studies, verbs
+from senn_ray.cli import begin, folders, studies, verbs
 from senn_ray.cli.settings import (
     Layer,
     Settings,
@@ -130,7 +130,7 @@ def build(settings: Settings) -> App:
         verbs.grow,
         verbs.compare,
         verbs.scan,
-        ahead.plan,
+        verbs.plan,
         studies.match,
         folders.resume,
         folders.status,
@@ -142,7 +142,7 @@ def build(settings: Settings) -> App:
         verbs.submit,
         verbs.doctor,
         begin.init,
-        begin.dashboard,
+        folders.dashboard,
     )
     for verb in jobs:
         app.command(verb)

@@ -1,24 +1,25 @@
-"""The screen of ``status``: where a job stands."""
+"""Where a job stands: the screens of ``status`` and ``watch``, and lines on what was asked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from senn_ray.analysis.results import ArmStatus, JobStatus
+from senn_ray.cli.console import describe, table
+from senn_ray.core.events import Event
 from senn_ray.report.formatting import UNKNOWN, duration, number, widths
 
 MOST_NAMED = 3
+Look = tuple[JobStatus, list[Event]]
 
 
 def overview(found: JobStatus) -> list[RenderableType]:
-    """Show where a job stands.
-
-    Args:
-        found: What ``verbs.status`` gave.
-    """
+    """Show where a job stands: its arms, its best run, its target, what works on it."""
     parts: list[RenderableType] = [
         Text(
             f"{found.verb} {found.dataset} seed {found.seed}: "
@@ -40,13 +41,33 @@ def overview(found: JobStatus) -> list[RenderableType]:
     return [*parts, *_drivers(found)]
 
 
-def stopping(found: JobStatus, *, now: bool) -> str:
-    """Say what became of a request to stop a job.
+def follow(looks: Iterable[Look], console: Console, *, quiet: bool) -> JobStatus:
+    """Show a job until it ends; return its last status.
 
-    Args:
-        found: What ``verbs.stop`` gave.
-        now: Whether runs in flight are to be given up.
+    A terminal has a live overview below one line per event worth one; a pipe has the
+    lines, and the overview at the end.
     """
+    found: JobStatus | None = None
+    screen = console.is_terminal and not quiet
+    with Live(console=console, auto_refresh=False) if screen else nullcontext() as live:
+        for found, news in looks:
+            for line in () if quiet else filter(None, map(describe, news)):
+                if live is None:
+                    # No wrapping, so that other programs can read it.
+                    print(line, file=console.file, flush=True)
+                else:
+                    console.print(line, markup=False, highlight=False)
+            if live is not None:
+                live.update(Group(*overview(found)), refresh=True)
+    if found is None:
+        raise ValueError("there is always a last look")
+    for part in () if quiet or screen else overview(found):
+        console.print(part, soft_wrap=isinstance(part, str))
+    return found
+
+
+def stopping(found: JobStatus, *, now: bool) -> str:
+    """Say what became of a request to stop a job, with its runs in flight or after them."""
     writer = found.writer
     if not found.asked or writer is None:
         over = found.state in {"complete", "failed"}
@@ -63,11 +84,7 @@ def stopping(found: JobStatus, *, now: bool) -> str:
 
 
 def repeated(found: Mapping[str, Any]) -> str:
-    """Say in one line whether a rerun gave the same.
-
-    Args:
-        found: What ``verbs.rerun`` gave.
-    """
+    """Say in one line whether a rerun gave the same; of differences the first few."""
     how = f"within {found['tolerance']:g}" if found["tolerance"] else "bit for bit"
     result = (
         f"hidden {widths(found['hidden'])}, val {number(found['val_loss'])}, "
@@ -85,11 +102,9 @@ def repeated(found: Mapping[str, Any]) -> str:
 
 
 def _arms(arms: Mapping[str, ArmStatus]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("arm", "done", "failed", "in flight", "best val", "hidden"):
-        table.add_column(name, no_wrap=name == "arm")
+    rows = table("arm", "done", "failed", "in flight", "best val", "hidden")
     for arm, row in arms.items():
-        table.add_row(
+        rows.add_row(
             arm,
             str(row.done),
             str(row.failed),
@@ -97,7 +112,7 @@ def _arms(arms: Mapping[str, ArmStatus]) -> Table:
             number(row.best_val_loss),
             widths(row.best_hidden) if row.best_hidden else UNKNOWN,
         )
-    return table
+    return rows
 
 
 def _drivers(found: JobStatus) -> list[RenderableType]:

@@ -63,12 +63,7 @@ def holds_tuple(kind: Any) -> bool:
 
 
 def read_layers(files: list[Path], environment: Mapping[str, str]) -> Settings:
-    """Merge files, later ones over earlier ones, and the environment over them.
-
-    Args:
-        files: YAML files of settings.
-        environment: Variables, of which ``SENN_RAY_SECTION_KEY`` are read.
-    """
+    """Merge files, later ones over earlier ones, and the environment over them."""
     merged: Settings = {}
     for file in files:
         merged |= _read_file(file)
@@ -207,9 +202,6 @@ def expand_flags(tokens: list[str]) -> list[str]:
 
     ``--model.hidden 4,8`` becomes ``--model.hidden=4 --model.hidden=8``, and
     ``--growth.enabled false`` becomes ``--growth.enabled=false``.
-
-    Args:
-        tokens: Words of the command line.
     """
     kinds = {f"--{key}": kind for key, kind in known_keys().items()}
     result: list[str] = []
@@ -230,12 +222,7 @@ def expand_flags(tokens: list[str]) -> list[str]:
 
 
 def explain(error: pydantic.ValidationError, settings: Settings) -> str:
-    """Turn the errors of a model into one line: key, value, where from, what is wrong.
-
-    Args:
-        error: What pydantic found.
-        settings: The layers below the command line, to name the source.
-    """
+    """Turn the errors of a model into one line: key, value, where from, what is wrong."""
     first = error.errors()[0]
     key, where = _place(first["loc"])
     others = [e for e in error.errors() if _place(e["loc"])[0] == key]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from senn_ray.analysis.results import MatchResult, StudyRow
 from senn_ray.cli.common import NO_FLAGS, Common, people
+from senn_ray.cli.console import table
 from senn_ray.core.errors import ConfigError
 from senn_ray.report.formatting import UNKNOWN, duration, interval, number
 
@@ -72,11 +73,7 @@ def match(
 
 
 def shown(found: MatchResult) -> list[RenderableType]:
-    """Show studies, runs to the target, and the best of k.
-
-    Args:
-        found: What ``verbs.match`` gave.
-    """
+    """Show studies, runs to the target, and the best of k."""
     return [
         _studies(found.studies),
         _line(found),
@@ -100,10 +97,10 @@ def _line(found: MatchResult) -> str:
 
 
 def _studies(studies: Iterable[StudyRow]) -> Table:
-    table = _table("study", "trials", "pruned", "failed", "best", "reached it at run")
+    rows = table("study", "trials", "pruned", "failed", "best", "reached it at run")
     for study in studies:
         at = study.runs_to_target
-        table.add_row(
+        rows.add_row(
             study.name,
             str(study.trials),
             str(study.pruned),
@@ -111,25 +108,18 @@ def _studies(studies: Iterable[StudyRow]) -> Table:
             number(study.best),
             UNKNOWN if at is None else str(at),
         )
-    return table
+    return rows
 
 
 def _curve(found: MatchResult) -> Table:
     of = "median" if found.independent else "mean over studies"
-    table = _table("runs", "expected best", "median best", f"95 % interval of the {of}")
+    rows = table("runs", "expected best", "median best", f"95 % interval of the {of}")
     for point in found.curve:
         if point.runs in SHOWN or point is found.curve[-1]:
-            table.add_row(
+            rows.add_row(
                 str(point.runs),
                 number(point.val_loss),
                 number(point.median),
                 f"[{number(point.low)}, {number(point.high)}]",
             )
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in columns:
-        table.add_column(name, no_wrap=name == columns[0])
-    return table
+    return rows

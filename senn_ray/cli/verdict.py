@@ -11,6 +11,7 @@ from rich.text import Text
 
 from senn_ray.analysis.results import Summary
 from senn_ray.cli.chart import picture
+from senn_ray.cli.console import table
 from senn_ray.report import table as report_table
 from senn_ray.report.answer import answer, foremost
 from senn_ray.report.formatting import spent
@@ -28,36 +29,28 @@ def result(summary: Summary) -> list[RenderableType]:
     parts += [Text(f"Keep in mind: {caveat.text}") for caveat in first]
     if rest:
         parts.append(Text(f"Fine print: {len(rest)} more in the report"))
-    for table in verdict_tables(summary):
-        parts += ["", *_shown(table)]
+    for content in verdict_tables(summary):
+        parts += ["", *_shown(content)]
     cost = spent(summary.ledger["total"])
     return [*parts, "", Text(cost)] if cost else parts
 
 
 def checks_table(checks: Iterable[tuple[str, bool, str]]) -> Table:
     """Show what ``doctor`` found: name, whether it is well, and what was found."""
-    table = _empty("check", "", "found")
+    rows = table("check", "", "found")
     for name, ok, detail in checks:
-        table.add_row(name, "✓" if ok else "✗", Text(detail))
-    return table
+        rows.add_row(name, "✓" if ok else "✗", Text(detail))
+    return rows
 
 
 def _shown(content: report_table.Table) -> list[RenderableType]:
     """Show a table of the report, with its title in a line of its own."""
     # As the title of a table it would be no wider than that, and broken.
     parts: list[RenderableType] = [Text(content.title, style="bold")]
-    table = _empty(*content.columns)
+    rows = table(*content.columns)
     for row in content.rows[:MOST_ROWS]:
-        table.add_row(*map(Text, row))
-    parts.append(table)
+        rows.add_row(*map(Text, row))
+    parts.append(rows)
     if left := len(content.rows) - MOST_ROWS:
         parts += [f"… and {left} more in the report"] if left > 0 else []
     return parts
-
-
-def _empty(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in columns:
-        # The first column names the row: it is never broken.
-        table.add_column(name, overflow="fold", no_wrap=name == columns[0])
-    return table

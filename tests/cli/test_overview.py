@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from senn_ray.analysis.status import status
-from senn_ray.cli.screen import Look, follow
+from senn_ray.cli.overview import Look, follow
 from senn_ray.core.events import Event
 from tests.analysis.test_scan import EVENTS
 
