@@ -56,14 +56,7 @@ def picture(summary: Summary) -> Text | None:
 def chart(points: Points, y_name: str, x_name: str, legend: str) -> Text | None:
     """Draw points in a box of characters, with the values that occur at the axes.
 
-    Args:
-        points: By mark; later marks hide earlier ones.
-        y_name: The vertical axis.
-        x_name: The horizontal axis.
-        legend: What the marks mean.
-
-    Returns:
-        The picture; nothing for too few points.
+    Later marks hide earlier ones; too few points give nothing.
     """
     known = [point for series in points.values() for point in series]
     if len(set(known)) < LEAST_POINTS:

@@ -1,7 +1,9 @@
 """Settings from files and the environment, and their errors as one line.
 
 Precedence: flags, then the environment, then files (later ones first), then defaults.
-Flags are parsed by cyclopts; this module adds the layers below them.
+Flags are parsed by cyclopts; this module adds the layers below them. Those of cyclopts
+would leave out sections that are named like a verb (``scan``, ``compare``), pass over
+variables with a misspelt name, and call every variable ``env`` in messages.
 """
 
 import difflib
