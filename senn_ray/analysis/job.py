@@ -48,16 +48,6 @@ class Job:
         return dict(Counter(name for name in names if name))
 
     @property
-    def overlap(self) -> list[str]:
-        """What must be said of examples that may be in both parts of the data."""
-        why = self.config.data.allow_overlap
-        return (
-            [f"training and test parts may share examples: {why} (data.allow_overlap)"]
-            if why
-            else []
-        )
-
-    @property
     def arms(self) -> list[str]:
         """The opponents that have finished runs, in the order of the settings."""
         return [arm for arm in self._begun if find(arm).kind != "control"]

@@ -87,8 +87,8 @@ def search(
 
     Args:
         run: The run; it is not changed.
-        step: The step of the decision; its examples and candidates follow from it,
-        number: and from the number of the round at this step.
+        step: The step of the decision.
+        number: The round at this step; examples and candidates follow from both.
         divisions: Divisions of the examples into those searched on and those held out.
 
     Returns:

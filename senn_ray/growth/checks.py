@@ -79,7 +79,14 @@ def check_growth(run: RunState, step: int, *, exploring: bool = False) -> Check:
 def _round(
     judge: "Judge", moment: tuple[int, int], count: int, additions: int
 ) -> Check:
-    """Add one if the divisions agree, and more on the one that knew the best."""
+    """Add one proposal if the divisions agree, then more on the division it came from.
+
+    Args:
+        judge: What decides, for the whole check.
+        moment: The step, and the number of the round at it: the examples follow.
+        count: Number of divisions.
+        additions: Number of proposals that earlier rounds of the check accepted.
+    """
     run, growth = judge.run, judge.run.spec.growth
     loss, divisions = search(run, *moment, divisions=count)
     # Pools whose neurons feed the same layer share its site: it counts once.
@@ -90,12 +97,12 @@ def _round(
         divisions = [_open(run, pools, len(events)) for pools in divisions]
         if not divisions[0]:
             break
-        judged, of, accepted = judge.choose(divisions, (*moment, len(events)))
+        judged, division, accepted = judge.choose(divisions, (*moment, len(events)))
         proposal, hidden = judged.proposal, run.hidden
         if accepted:
             # The other divisions do not know what this one installs: their sites would
             # promise the same gain once more.
-            divisions = [divisions[of]]
+            divisions = [divisions[division]]
             if not events:
                 bound = sum(_most(judge, pool) for pool in divisions[0])
             proposal.install(moment[0])
@@ -275,14 +282,14 @@ class Judge:
             # how it would, and by how much, says the one that found the best neuron.
             # Their neurons differ, so gains cannot be averaged for one of them.
             each = [self._best(pool) for pool in place]
-            of = max(range(len(each)), key=lambda k: each[k].heldout.gain)
+            best = max(range(len(each)), key=lambda k: each[k].heldout.gain)
             sure = agreed([judged.heldout for judged in each]).z
-            heldout = dataclasses.replace(each[of].heldout, z=sure)
-            judged = dataclasses.replace(each[of], heldout=heldout)
+            heldout = dataclasses.replace(each[best].heldout, z=sure)
+            judged = dataclasses.replace(each[best], heldout=heldout)
             passes = judged.passes(growth, tries=tries, on_trial=self._on_trial)
-            choices.append((passes, heldout.gain, judged, of))
-        passes, _, judged, of = max(choices, key=lambda choice: choice[:2])
-        return judged, of, passes
+            choices.append((passes, heldout.gain, judged, best))
+        passes, _, judged, best = max(choices, key=lambda choice: choice[:2])
+        return judged, best, passes
 
     def admit(self) -> None:
         """Note that a proposal was accepted in this check."""

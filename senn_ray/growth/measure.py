@@ -91,10 +91,10 @@ def draw(
     ]
     # Chance is drawn on the host, so that it is the same on every device.
     device, probes = run.train.shift.device, None
-    curvature = run.spec.growth.curvature
-    if curvature == "auto":
-        curvature = "exact" if len(chosen) < run.net.exact_below else "sampled"
-    if curvature == "sampled":
+    kind = run.spec.growth.curvature
+    if kind == "auto":
+        kind = "exact" if len(chosen) < run.net.exact_below else "sampled"
+    if kind == "sampled":
         shape = (len(chosen), 2, run.num_outputs)
         signs = 2 * torch.randint(2, shape, generator=generator) - 1
         probes = run.shard(signs).to(run.train.shift)
@@ -188,8 +188,8 @@ def mean_loss(run: RunState, net: Network, drawn: Draw) -> float:
 def curvature(run: RunState, layer: Layer, damping: float) -> Tensor:
     """Return the damped Gauss-Newton factor G of a layer, over the gang.
 
-    The damping is one of the curvature at the network's outputs, pulled back like it:
-    what a layer's units are does not matter.
+    The damping is one of the curvature at the network's outputs, pulled back like it, so
+    the scale of the layer's own outputs does not matter.
 
     Args:
         run: Whose gang.

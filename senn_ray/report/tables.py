@@ -87,7 +87,7 @@ EXPANSIONS = {
     "run_id": (TEXT, ""),
     "event_index": (WHOLE, ""),
     "step": (WHOLE, "optimiser steps"),
-    "kind": (TEXT, "widen, rejected or prune"),
+    "kind": (TEXT, "widen, insert_layer, prune, remove_layer or rejected"),
     "site": (WHOLE, "hidden layer, from the input"),
     "score_gain": (REAL, "twice the loss, nats"),
     "relative_gain": (REAL, "share of current_score"),

@@ -49,10 +49,12 @@ def train(
         before_step: Shown the run before every step, when its state is complete.
 
     Returns:
-        The trace of the run. A loss that is no longer finite is a ``DivergedError``.
+        The trace of the run, ``run.trace``. A loss that is no longer finite is a
+        ``DivergedError``.
     """
     trace = run.trace
     growing = run.spec.kind == "grow" and run.spec.growth.enabled
+    # One turn more than there are steps: the last one evaluates and takes no step.
     while run.step <= schedule.steps and not trace.pruned:
         if before_step:
             before_step(run)
@@ -200,7 +202,7 @@ def is_pruned(
     return cutoff is not None and min(e.val_loss for e in evaluations) > cutoff
 
 
-def stop_reason(run: RunState, trace: Trace) -> StopReason:
+def stop_reason(run: RunState) -> StopReason:
     """Say why a finished run has the size it has.
 
     Converged means that neither growth nor pruning changes anything any more: a last
@@ -208,6 +210,7 @@ def stop_reason(run: RunState, trace: Trace) -> StopReason:
     another one would remove nothing more), and the training loss is flat. A run of fixed
     size ends by its ``schedule``, or is ``pruned``.
     """
+    trace = run.trace
     if trace.pruned:
         return "pruned"
     if run.spec.kind == "fixed" or not run.spec.growth.enabled:

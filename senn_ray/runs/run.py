@@ -138,7 +138,7 @@ def _finish(run: RunState, raw: RawData, started: float) -> RunRecord:
     return dataclasses.replace(
         _begun(run, started),
         state="pruned" if trace.pruned else "complete",
-        stop_reason=stop_reason(run, trace),
+        stop_reason=stop_reason(run),
         train_loss=trained.loss,
         val_loss=best.loss if best else None,
         val_accuracy=best.accuracy if best else None,

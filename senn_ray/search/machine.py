@@ -103,8 +103,8 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
         case StopRequested():
             return _advance(dataclasses.replace(state, stopping=event))
         case Proposed(key=key, choice=choice):
-            place = (key.arm, key.study)
-            study = [r for k, r in state.finished.items() if (k.arm, k.study) == place]
+            mine = (key.arm, key.study)
+            study = [r for k, r in state.finished.items() if (k.arm, k.study) == mine]
             spec = proposed_spec(state.plan, key, choice, study)
             return state, [Start(spec=spec)]
         case RunFinished(record=record):
@@ -134,6 +134,7 @@ def _begin(state: State) -> tuple[State, list[Command]]:
 
 
 def _advance(state: State) -> tuple[State, list[Command]]:
+    """Do what the finished runs justify: lock, open tests, start runs, or end."""
     state, locked = _lock(state)
     if state.stopping is not None:
         return state, [*locked, *_drain(state, state.stopping)]
@@ -164,6 +165,7 @@ def _drain(state: State, request: StopRequested) -> list[Command]:
 
 
 def _lock(state: State) -> tuple[State, list[Command]]:
+    """Fix the targets of a comparison, once, when all self-expanding runs are in."""
     records = [r for key, r in state.finished.items() if key.arm == SENN]
     config = state.plan.config.compare
     ready = state.plan.verb == "compare" and len(records) == config.seeds
@@ -176,6 +178,7 @@ def _lock(state: State) -> tuple[State, list[Command]]:
 
 
 def _open_tests(state: State, keys: Iterable[Key]) -> tuple[State, list[Command]]:
+    """Note which of these runs read test data, if that is not noted yet."""
     ids = tuple(run_id_of(state.plan, k) for k in keys if find(k.arm).opens_test)
     if state.opened.issuperset(ids):
         return state, []
@@ -185,10 +188,12 @@ def _open_tests(state: State, keys: Iterable[Key]) -> tuple[State, list[Command]
 
 
 def _is_told(key: Key) -> bool:
+    """Tell whether a study hears of a run: it belongs to an arm that proposes."""
     return find(key.arm).proposer is not None
 
 
 def _start(plan: Plan, key: Key, request: RunRequest) -> Command:
+    """Start a run whose specification is known, or ask a study for what is open."""
     if find(key.arm).grows:
         return Start(spec=grow_spec(plan, key))
     if request.choice is None:
@@ -197,6 +202,7 @@ def _start(plan: Plan, key: Key, request: RunRequest) -> Command:
 
 
 def _ended(state: State) -> JobEnded:
+    """Say how a job ended that came to rest: code 6, if any run failed or diverged."""
     if all(record.state not in FAULTY for record in state.finished.values()):
         return JobEnded(state="complete", exit_code=0)
     useful = state.plan.verb != "compare" or state.target is not None

@@ -30,8 +30,8 @@ class Driver:
     held: Held
     executor: "Executor"
     observe: Observer
-    more: dict[str, Any] = field(default_factory=dict)
-    """What was extended."""
+    extended: dict[str, Any] = field(default_factory=dict)
+    """Settings that a resumed job raises, and to what."""
     retry_failed: bool = False
 
     def run(self) -> JobEnded:
@@ -89,8 +89,10 @@ class Driver:
         return JobResumed(
             resubmitted=tuple(spec.run_id for spec in lost),
             lost_device_s=lost_device_s,
-            extended=self.more,
-            protocol_id=run_folder.protocol_id(self.held.folder) if self.more else "",
+            extended=self.extended,
+            protocol_id=run_folder.protocol_id(self.held.folder)
+            if self.extended
+            else "",
             **self._facts,
         )
 

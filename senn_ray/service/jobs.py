@@ -167,23 +167,23 @@ def resume(
         continued(folder, settings, extend)  # nothing is written, if that is refused
     with locations.holding(location) as held:
         folder = held.folder
-        plan, more = continued(folder, settings, extend)
+        plan, extended = continued(folder, settings, extend)
         events = run_folder.events(folder)
-        ended = None if more else outcome(events, retry_failed=retry_failed)
+        ended = None if extended else outcome(events, retry_failed=retry_failed)
         was_over = ended is not None
         if ended is None:
             _require_budget(plan, folder)
             raw = same_data(plan, folder)
             with (executor or on_ray)(raw, plan.config.cluster) as ready:
-                if more:
-                    run_folder.amend(folder, plan, freezing.freeze(plan, raw), more)
+                if extended:
+                    run_folder.amend(folder, plan, freezing.freeze(plan, raw), extended)
                 run_folder.set_state(folder, "running")
                 driver = Driver(
                     plan=plan,
                     held=held,
                     executor=ready,
                     observe=observe or ignore,
-                    more=more,
+                    extended=extended,
                     retry_failed=retry_failed,
                 )
                 ended = driver.run()
@@ -217,16 +217,16 @@ def continued(
     Settings that are given must agree with those of the job and of ``config.yaml``.
     """
     plan = run_folder.recorded_plan(folder)
-    more = changes.extended(plan.config, extend)
+    extended = changes.extended(plan.config, extend)
     config, written = plan.config, run_folder.written_config(folder)
-    config = changes.with_values(config, more)
+    config = changes.with_values(config, extended)
     if written is not None:
         # It may have the extension already, if the driver ended at that moment.
-        written = changes.with_values(written, more)
+        written = changes.with_values(written, extended)
         config = changes.continued(config, written, source="config.yaml")
     if settings is not None:
         config = changes.continued(config, settings, source="given now")
-    return replace(plan, config=config), more
+    return replace(plan, config=config), extended
 
 
 def same_data(plan: Plan, folder: Path) -> "RawData":
