@@ -5,7 +5,6 @@ The data set is put into the object store once and read from there without copie
 
 import contextlib
 from collections import deque
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import ray
@@ -67,12 +66,7 @@ class RayExecutor:
         self._data = ray.put(self._raw)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the executor."""
         self.close()
 

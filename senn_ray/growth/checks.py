@@ -140,7 +140,8 @@ def is_settled(run: RunState, step: int) -> bool:
     _, divisions = search(run, step, divisions=DIVISIONS)
     judge = Judge(run)
     if run.spec.growth.score == "random":
-        return not judge.choose(divisions, (step, 0, 0))[2]
+        _, _, accepted = judge.choose(divisions, (step, 0, 0))
+        return not accepted
     return not judge.expects(divisions)
 
 

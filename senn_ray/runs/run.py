@@ -63,6 +63,7 @@ def train_run(
         checkpointer.before_step(run)
 
     def work() -> RunRecord:
+        # Begun again from a kept state when a replica is lost: all it uses is in ``run``.
         try:
             schedule = make_schedule(spec.train, spec.growth, len(run.train))
             train(run, schedule, on_progress, before_step=before_step)

@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import Protocol, Self
 
 from senn_ray.core.events import RunFinished, RunProgressed, StopRequested
@@ -99,12 +98,7 @@ class LocalExecutor:
         """Return the executor."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the executor."""
         self.close()
 

@@ -115,7 +115,8 @@ def _manifest_kept(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError, SennRayError):  # Say what ended the job.
+        # Nothing that goes wrong here may hide the error that ended the job.
+        with contextlib.suppress(OSError, SennRayError):
             events = run_folder.events(folder)
             run_folder.set_state(folder, end_of(events, alive=False).state)
 

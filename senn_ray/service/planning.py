@@ -38,6 +38,7 @@ class CostModel:
     params: dict[int, int]
     """Parameters by measured width, ascending."""
     prices: dict[int, tuple[float, float, float, float]]
+    """Device-seconds once, per step, evaluation and check, by the same widths."""
 
     def device_s(
         self, width: float, counts: tuple[float, float, float, float]
