@@ -50,7 +50,7 @@ from senn_ray.nets.surgery import (
     widen,
 )
 from senn_ray.training.cost import decision_flops
-from senn_ray.training.reducer import Reducer
+from senn_ray.training.reducer import gather
 from senn_ray.training.run_state import RunState
 
 LARGEST_RATIO = 2.0
@@ -432,20 +432,3 @@ def _climb(
 def is_cheaper(floats: int, messages: int) -> bool:
     """Tell whether one message of so many floats costs less than many small ones."""
     return 4 * floats / BYTES_PER_S < messages * LATENCY_S
-
-
-def gather(reducer: Reducer, own: Tensor) -> Tensor:
-    """Put the replicas' rows together, in rank order, the same bits on all of them.
-
-    Args:
-        reducer: The gang.
-        own: This replica's rows [n, m]; others may have more or fewer.
-    """
-    counts = own.new_zeros(reducer.size)
-    counts[reducer.rank] = len(own)
-    rows = [int(count) for count in reducer.sum(counts).tolist()]
-    start = sum(rows[: reducer.rank])
-    # Each row is nonzero on one replica only: the sum is a concatenation, bit for bit.
-    whole = own.new_zeros(sum(rows), *own.shape[1:])
-    whole[start : start + len(own)] = own
-    return reducer.sum(whole)

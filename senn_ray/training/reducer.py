@@ -72,3 +72,20 @@ def sum_all(reducer: Reducer, tensors: list[torch.Tensor]) -> list[torch.Tensor]
     flat = reducer.sum(torch.cat([t.reshape(-1) for t in tensors]))
     parts = flat.split([t.numel() for t in tensors])
     return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
+
+
+def gather(reducer: Reducer, own: torch.Tensor) -> torch.Tensor:
+    """Put the replicas' rows together, in rank order, the same bits on all of them.
+
+    Args:
+        reducer: The gang.
+        own: This replica's rows [n, m]; others may have more or fewer.
+    """
+    counts = own.new_zeros(reducer.size)
+    counts[reducer.rank] = len(own)
+    rows = [int(count) for count in reducer.sum(counts).tolist()]
+    start = sum(rows[: reducer.rank])
+    # Each row is nonzero on one replica only: the sum is a concatenation, bit for bit.
+    whole = own.new_zeros(sum(rows), *own.shape[1:])
+    whole[start : start + len(own)] = own
+    return reducer.sum(whole)

@@ -1,24 +1,13 @@
 """Sharing work over a gang changes who does it, and nothing else."""
 
 import pytest
-import torch
 
-from senn_ray.growth.candidates import gather, is_cheaper
+from senn_ray.growth.candidates import is_cheaper
 from senn_ray.runs.run import train_run
 from senn_ray.training import natural
 from senn_ray.training.natural import assign
-from senn_ray.training.reducer import Reducer
 from tests.training.problems import rings, spec
 from tests.training.threads import run_threaded
-
-
-def test_rows_come_together_in_rank_order() -> None:
-    def work(reducer: Reducer) -> torch.Tensor:
-        own = torch.full((reducer.rank + 1, 2), float(reducer.rank))
-        return gather(reducer, own)
-
-    for whole in run_threaded(3, work):
-        assert whole[:, 0].tolist() == [0.0, 1.0, 1.0, 2.0, 2.0, 2.0]
 
 
 @pytest.mark.slow

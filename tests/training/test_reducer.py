@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from senn_ray.training.reducer import Reducer, SingleReducer, sum_all
+from senn_ray.training.reducer import Reducer, SingleReducer, gather, sum_all
 from tests.training.threads import run_threaded
 
 
@@ -49,3 +49,12 @@ def test_the_failure_of_one_replica_releases_and_reaches_the_caller() -> None:
 
     with pytest.raises(ValueError, match="replica 1 is ill"):
         run_threaded(2, work)
+
+
+def test_rows_come_together_in_rank_order() -> None:
+    def work(reducer: Reducer) -> torch.Tensor:
+        own = torch.full((reducer.rank + 1, 2), float(reducer.rank))
+        return gather(reducer, own)
+
+    for whole in run_threaded(3, work):
+        assert whole[:, 0].tolist() == [0.0, 1.0, 1.0, 2.0, 2.0, 2.0]
