@@ -24,7 +24,9 @@ from senn_ray.cli.settings import (
     Settings,
     expand_flags,
     explain,
+    is_section,
     read_layers,
+    unknown_key,
     why_absent,
 )
 from senn_ray.config.effects import NoEffectWarning
@@ -186,6 +188,10 @@ def _usage_message(error: CycloptsError, settings: Settings) -> str:
         option = (error.token.keyword or "").removeprefix("--")
         if why := why_absent(option):
             return why
+        # A section alone is no answer: of `--compare.arms`, `--compare` would be next.
+        nearest = str(error).rpartition("Did you mean --")[2].removesuffix("?")
+        if is_section(nearest):
+            return unknown_key(option.replace("-", "_"))
     return str(error)
 
 

@@ -91,7 +91,7 @@ def _read_file(file: Path) -> Settings:
     known = known_keys()
     settings = {}
     for key, value in _flatten(values or {}, "", known):
-        if value is None and _is_section(key, known):
+        if value is None and is_section(key):
             continue  # All keys below it are comments.
         if key not in known:
             raise ConfigError(f"{file}: {unknown_key(key)}")
@@ -136,14 +136,15 @@ def _read_environment(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _is_section(key: str, known: Mapping[str, Any]) -> bool:
-    return any(other.startswith(f"{key}.") for other in known)
+def is_section(key: str) -> bool:
+    """Tell whether there are keys below a name."""
+    return any(other.startswith(f"{key}.") for other in known_keys())
 
 
 def unknown_key(key: str) -> str:
     """Say that a key does not exist, with the nearest one that does."""
     known = known_keys()
-    if _is_section(key, known):
+    if is_section(key):
         return f"{key} is a section; it needs keys below it ({HELP})"
     if why := why_absent(key):
         return why
@@ -226,6 +227,10 @@ def expand_flags(tokens: list[str]) -> list[str]:
 def explain(error: pydantic.ValidationError, settings: Settings) -> str:
     """Turn the errors of a model into one line: key, value, where from, what is wrong."""
     first = error.errors()[0]
+    if first["type"] in ("model_type", "model_attributes_type"):
+        section = ".".join(str(part) for part in first["loc"])
+        one = next(key for key in known_keys() if key.startswith(f"{section}."))
+        return f"{section} is a section; it needs keys below it, such as {one}"
     key, where = _place(first["loc"])
     others = [e for e in error.errors() if _place(e["loc"])[0] == key]
     reasons = " or ".join(dict.fromkeys(_reason(e["msg"]) for e in others))

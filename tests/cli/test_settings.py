@@ -154,6 +154,8 @@ BAD_FLAGS = [
     (["--growth.enabled", "maybe"], "unexpected 'maybe'; a list is one word"),
     (["--growth.removal-threshold", "0.5"], "must be below growth.absolute_threshold"),
     (["-c", "nowhere.yaml"], "--config nowhere.yaml cannot be read (No such file"),
+    (["--compare.arms", "a"], "compare.arms is not a setting. Did you mean compare."),
+    (["--data", "digits"], "data is a section; it needs keys below it, such as data."),
     (["-c"], "-c requires an argument"),
     (["word"], "unexpected 'word'"),
 ]
