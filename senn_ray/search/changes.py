@@ -129,9 +129,8 @@ def _parsed(config: Config, key: str, text: str) -> Any:
     try:
         return getattr(getattr(Config.model_validate(values), section), name)
     except ValidationError as error:
-        raise ConfigError(
-            f"--extend {key} = {text!r}: {error.errors()[0]['msg']}"
-        ) from error
+        why = error.errors()[0]["msg"].removeprefix("Input ").partition(", unable")[0]
+        raise ConfigError(f"--extend {key} = {text!r}: {why}") from error
 
 
 def _require_more(config: Config, key: str, old: Any, new: Any) -> None:

@@ -59,7 +59,7 @@ def _check_arms(config: Config) -> None:
     for key, names in lists.items():
         paired = key == "scan.arms"
         for name in names:
-            arm = find(name)
+            arm = find(name, paired=paired)
             if arm.kind not in {"opponent", "control"} or (paired and not arm.paired):
                 known = ", ".join(selectable(paired=paired))
                 raise ConfigError(f"{key} cannot have {name}; give some of {known}")

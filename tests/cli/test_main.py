@@ -57,6 +57,18 @@ def job(monkeypatch, tmp_path):
     return double
 
 
+def test_an_interrupt_while_modules_load_is_one_line(tmp_path):
+    (tmp_path / "cyclopts.py").write_text("raise KeyboardInterrupt")
+    ended = subprocess.run(
+        [sys.executable, "-m", "senn_ray", "--help"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "senn-ray: interrupted\n")
+
+
 def test_json_is_one_object_on_stdout_and_text_goes_to_stderr(job, capsys):
     assert run(["grow", "--json"]) == 0
     printed = capsys.readouterr()

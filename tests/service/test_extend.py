@@ -90,7 +90,7 @@ def test_what_cannot_be_extended_leaves_the_folder_alone(
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     for word, says in {
         "train.lr=0.5": "--extend train.lr=0.5: give key=value with one of baseline",
-        "compare.seeds": "'': Input should be a valid integer",
+        "compare.seeds": "'': should be a valid integer",
         "compare.seeds=0": "greater than or equal to 1",
         "budget.device_hours=3": "it has no limit",
     }.items():

@@ -73,8 +73,12 @@ def selectable(*, paired: bool = False) -> list[str]:
 
 
 @cache
-def find(name: str) -> Arm:
+def find(name: str, *, paired: bool = False) -> Arm:
     """Return the arm of a name: one of the table, or one of an importable module.
+
+    Args:
+        name: As in the settings.
+        paired: Whether messages name paired arms only, as for ``scan.arms``.
 
     Raises:
         ConfigError: if there is none.
@@ -84,8 +88,8 @@ def find(name: str) -> Arm:
     module, colon, attribute = name.partition(":")
     if not colon:
         raise ConfigError(
-            f"there is no arm {name}; the arms are {', '.join(selectable())}, or "
-            "module:ATTRIBUTE of your own"
+            f"there is no arm {name}; the arms are "
+            f"{', '.join(selectable(paired=paired))}, or module:ATTRIBUTE of your own"
         )
     # A console script does not have the working directory on its path; users expect it.
     if (here := str(Path.cwd())) not in sys.path:
