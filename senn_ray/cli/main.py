@@ -60,8 +60,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             error.__context__, BrokenPipeError
         ):
             raise
-        # What is left in the buffer would be an error again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # What is left in a buffer would be an error again when Python ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except BrokenPipeError:
+                os.dup2(nowhere, stream.fileno())
         code = READER_GONE
     sys.exit(code)
 

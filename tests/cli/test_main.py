@@ -259,8 +259,10 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(words, stderr, tmp_path):
     ours, theirs = os.pipe()
     os.close(ours)
     command = [sys.executable, "-m", "senn_ray", *words]
+    # As from a shell: this variable would leave nothing in the buffers.
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     done = subprocess.run(
-        command, stdout=theirs, stderr=stderr, cwd=tmp_path, check=False
+        command, stdout=theirs, stderr=stderr, cwd=tmp_path, env=buffered, check=False
     )
     os.close(theirs)
     assert (done.returncode, done.stderr or b"") == (128 + signal.SIGPIPE, b"")
