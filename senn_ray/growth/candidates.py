@@ -21,12 +21,12 @@ from senn_ray.growth.measure import (
     Metric,
     draw,
     measure,
-    measure_sites,
+    measure_site_halves,
     measure_whitenings,
     rows_of,
     site_metric,
 )
-from senn_ray.maths.heldout import Heldout, heldout_gain
+from senn_ray.maths.heldout import Halves, Heldout, heldout_gain
 from senn_ray.maths.insertion import heldout_layer_gain, layer_gain
 from senn_ray.maths.measured import measured_gain
 from senn_ray.maths.proposals import (
@@ -36,7 +36,7 @@ from senn_ray.maths.proposals import (
     initial_candidates,
     symmetric_whitening,
 )
-from senn_ray.maths.score import Gain, Reduce, Site, extend_site, score_gain
+from senn_ray.maths.score import Gain, Reduce, Site, extend_gain, score_gain
 from senn_ray.nets.conv import conv
 from senn_ray.nets.mlp import dense
 from senn_ray.nets.network import LayerIndex, Network
@@ -122,10 +122,10 @@ def _pools(
     generator: torch.Generator,
 ) -> list["Pool"]:
     """Search the candidates of every place on one division of the examples."""
-    # Pools whose neurons feed the same linear layer share the list of its two sites, so
-    # that what one of them installs counts for the others.
+    # Pools whose neurons feed the same linear layer share its site, so that what one of
+    # them installs counts for the others.
     sites = [
-        measure_sites(run, layer, metric, halves)
+        SharedSite(measure_site_halves(run, layer, metric, halves))
         for layer, metric in zip(measured.layers, metrics, strict=True)
     ]
     pools: list[Pool] = []
@@ -139,10 +139,17 @@ def _pools(
         )
     if run.may_insert_dense:
         pools += [
-            LayerPool(run, layer, (both[0], both[1]), generator)
-            for layer, both in enumerate(sites)
+            LayerPool(run, layer, shared.halves, generator)
+            for layer, shared in enumerate(sites)
         ]
     return pools
+
+
+@dataclass
+class SharedSite:
+    """The site of one linear layer, as it is after the additions so far."""
+
+    halves: Halves
 
 
 class NeuronPool:
@@ -152,7 +159,7 @@ class NeuronPool:
         self,
         run: RunState,
         view: View,
-        sites: list[Site],
+        shared: SharedSite,
         whitening: Whitening,
         coordinates: Tensor,
         generator: torch.Generator,
@@ -162,8 +169,7 @@ class NeuronPool:
         Args:
             run: The network that may grow.
             view: The place.
-            sites: The site on the search half and on the held-out half; shared by the
-                pools whose neurons feed the same linear layer, and kept up to date.
+            shared: The site, for the pools whose neurons feed the same linear layer.
             whitening: How the coordinates were made.
             coordinates: x̃ [rows, r] of all examples, the search half first.
             generator: Source of chance, the same on all replicas.
@@ -171,7 +177,7 @@ class NeuronPool:
         self.run = run
         self.place = view.place
         self.kind: GrowthKind = "insert_layer" if view.is_new else "widen"
-        self.sites = sites
+        self.shared = shared
         growth, split = run.spec.growth, len(self.search.gradients)
         own = coordinates[:split]
         candidates = initial_candidates(
@@ -186,7 +192,10 @@ class NeuronPool:
         candidates = _climb(run, self.search, candidates, own, steps=steps)
         run.ledger.count(
             decision_flops(
-                examples=sum(round(s.weight * s.terms.positions) for s in sites),
+                examples=sum(
+                    round(s.weight * s.terms.positions)
+                    for s in (self.search, self.heldout)
+                ),
                 inputs=len(whitening.mean),
                 rank=coordinates.shape[1],
                 site=(self.search.dW.shape[1], self.search.dW.shape[0]),
@@ -202,12 +211,12 @@ class NeuronPool:
     @property
     def search(self) -> Site:
         """The site on the examples that candidates are optimised on."""
-        return self.sites[0]
+        return self.shared.halves.search
 
     @property
     def heldout(self) -> Site:
         """The site on the other examples."""
-        return self.sites[1]
+        return self.shared.halves.heldout
 
     def best(self) -> Proposal:
         """Propose the candidate with the largest score gain."""
@@ -235,21 +244,27 @@ class NeuronPool:
 
     def _gains(self) -> tuple[Gain, Tensor]:
         """Score the candidates; the tensor [K] is what counts between places."""
+        known, values = self._scored, self._search_values
         # An addition elsewhere does not change what is known of this place.
-        if self._scored is None or self._scored[0] is not self.search:
-            values, reduce = self._search_values, self.run.reduce
-            gain = score_gain(self.search, values, reduce=reduce)
-            promised = measured_gain(self.search, values, gain, reduce=reduce)
-            self._scored = self.search, gain, promised
-        return self._scored[1:]
+        if known is None or known[0] is not self.search:
+            site, reduce = self.search, self.run.reduce
+            gain = (
+                score_gain(site, values, reduce=reduce)
+                if known is None
+                else extend_gain(site, values, known[1], reduce=reduce)
+            )
+            promised = measured_gain(site, values, gain, reduce=reduce)
+            known = self._scored = site, gain, promised
+        return known[1:]
 
     def _judge(self, k: int, gain: Gain) -> Heldout:
-        values = self._heldout_values[:, k]
-        return heldout_gain(self.heldout, values, gain, k, reduce=self.run.reduce)
+        values, reduce = self._heldout_values[:, k], self.run.reduce
+        return heldout_gain(self.shared.halves, values, gain, k, reduce=reduce)
 
     def _install(self, k: int, step: int) -> None:
         """Add a neuron, and measure the site again with it."""
         fan_in, run = self.fan_in[k], self.run
+        gain, _ = self._gains()
         change = self._add(run.net, fan_in)
         # The best network so far is to have the same size: see ``RunState.best``.
         if run.best is not None:
@@ -261,10 +276,9 @@ class NeuronPool:
         # The fan-out is zero, so no gradient has changed: the neuron is one more input
         # of the site, whose residual gradient no longer holds what it can explain.
         values = self._search_values[:, k], self._heldout_values[:, k]
-        self.sites[:] = [
-            extend_site(site, c, reduce=run.reduce)
-            for site, c in zip(self.sites, values, strict=True)
-        ]
+        self.shared.halves = self.shared.halves.extended(
+            values, gain, k, reduce=run.reduce
+        )
 
     def _add(self, net: Network, fan_in: Tensor) -> Surgery:
         if self.kind == "insert_layer":
@@ -284,7 +298,7 @@ class LayerPool:
         self,
         run: RunState,
         layer: int,
-        sites: tuple[Site, Site],
+        halves: Halves,
         generator: torch.Generator,
     ) -> None:
         """Draw candidates.
@@ -292,12 +306,12 @@ class LayerPool:
         Args:
             run: The network that may grow, a multi-layer perceptron.
             layer: The linear layer that would be split.
-            sites: The site on the search half and on the held-out half.
+            halves: The site on the search half and on the held-out half.
             generator: Source of chance, the same on all replicas.
         """
         self.run = run
         self.place = LayerIndex(0, layer)
-        self.search, self.heldout = sites
+        self.search, self.heldout = halves.search, halves.heldout
         # A quarter of the neurons' number: a layer is dearer to score than a neuron.
         self.mixes = initial_mixes(
             self._narrow(self.search),
@@ -422,7 +436,11 @@ def _climb(
         )[0]
     a, residual, x, *roots = gather(reducer, torch.cat(parts, 1)).split(widths, 1)
     full = dataclasses.replace(
-        site, activations=a, residual=residual, roots=roots[0] if roots else None
+        site,
+        activations=a,
+        residual=residual,
+        added=a[:, :0],  # Candidates climb before anything is added.
+        roots=roots[0] if roots else None,
     )
     own = candidates.tensor_split(reducer.size)[reducer.rank]
     own, _ = ascend(full, own, x, fresh, steps=steps, reduce=lambda sums: sums)

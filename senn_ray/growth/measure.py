@@ -2,7 +2,7 @@
 
 Examples are drawn (``draw``), the network is observed on them (``measure``), and every
 linear layer that neurons feed becomes a ``Site`` on each half of them
-(``measure_sites``): moments A, dW, the residual gradient, and the metric G.
+(``measure_site_halves``): moments A, dW, the residual gradient, and the metric G.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from senn_ray.maths.heldout import Halves, halves_of
 from senn_ray.maths.kronecker import damped_cholesky
 from senn_ray.maths.losses import loss
 from senn_ray.maths.proposals import Whitening, whiten
-from senn_ray.maths.score import Site, Terms, measure_site
+from senn_ray.maths.score import Terms, measure_site
 from senn_ray.nets.capture import Layer, merge
 from senn_ray.nets.network import Network
 from senn_ray.nets.observe import Look, View, features, observe
@@ -268,11 +269,11 @@ def rows_of(examples: Tensor, group: int) -> Tensor:
     return (examples[:, None] * group + at).flatten()
 
 
-def measure_sites(
+def measure_site_halves(
     run: RunState, layer: Layer, metric: Metric, halves: tuple[Tensor, Tensor]
-) -> list[Site]:
+) -> Halves:
     """Measure a site on the search half and on the held-out half of the examples."""
-    return [
+    search, heldout = (
         measure_site(
             layer.inputs[rows],
             layer.gradients[rows],
@@ -282,7 +283,8 @@ def measure_sites(
             roots=None if metric.roots is None else metric.roots[rows],
         )
         for rows in (rows_of(half, layer.group) for half in halves)
-    ]
+    )
+    return halves_of(search, heldout)
 
 
 def measure_whitenings(run: RunState, drawn: Draw) -> list[Whitening]:

@@ -21,7 +21,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from senn_ray.maths.score import Gain, Reduce, Site, measured_curvature, score_gain
+from senn_ray.maths.score import (
+    Gain,
+    Reduce,
+    Site,
+    extend_site,
+    measured_curvature,
+    score_gain,
+)
 
 
 @dataclass(frozen=True)
@@ -34,14 +41,67 @@ class Heldout:
     """The mean effect over its standard error."""
 
 
+@dataclass(frozen=True)
+class Halves:
+    """A site on the examples that are searched on, and on those held out."""
+
+    search: Site
+    heldout: Site
+    carried: Tensor
+    """c_r [n, m] of what was added, with the projections of the search half, on the
+    held-out examples."""
+
+    def residual(self, candidate: Tensor, proposal: Gain, index: int) -> Tensor:
+        """Take off a candidate's held-out activations c [n] what the search explains."""
+        projection = proposal.projection[:, index]
+        present = len(projection) - self.carried.shape[1]
+        return (
+            candidate
+            - self.heldout.activations @ projection[:present]
+            - self.carried @ projection[present:]
+        )
+
+    def extended(
+        self,
+        candidate: tuple[Tensor, Tensor],
+        proposal: Gain,
+        index: int,
+        *,
+        reduce: Reduce,
+    ) -> "Halves":
+        """Add a candidate to the site.
+
+        Args:
+            candidate: Its activations [n] on the search half, and on the other.
+            proposal: Score gains on the search half.
+            index: Which of their candidates it is.
+            reduce: Sums over the gang.
+        """
+        searched, heldout = candidate
+        own = score_gain(self.heldout, heldout[:, None], reduce=reduce)
+        c_r = self.residual(heldout, proposal, index)[:, None]
+        # The gradient metric explains nothing: it has nothing to carry.
+        explains = self.search.terms.metric == "natural"
+        return Halves(
+            extend_site(self.search, searched, proposal, index, reduce=reduce),
+            extend_site(self.heldout, heldout, own, 0, reduce=reduce),
+            torch.cat([self.carried, c_r], 1) if explains else self.carried,
+        )
+
+
+def halves_of(search: Site, heldout: Site) -> Halves:
+    """Put the two parts of a site together, before anything is added to it."""
+    return Halves(search, heldout, carried=heldout.added)
+
+
 def heldout_gain(
-    site: Site, candidate: Tensor, proposal: Gain, index: int, *, reduce: Reduce
+    halves: Halves, candidate: Tensor, proposal: Gain, index: int, *, reduce: Reduce
 ) -> Heldout:
     """Measure a proposal on held-out examples.
 
     Args:
-        site: Statistics of the site on the held-out examples.
-        candidate: The proposal's activations c [n] there.
+        halves: Statistics of the site on both parts of the examples.
+        candidate: The proposal's activations c [n] on those held out.
         proposal: Score gains on the optimisation examples.
         index: Which of their candidates is proposed.
         reduce: Sums over the gang.
@@ -49,8 +109,9 @@ def heldout_gain(
     Returns:
         The held-out gain and its significance.
     """
+    site = halves.heldout
     d = proposal.direction[:, index]
-    c_r = candidate - site.activations @ proposal.projection[:, index]
+    c_r = halves.residual(candidate, proposal, index)
     exact = score_gain(site, candidate[:, None], reduce=reduce).exact.item()
     length = (site.chol_G.T @ d).square().sum()
 

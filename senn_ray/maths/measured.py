@@ -88,7 +88,7 @@ def _step_curvature(
 
     By the Kronecker factors it is the exact gain, like the slope: the least there is.
     """
-    c_r = candidates - site.activations @ gain.projection
+    c_r = candidates - site.explained(gain.projection)
     return measured_curvature(site, (roots @ gain.direction) * c_r, gain.exact, reduce)
 
 
@@ -108,7 +108,7 @@ def _measured_cotangent(
     terms = site.terms
     d = gain.direction * gain.schur
     ratio = height / (gain.exact * gain.schur).clamp_min(_tiny(height))  # N / K
-    c_r = candidates - site.activations @ gain.projection
+    c_r = candidates - site.explained(gain.projection)
     pull = roots @ d
     examples = site.weight * terms.positions / terms.group
     e = (
@@ -116,11 +116,11 @@ def _measured_cotangent(
         / examples
     )
     v = e * pull
-    y, cross = reduce([roots.T @ (e * c_r), site.activations.T @ v])
+    y, cross = reduce([roots.T @ (e * c_r), site.cross(v)])
     through_step = torch.cholesky_solve(y, site.chol_G)
-    explained = torch.cholesky_solve(cross / site.weight, site.chol_A)
+    explained = site.explained(site.solve(cross / site.weight))
     rise = site.residual @ (4 * ratio * d - ratio.square() * through_step)
-    fall = v - site.activations @ explained
+    fall = v - explained
     return rise / site.weight - ratio.square() * fall
 
 

@@ -20,6 +20,12 @@ Grosse & Martens 2016).
 The control ``gradient`` (GradMax: Evci et al. 2022) scores by the plain gradient of the
 new weights: the same formulas with the identity for the Fisher, so that nothing knows
 what the present inputs do already.
+
+What is added joins a site as its residual c_r. The joint damped moment of [a, c] is then
+block diagonal, A and V (block elimination, without any rounding of its own), so nothing
+is factorised again: with w = E[c_r c̃] for another candidate c̃
+
+    g_r ← g_r - c_r Pᵀ / V,   P̃ ← P̃ - P w / V,   Ṽ ← Ṽ - w² / V
 """
 
 from collections.abc import Callable
@@ -29,7 +35,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from senn_ray.maths.kronecker import damped_cholesky, expansion_score, natural_gradient
+from senn_ray.maths.kronecker import damped_cholesky, expansion_score
 from senn_ray.maths.steps import square_of_sums, step_curvature
 
 Reduce = Callable[[list[Tensor]], list[Tensor]]
@@ -69,14 +75,33 @@ class Site:
     weight: float
     """Examples in the whole gang: rows over the positions of an example."""
     dW: Tensor  # noqa: N815 — the paper's letter
-    """E[g aᵀ] [n_out, n_in + 1]."""
+    """E[g aᵀ] [n_out, n_in + 1 + m], what was added last."""
     chol_A: Tensor  # noqa: N815
     chol_G: Tensor  # noqa: N815
     terms: Terms
     current_score: float
     """η of the present parameters."""
+    added: Tensor
+    """c_r [n, m] of what was added to the layer, each after those before it."""
+    schur: Tensor
+    """V [m] of each of them, damped."""
     roots: Tensor | None = None
     """j [n, n_out] with E[j jᵀ] = JᵀHJ, damped: where positions are not independent."""
+
+    def cross(self, values: Tensor) -> Tensor:
+        """Sum [n_in + 1 + m, K] over the rows: inputs, and what was added, by values."""
+        return torch.cat([self.activations.T @ values, self.added.T @ values])
+
+    def solve(self, cross: Tensor) -> Tensor:
+        """Apply the inverse of the damped moment of all inputs to [n_in + 1 + m, K]."""
+        present, added = cross.split([len(self.chol_A), len(self.schur)])
+        solved = torch.cholesky_solve(present, self.chol_A)
+        return torch.cat([solved, added / self.schur[:, None]])
+
+    def explained(self, projection: Tensor) -> Tensor:
+        """Combine the inputs, and what was added, by [n_in + 1 + m, ...]."""
+        present, added = projection.split([len(self.chol_A), len(self.schur)])
+        return self.activations @ present + self.added @ added
 
 
 def measure_site(
@@ -124,6 +149,8 @@ def measure_site(
         chol_G=chol_G,
         terms=terms,
         current_score=expansion_score(dW, chol_A, chol_G).item(),
+        added=activations[:, :0],
+        schur=A[0, :0],
         roots=roots,
     )
     if roots is None:
@@ -136,9 +163,9 @@ def _measured_score(site: Site, roots: Tensor, reduce: Reduce) -> float:
 
     The slope along the step is η, and so is its curvature by the Kronecker factors.
     """
-    score = torch.as_tensor(site.current_score).to(site.dW)
-    step = natural_gradient(site.dW, site.chol_A, site.chol_G)
-    q = (roots * (site.activations @ step.T)).sum(1)
+    step = torch.cholesky_solve(site.solve(site.dW.T).T.contiguous(), site.chol_G)
+    score = (site.dW * step).sum()
+    q = (roots * site.explained(step.T)).sum(1)
     curvature = measured_curvature(site, q, score, reduce)
     return (score.square() / curvature.clamp_min(torch.finfo(score.dtype).tiny)).item()
 
@@ -171,7 +198,7 @@ class Gain:
     schur: Tensor
     """V [K], damped."""
     projection: Tensor
-    """A⁻¹E[a c] [n_in + 1, K]: the part of c that the present inputs explain."""
+    """A⁻¹E[a c] [n_in + 1 + m, K]: what the inputs, and what was added, explain of c."""
     saturation: Tensor
     """Δη/V [K]: how the gain falls as c grows; zero under the gradient metric."""
 
@@ -189,17 +216,48 @@ def score_gain(site: Site, candidates: Tensor, *, reduce: Reduce) -> Gain:
     """
     P, cross, power = reduce([
         site.residual.T @ candidates,
-        site.activations.T @ candidates,
+        site.cross(candidates),
         candidates.square().sum(0),
     ])
     P, cross, power = P / site.weight, cross / site.weight, power / site.weight
     if site.terms.metric == "gradient":
         return _gradient_gain(P, cross)
-    projection = torch.cholesky_solve(cross, site.chol_A)
-    power = power + site.terms.damping
+    projection = site.solve(cross)
     # One residual is enough: E[g_r c] = E[g c_r] exactly, also under damping, because
     # both subtract the same E[g aᵀ](A + damping)⁻¹E[a c] from E[g c].
-    schur = (power - (cross * projection).sum(0)).clamp_min(site.terms.damping)
+    schur = power + site.terms.damping - (cross * projection).sum(0)
+    return _natural_gain(site, P, schur, projection)
+
+
+def extend_gain(site: Site, candidates: Tensor, gain: Gain, *, reduce: Reduce) -> Gain:
+    """Score candidates again after additions to their site, by what these change.
+
+    Args:
+        site: Statistics of the site after the additions.
+        candidates: Candidate activations c [n, K], as before.
+        gain: What was known of them, before the last additions.
+        reduce: Sums over the gang.
+
+    Returns:
+        What ``score_gain`` gives, for products with the new columns alone.
+    """
+    known = len(gain.projection)
+    new = slice(known - len(site.chol_A), None)
+    if site.terms.metric == "gradient" or known == site.dW.shape[1]:
+        return gain
+    (cross,) = reduce([site.added[:, new].T @ candidates])
+    cross = cross / site.weight
+    share = cross / site.schur[new, None]
+    return _natural_gain(
+        site,
+        gain.P - site.dW[:, known:] @ share,
+        gain.schur - (cross * share).sum(0),
+        torch.cat([gain.projection, share]),
+    )
+
+
+def _natural_gain(site: Site, P: Tensor, schur: Tensor, projection: Tensor) -> Gain:
+    schur = schur.clamp_min(site.terms.damping)
     whitened = torch.cholesky_solve(P, site.chol_G)
     numerator = (P * whitened).sum(0)
     return Gain(
@@ -238,12 +296,14 @@ def gain_cotangent(site: Site, candidates: Tensor, gain: Gain) -> Tensor:
     Returns:
         The derivative [n, K], of this replica's examples.
     """
-    residual_candidates = candidates - site.activations @ gain.projection
+    residual_candidates = candidates - site.explained(gain.projection)
     pull = site.residual @ gain.direction
     return (2 / site.weight) * (pull - residual_candidates * gain.saturation)
 
 
-def extend_site(site: Site, candidate: Tensor, *, reduce: Reduce) -> Site:
+def extend_site(
+    site: Site, candidate: Tensor, gain: Gain, index: int, *, reduce: Reduce
+) -> Site:
     """Measure the site again as if one candidate had been added to it.
 
     The function has not changed, so neither have g and G.
@@ -251,19 +311,23 @@ def extend_site(site: Site, candidate: Tensor, *, reduce: Reduce) -> Site:
     Args:
         site: Statistics before the addition.
         candidate: Activations c [n] of the added neuron.
+        gain: What ``score_gain`` gave there.
+        index: Which of its candidates is added.
         reduce: Sums over the gang.
-
-    Returns:
-        Statistics after it; the constant 1 stays the last input.
     """
-    activations = torch.cat(
-        [site.activations[:, :-1], candidate[:, None], site.activations[:, -1:]], 1
+    score = site.current_score + gain.exact[index].item()
+    if site.terms.metric == "gradient":
+        return replace(site, current_score=score)
+    c_r = candidate - site.explained(gain.projection[:, index])
+    P, schur = gain.P[:, index], gain.schur[index]
+    larger = replace(
+        site,
+        residual=site.residual - torch.outer(c_r, P / schur),
+        dW=torch.cat([site.dW, P[:, None]], 1),
+        current_score=score,
+        added=torch.cat([site.added, c_r[:, None]], 1),
+        schur=torch.cat([site.schur, schur[None]]),
     )
-    return measure_site(
-        activations,
-        site.gradients,
-        site.chol_G,
-        terms=site.terms,
-        reduce=reduce,
-        roots=site.roots,
-    )
+    if site.roots is None:
+        return larger
+    return replace(larger, current_score=_measured_score(larger, site.roots, reduce))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from senn_ray.config import GrowthConfig
-from senn_ray.maths.heldout import heldout_gain, most_additions
+from senn_ray.maths.heldout import halves_of, heldout_gain, most_additions
 from senn_ray.maths.kronecker import (
     damped_cholesky,
     expansion_score,
@@ -19,6 +19,7 @@ from senn_ray.maths.score import (
     Gain,
     Site,
     Terms,
+    extend_gain,
     extend_site,
     gain_cotangent,
     measure_site,
@@ -230,10 +231,75 @@ def test_an_accepted_addition_raises_the_score_by_its_gain(
 ) -> None:
     site, _, candidates = example_site(seed, damping)
     gain = score_gain(site, candidates, reduce=alone)
-    larger = extend_site(site, candidates[:, 0], reduce=alone)
+    larger = extend_site(site, candidates[:, 0], gain, 0, reduce=alone)
     rise = larger.current_score - site.current_score
     assert rise == pytest.approx(gain.exact[0].item(), rel=1e-8, abs=1e-12)
     assert rise >= bound(site, candidates, gain)[0].item() - 1e-10
+
+
+def refitted(
+    site: Site, candidates: torch.Tensor, chosen: list[int], damping: float
+) -> Site:
+    """Measure a site again, with some candidates among its inputs: the slow way."""
+    joint = torch.cat([candidates[:, chosen], site.activations], 1)
+    return measure_site(
+        joint, site.gradients, site.chol_G, terms=Terms(damping), reduce=alone
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), damping=st.sampled_from([1e-6, 1e-3, 1.0]))
+def test_what_is_known_after_additions_is_what_measuring_anew_says(
+    seed: int, damping: float
+) -> None:
+    """Of all candidates, also of one that is nearly a copy of what was added."""
+    start, _, candidates = example_site(seed, damping)
+    candidates[:, 3] = candidates[:, 0] + 1e-3 * candidates[:, 3]
+    site, chosen = start, [0, 2, 4]
+    gain = score_gain(site, candidates, reduce=alone)
+    for number, k in enumerate(chosen):
+        site = extend_site(site, candidates[:, k], gain, k, reduce=alone)
+        if number != 1:  # Two additions at once, such as other places make.
+            gain = extend_gain(site, candidates, gain, reduce=alone)
+        else:
+            later = extend_gain(site, candidates, gain, reduce=alone)
+            assert later.exact[k] < gain.exact[k]
+            gain = score_gain(site, candidates, reduce=alone)
+    anew = refitted(start, candidates, chosen, damping)
+    reference = score_gain(anew, candidates, reduce=alone)
+    torch.testing.assert_close(site.residual, anew.residual, rtol=1e-6, atol=1e-8)
+    assert site.current_score == pytest.approx(anew.current_score, rel=1e-7)
+    torch.testing.assert_close(gain.exact, reference.exact, rtol=1e-5, atol=1e-9)
+    torch.testing.assert_close(gain.schur, reference.schur, rtol=1e-6, atol=1e-9)
+    again = score_gain(site, candidates, reduce=alone)
+    torch.testing.assert_close(again.exact, gain.exact, rtol=1e-6, atol=1e-9)
+    slope = gain_cotangent(site, candidates, again)
+    wanted = gain_cotangent(anew, candidates, reference)
+    torch.testing.assert_close(slope, wanted, rtol=1e-4, atol=1e-8)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), damping=st.sampled_from([1e-6, 1e-3, 1.0]))
+def test_a_verdict_after_additions_is_the_one_of_measuring_anew(
+    seed: int, damping: float
+) -> None:
+    search, _, candidates = example_site(seed, damping)
+    heldout, _, others = example_site(seed + 50, damping)
+    halves = halves_of(search, heldout)
+    gain = score_gain(search, candidates, reduce=alone)
+    for k in (0, 2):
+        pair = candidates[:, k], others[:, k]
+        halves = halves.extended(pair, gain, k, reduce=alone)
+        gain = extend_gain(halves.search, candidates, gain, reduce=alone)
+    verdict = heldout_gain(halves, others[:, 1], gain, 1, reduce=alone)
+    anew = [
+        refitted(site, values, [0, 2], damping)
+        for site, values in ((search, candidates), (heldout, others))
+    ]
+    proposal = score_gain(anew[0], candidates, reduce=alone)
+    wanted = heldout_gain(halves_of(*anew), others[:, 1], proposal, 1, reduce=alone)
+    assert verdict.gain == pytest.approx(wanted.gain, rel=1e-5, abs=1e-12)
+    assert verdict.z == pytest.approx(wanted.z, rel=1e-5)
 
 
 @settings(max_examples=60, deadline=None)
@@ -253,9 +319,9 @@ def test_chained_additions_never_exceed_the_bound(seed: int, relative: float) ->
     additions = 0
     for attempt in range(40):
         c = torch.tanh(normal(60, 1, seed=seed + 100 + attempt))
-        gain = score_gain(site, c, reduce=alone).exact.item()
-        if gain > absolute and gain > relative * site.current_score:
-            site = extend_site(site, c[:, 0], reduce=alone)
+        gain = score_gain(site, c, reduce=alone)
+        if gain.exact.item() > max(absolute, relative * site.current_score):
+            site = extend_site(site, c[:, 0], gain, 0, reduce=alone)
             additions += 1
     assert additions < most_additions(
         ceiling, relative_threshold=relative, absolute_threshold=absolute
@@ -277,7 +343,8 @@ def test_the_heldout_gain_is_at_most_the_exact_gain_there(
     search, _, candidates = example_site(seed, damping)
     heldout, _, others = example_site(seed + 50, damping)
     gain = score_gain(search, candidates, reduce=alone)
-    verdict = heldout_gain(heldout, others[:, 0], gain, 0, reduce=alone)
+    halves = halves_of(search, heldout)
+    verdict = heldout_gain(halves, others[:, 0], gain, 0, reduce=alone)
     exact = score_gain(heldout, others[:, [0]], reduce=alone).exact.item()
     assert 0 <= verdict.gain <= exact + 1e-12
     assert (verdict.gain > 0) == (verdict.z > 0)
@@ -287,7 +354,8 @@ def test_on_its_own_examples_a_proposal_keeps_its_gain() -> None:
     """Judged where it was optimised, the free length of the step changes nothing."""
     site, _, candidates = example_site(11, 1e-9)
     gain = score_gain(site, candidates, reduce=alone)
-    verdict = heldout_gain(site, candidates[:, 1], gain, 1, reduce=alone)
+    halves = halves_of(site, site)
+    verdict = heldout_gain(halves, candidates[:, 1], gain, 1, reduce=alone)
     assert verdict.gain == pytest.approx(gain.exact[1].item(), rel=1e-6)
 
 
@@ -312,6 +380,7 @@ def test_pure_noise_is_rarely_accepted(n: int, num_candidates: int) -> None:
         )
         gain = score_gain(search, c[:n], reduce=alone)
         k = int(gain.exact.argmax())
-        verdict = heldout_gain(heldout, c[n:, k], gain, k, reduce=alone)
+        halves = halves_of(search, heldout)
+        verdict = heldout_gain(halves, c[n:, k], gain, k, reduce=alone)
         accepted += verdict.z >= GrowthConfig().significance
     assert accepted <= 0.05 * trials

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from senn_ray.maths.heldout import heldout_gain
+from senn_ray.maths.heldout import halves_of, heldout_gain
 from senn_ray.maths.kronecker import damped_cholesky
 from senn_ray.maths.measured import climb_from, measured_gain
 from senn_ray.maths.removal import residual_inputs
@@ -111,20 +111,22 @@ def test_on_its_own_examples_a_step_is_held_to_the_curvature_measured_there() ->
     c = randn(60, 1, 4, seed=2).expand(-1, POSITIONS, -1).flatten(0, 1)
     gain = score_gain(where, c, reduce=lambda t: t)
     measured = measured_gain(where, c, gain, reduce=lambda t: t)
-    verdict = heldout_gain(where, c[:, 1], gain, 1, reduce=lambda t: t)
+    halves = halves_of(where, where)
+    verdict = heldout_gain(halves, c[:, 1], gain, 1, reduce=lambda t: t)
     assert verdict.gain == pytest.approx(measured[1].item(), rel=1e-6)
 
 
 def test_an_addition_does_not_forget_how_curvature_is_measured() -> None:
     where = site(same=True, roots=None)
     c = randn(60 * POSITIONS, seed=2)
-    larger = extend_site(where, c, reduce=lambda t: t)
+    gain = score_gain(where, c[:, None], reduce=lambda t: t)
+    larger = extend_site(where, c, gain, 0, reduce=lambda t: t)
     assert larger.roots is where.roots
     fresh = measure_site(
-        larger.activations, where.gradients, where.chol_G,
+        torch.cat([c[:, None], where.activations], 1), where.gradients, where.chol_G,
         terms=where.terms, reduce=lambda t: t, roots=where.roots,
     )  # fmt: skip
-    assert larger.current_score == fresh.current_score
+    assert larger.current_score == pytest.approx(fresh.current_score, rel=1e-9)
 
 
 def test_what_an_input_adds_is_what_the_others_cannot_say() -> None:
