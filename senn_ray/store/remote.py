@@ -32,6 +32,8 @@ SYNC_S = 5.0
 """Seconds between two rounds of sending what has changed."""
 ATOMIC = {"s3", "gcs", "abfs"}
 """File systems where a file that is being written cannot be seen."""
+STATES, NETWORK = "checkpoints/*/state-*.pt", "final.pt"
+"""What runs keep while they are under way, and what takes its place in the end."""
 # Files with a life of their own: no copy of them is sent.
 PRIVATE = {JOURNAL, lock.FILE_NAME, stopping.FILE_NAME}
 _State = tuple[int, int]
@@ -283,7 +285,11 @@ class Mirror:
         self._segments = 0
 
     def sync(self) -> None:
-        """Send all files that have changed, and delete those that are gone here."""
+        """Send all files that have changed; then delete checkpoints that are outdated.
+
+        A file that is gone here was not necessarily removed by the job: caches are
+        cleaned. So the far one goes only if what took its place has been sent.
+        """
         with self._busy:
             found = {
                 str(path.relative_to(self._folder).as_posix()): path
@@ -296,9 +302,11 @@ class Mirror:
                     if self._known.get(name) != state:
                         self._far.send(path, name)
                         self._known[name] = state
-            for name in [name for name in self._known if name not in found]:
-                self._far.delete(name)
-                del self._known[name]
+            gone = [name for name in self._known if name not in found]
+            for name in gone:
+                if any(_outdates(other, name) for other in found):
+                    self._far.delete(name)
+                    del self._known[name]
 
     @contextlib.contextmanager
     def kept_up(self) -> Iterator[None]:
@@ -322,6 +330,14 @@ class Mirror:
             over.set()
             thread.join()
             self.sync()
+
+
+def _outdates(other: str, name: str) -> bool:
+    """Tell whether a file is kept in place of the state of a run under way."""
+    new, old = PurePosixPath(other), PurePosixPath(name)
+    if new.parent != old.parent or not old.match(STATES):
+        return False
+    return new.name == NETWORK or (new.match(STATES) and new.name > old.name)
 
 
 def _is_shared(name: Path) -> bool:

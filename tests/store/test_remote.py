@@ -160,9 +160,7 @@ def test_many_segments_become_one_file(
     assert read_journal(far).splitlines() == [str(n).encode() for n in range(9)]
 
 
-def test_what_changes_or_goes_here_changes_or_goes_there(
-    far: Far, tmp_path: Path
-) -> None:
+def test_what_changes_here_changes_there(far: Far, tmp_path: Path) -> None:
     far.write("kept/far.txt", b"far")
     far.write("checkpoints/a", b"1")
     here = tmp_path / "here"
@@ -174,11 +172,56 @@ def test_what_changes_or_goes_here_changes_or_goes_there(
     mirror.sync()
     assert far.names() == {"kept/far.txt": 3, "checkpoints/a": 1, "b.txt": 1}
     (here / "b.txt").write_text("other")
-    (here / "checkpoints" / "a").unlink()
     mirror.sync()
-    assert far.names() == {"kept/far.txt": 3, "b.txt": 5}
+    assert far.names() == {"kept/far.txt": 3, "checkpoints/a": 1, "b.txt": 5}
     assert far.read("missing") is None
     far.delete("missing")
+
+
+def test_a_working_copy_that_is_wiped_takes_nothing_from_the_far_folder(
+    far: Far, tmp_path: Path
+) -> None:
+    here, run = tmp_path / "here", Path("checkpoints/senn-0-000")
+    mirror = Mirror(far, here, {})
+    (here / run).mkdir(parents=True)
+    names = ["config.yaml", "protocol.json", "optuna/a.log", str(run / "final.pt")]
+    names += [str(run.with_name("senn-0-001") / f"state-{n:09d}.pt") for n in (1, 2)]
+    for name in names:
+        (here / name).parent.mkdir(exist_ok=True)
+        (here / name).write_text(name)
+    mirror.sync()
+    assert set(far.names()) == set(names)
+    shutil.rmtree(here)
+    mirror.sync()
+    assert set(far.names()) == set(names)
+    here.mkdir()
+    (here / "summary.json").write_text("{}")
+    mirror.sync()
+    assert set(far.names()) == {*names, "summary.json"}
+
+
+def test_states_of_a_run_go_when_what_outdates_them_is_kept(
+    far: Far, tmp_path: Path
+) -> None:
+    here = tmp_path / "here" / "checkpoints" / "senn-0-000"
+    here.mkdir(parents=True)
+    mirror = Mirror(far, tmp_path / "here", {})
+    states = [here / f"state-{n:09d}.pt" for n in (9, 10, 11)]
+    for state in states[:2]:
+        state.write_text("1")
+    mirror.sync()
+    states[2].write_text("1")
+    states[0].unlink()
+    mirror.sync()
+    kept = [f"checkpoints/senn-0-000/{state.name}" for state in states[1:]]
+    assert sorted(far.names()) == kept
+    for state in states[1:]:
+        state.unlink()
+    mirror.sync()
+    assert sorted(far.names()) == kept
+    (here / "final.pt").write_text("1")
+    mirror.sync()
+    assert [*far.names()] == ["checkpoints/senn-0-000/final.pt"]
 
 
 @pytest.mark.parametrize("files", ["subtree"], indirect=True)
