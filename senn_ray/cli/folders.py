@@ -28,6 +28,7 @@ def resume(
     *,
     extend: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     retry_failed: Annotated[bool, Parameter(negative=())] = False,
+    force: Annotated[bool, Parameter(negative=())] = False,
     settings: AllSettings = DEFAULTS,
     common: Common = NO_FLAGS,
 ) -> int:
@@ -38,6 +39,8 @@ def resume(
         extend: More of something, as key=value (a total), such as
             baseline.max_trials=64; may be repeated; recorded as a deviation.
         retry_failed: Do runs that failed again, with the same seeds.
+        force: Take the folder at once from a driver that may still be alive. If it is,
+            it is stopped, and what both do until it notices is done twice.
         settings: Settings are those of the job; others are refused, but where it runs
             (cluster.address, cluster.max_parallel_runs, data.root) may change.
         common: Flags of every verb.
@@ -56,6 +59,7 @@ def resume(
             settings=given,
             extend=extend,
             retry_failed=retry_failed,
+            force=force,
             observe=observe,
             executor=executor,
         )

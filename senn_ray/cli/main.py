@@ -30,7 +30,7 @@ from senn_ray.cli.settings import (
     why_absent,
 )
 from senn_ray.config.effects import NoEffectWarning
-from senn_ray.core.errors import SennRayError, from_os
+from senn_ray.core.errors import Notice, SennRayError, from_os
 
 USAGE = 2
 _show_warning = warnings.showwarning
@@ -80,6 +80,7 @@ def run(argv: list[str]) -> int:
     ours, theirs = _cut(argv)
     files, debug = _peek(ours)
     warnings.simplefilter("always", NoEffectWarning)
+    warnings.simplefilter("once", Notice)
     warnings.showwarning = _note
     settings: Settings = {}
     try:
@@ -201,8 +202,8 @@ def _usage_message(error: CycloptsError, settings: Settings) -> str:
 
 
 def _note(message: Warning | str, kind: type[Warning], *where: Any) -> None:
-    """Say a setting without effect in one line; other warnings as Python does."""
-    if issubclass(kind, NoEffectWarning):
+    """Say what should be known in one line; other warnings as Python does."""
+    if issubclass(kind, NoEffectWarning | Notice):
         print(f"senn-ray: note: {message}", file=sys.stderr)
     else:
         _show_warning(message, kind, *where)

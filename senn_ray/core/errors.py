@@ -52,6 +52,10 @@ class DisagreementError(SennRayError):
     """Report replicas of one run that hold different networks."""
 
 
+class Notice(UserWarning):
+    """Say in one line what is no error, but should be known."""
+
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST})

@@ -88,6 +88,8 @@ def seconds_lost(timed: Timed) -> dict[str, float]:
 def _repeat(found: Attempts, event: JobResumed) -> None:
     names = {spec.run_id: key for key, spec in found.submitted.items()}
     for run_id in event.resubmitted:
+        if run_id not in names:
+            continue  # The line of its submission was damaged.
         key = names[run_id]
         found.retries[key] = found.retries.get(key, 0) + 1
         seconds = event.lost_device_s.get(run_id, 0.0)

@@ -46,7 +46,8 @@ def restore(
         plan=plan,
         capacity=capacity,
         # Lost runs too: the state machine starts those by itself, and first.
-        issued=frozenset(tried.submitted),
+        # A line that was lost may have been the one that told of a run's beginning.
+        issued=frozenset(tried.submitted) | finished.keys(),
         finished=finished,
         target=valid_target(events, finished, plan.config.compare.seeds),
         opened=frozenset().union(*opened),
@@ -70,9 +71,11 @@ def outcome(events: Sequence[Event], *, retry_failed: bool = False) -> JobEnded 
         retry_failed: Whether runs that failed are done again.
     """
     last = end_of(events, alive=False)
-    records = attempts(events).finished.values()
-    failed = any(record.state == "failed" for record in records)
-    if target_is_stale(events) or (retry_failed and failed):
+    tried = attempts(events)
+    failed = any(record.state == "failed" for record in tried.finished.values())
+    # As the line that told of its end was damaged.
+    is_lost = not tried.submitted.keys() <= tried.finished.keys()
+    if is_lost or target_is_stale(events) or (retry_failed and failed):
         return None
     over = last.state == "complete" or last.exit_code == SOME_RUNS_FAILED
     return last if over else None

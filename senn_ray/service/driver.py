@@ -54,7 +54,10 @@ class Driver:
         resumed = self._resumed(state.lost, seconds_lost(timed))
         meter = Meter(self.plan.config.budget, timed)
         writer = journal.Journal(
-            folder / journal.FILE_NAME, guard=self.held.check, copy=self.held.copy
+            folder / journal.FILE_NAME,
+            writer=self.held.epoch,
+            guard=self.held.check,
+            copy=self.held.copy,
         )
         with (
             _resumable(self.held),
@@ -64,7 +67,7 @@ class Driver:
         ):
             return run_job(
                 state,
-                resumed if before else self._started(),
+                resumed if _tells_its_beginning(before) else self._started(),
                 executor=Stoppable(self.executor, lambda: asked() or meter.exceeded()),
                 journal=writer,
                 studies=OptunaStudies(self.plan, folder / "optuna"),
@@ -95,6 +98,11 @@ class Driver:
             else "",
             **self._facts,
         )
+
+
+def _tells_its_beginning(events: Sequence[Event]) -> bool:
+    """Tell whether a journal has its first line, undamaged."""
+    return any(isinstance(event, JobStarted) for event in events)
 
 
 @contextlib.contextmanager

@@ -150,12 +150,20 @@ def prepare(verb: Verb, config: Config, seeds: int) -> "tuple[Plan, RawData]":
     return Plan(verb=verb, config=config), raw
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Continuation:
+    """How a job goes on; the fields are arguments of the verb."""
+
+    extend: Sequence[str] = ()
+    retry_failed: bool = False
+    force: bool = False
+
+
 def resume(
     run: Location,
     settings: Config | None,
     *,
-    extend: Sequence[str] = (),
-    retry_failed: bool = False,
+    how: Continuation,
     observe: Observer | None,
     executor: MakeExecutor | None,
 ) -> JobResult[Any]:
@@ -164,12 +172,14 @@ def resume(
 
     location = locations.locate(run)
     with locations.opened(location, *DESCRIPTION) as folder:
-        continued(folder, settings, extend)  # nothing is written, if that is refused
-    with locations.holding(location) as held:
+        continued(
+            folder, settings, how.extend
+        )  # nothing is written, if that is refused
+    with locations.holding(location, force=how.force) as held:
         folder = held.folder
-        plan, extended = continued(folder, settings, extend)
+        plan, extended = continued(folder, settings, how.extend)
         events = run_folder.events(folder)
-        ended = None if extended else outcome(events, retry_failed=retry_failed)
+        ended = None if extended else outcome(events, retry_failed=how.retry_failed)
         was_over = ended is not None
         if ended is None:
             _require_budget(plan, folder)
@@ -184,7 +194,7 @@ def resume(
                     executor=ready,
                     observe=observe or ignore,
                     extended=extended,
-                    retry_failed=retry_failed,
+                    retry_failed=how.retry_failed,
                 )
                 ended = driver.run()
         summary = finish(folder)

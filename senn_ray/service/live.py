@@ -110,4 +110,4 @@ def _status(
 def live_writer(folder: Path, now: float) -> lock.Writer | None:
     """Return the process that works on the job of a run folder at a time; or nothing."""
     writer = lock.writer(folder)
-    return writer if writer is not None and writer.is_alive(now) else None
+    return writer if writer is not None and writer.seems_alive(now) else None

@@ -158,12 +158,13 @@ def plan(
     return look_ahead(verb, settings, seeds=seeds, executor=executor)
 
 
-def resume(
+def resume(  # noqa: PLR0913 - each is a flag of the command line
     run: Location,
     *,
     settings: Config | None = None,
     extend: Sequence[str] = (),
     retry_failed: bool = False,
+    force: bool = False,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
 ) -> "JobResult[Summary]":
@@ -180,17 +181,13 @@ def resume(
             ``baseline.max_trials=64``: totals, not increments. Recorded as a deviation,
             under a new protocol.
         retry_failed: Whether runs that failed are done again, with the same seeds.
+        force: Whether to take the folder from a driver that may still be alive: that
+            one is stopped, and until it notices both train the same runs.
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
-    return jobs.resume(
-        run,
-        settings,
-        extend=extend,
-        retry_failed=retry_failed,
-        observe=observe,
-        executor=executor,
-    )
+    how = jobs.Continuation(extend=extend, retry_failed=retry_failed, force=force)
+    return jobs.resume(run, settings, how=how, observe=observe, executor=executor)
 
 
 def export(run: Location, *, pick: str | None = None) -> Location:

@@ -4,28 +4,36 @@ An event is on the disk before anything acts on it, so the journal is the truth:
 table and every number of a report can be rebuilt from it. Signs of life
 (RunProgressed) are not kept.
 
-A line is ``{"event": NAME, "utc_s": SECONDS, "version": VERSION, "data": {...}}``;
-``data`` has the fields of the class NAME in ``senn_ray.core.events``. Lines of earlier
-versions (those of the first one do not name it) are brought to the present form on
-reading.
+A line is ``{"writer": EPOCH, "event": NAME, "utc_s": SECONDS, "version": VERSION,
+"data": {...}}``; ``data`` has the fields of the class NAME in ``senn_ray.core.events``.
+Lines of earlier versions (those of the first one do not name it) are brought to the
+present form on reading.
+
+Nothing that was written is ever written over. Writers are counted up: a line that one
+began before it was replaced, and that arrives behind those of the next one, is known by
+its epoch. Readers skip it, as they do a torn line, say so, and keep the rest.
 """
 
 import json
 import os
+import re
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from senn_ray.config import without_removed
-from senn_ray.core.errors import DataError
+from senn_ray.core.errors import DataError, Notice, ResourceError
 from senn_ray.core.events import Event, RunProgressed
 
 FILE_NAME = "journal.jsonl"
 VERSION = 2
+MOST_NAMED = 5
+_WRITER = re.compile(rb'^\{"writer": (\d{1,9}),', flags=re.MULTILINE)
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind) for kind in get_args(Event)
 }
@@ -37,6 +45,8 @@ class Mark:
 
     offset: int = 0
     lines: int = 0
+    writer: int = 0
+    """The epoch of the newest writer so far."""
 
 
 class Journal:
@@ -46,6 +56,7 @@ class Journal:
         self,
         path: Path,
         *,
+        writer: int = 0,
         clock: Callable[[], float] = time.time,
         guard: Callable[[], None] | None = None,
         copy: Callable[[bytes], None] | None = None,
@@ -54,14 +65,17 @@ class Journal:
 
         Args:
             path: The file; a torn last line is cut off.
+            writer: The epoch of this writer.
             clock: Tells the time.
             guard: Is called before every write; raises if it must not happen.
             copy: Keeps every line elsewhere too, before anything acts on it.
         """
-        self._clock = clock
+        self._path, self._writer, self._clock = path, writer, clock
         self._guard = guard
         self._copy = copy
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._is_torn = False
+        # Whatever happens between the guard and a write, it lands behind what is there.
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         _drop_torn_line(self._file)
 
     def append(self, event: Event) -> None:
@@ -70,19 +84,23 @@ class Journal:
             return
         if self._guard is not None:
             self._guard()
-        line = _encode(event, self._clock())
-        end = os.lseek(self._file, 0, os.SEEK_END)
+        if not self._path.exists():
+            raise ResourceError(
+                f"{self._path} is gone: another program removed it, such as a cleaner "
+                "of caches; a far folder has all that is finished, and senn-ray resume "
+                "goes on from there"
+            )
+        line = _encode(event, self._clock(), self._writer)
         try:
-            _write_all(self._file, line)
-            os.fsync(self._file)
-            if self._copy is not None:
-                self._copy(line)
+            # A job whose disk was full for a moment still has its end to tell.
+            _write_all(self._file, b"\n" + line if self._is_torn else line)
         except BaseException:
-            # Nothing acts on this event, and half a line would damage the next one: a
-            # job whose disk was full for a moment still has its end to tell.
-            os.ftruncate(self._file, end)
-            os.lseek(self._file, end, os.SEEK_SET)
+            self._is_torn = True
             raise
+        self._is_torn = False
+        os.fsync(self._file)
+        if self._copy is not None:
+            self._copy(line)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -105,10 +123,12 @@ def read_on(path: Path, mark: Mark) -> tuple[list[tuple[float, Event]], Mark]:
     """Read the events of a journal that came after a mark, each with its time.
 
     Returns:
-        The events, and how far it has been read now; a torn last line is left out.
+        The events, and how far it has been read now. Lines that are torn, or of a
+        writer that had been replaced, are left out with a ``Notice``; a torn last line
+        is not complete yet.
 
     Raises:
-        DataError: if there is no journal, or a line before the last is damaged.
+        DataError: if there is no journal, or nothing in it can be read.
     """
     path = path / FILE_NAME if path.is_dir() else path
     if not path.is_file():
@@ -117,19 +137,51 @@ def read_on(path: Path, mark: Mark) -> tuple[list[tuple[float, Event]], Mark]:
         file.seek(mark.offset)
         # Text after the last newline was never completed, or is being written.
         *lines, torn = (text := file.read()).split(b"\n")
-    events = [
-        _decode(line, path=path, number=n)
-        for n, line in enumerate(lines, mark.lines + 1)
-    ]
+    events, skipped, writer = list[tuple[float, Event]](), list[str](), mark.writer
+    for number, line in enumerate(lines, mark.lines + 1):
+        try:
+            values = json.loads(line)
+            by = int(values.get("writer", 0))
+            if by >= writer:
+                events.append(_decode(values, path))
+                writer = by
+            else:
+                skipped.append(f"{number} (of a writer that had been replaced)")
+        except (AttributeError, ValueError, KeyError, TypeError) as error:
+            skipped.append(f"{number} ({type(error).__name__})")
+    if skipped and not events and not mark.offset:
+        raise DataError(
+            f"{path}: damaged journal: no line of it can be read, first {skipped[0]}; "
+            "restore the file"
+        )
+    if skipped:
+        more = ", ..." if skipped[MOST_NAMED:] else ""
+        warnings.warn(
+            f"{path}: {len(skipped)} of {len(lines)} lines are torn or foreign and were "
+            f"skipped: line {', '.join(skipped[:MOST_NAMED])}{more}",
+            Notice,
+            stacklevel=2,
+        )
     end = mark.offset + len(text) - len(torn)
-    return events, Mark(offset=end, lines=mark.lines + len(lines))
+    return events, Mark(offset=end, lines=mark.lines + len(lines), writer=writer)
 
 
-def _encode(event: Event, utc_s: float) -> bytes:
+def last_writer(folder: Path) -> int:
+    """Return the epoch of the newest writer of a run folder; 0, if there was none."""
+    path = folder / FILE_NAME
+    return newest_epoch(path.read_bytes()) if path.is_file() else 0
+
+
+def newest_epoch(text: bytes) -> int:
+    """Return the epoch of the newest writer in the text of a journal."""
+    return max((int(epoch) for epoch in _WRITER.findall(text)), default=0)
+
+
+def _encode(event: Event, utc_s: float, writer: int) -> bytes:
     name = type(event).__name__
     data = _ADAPTERS[name].dump_python(event, mode="json")
-    line = json.dumps({"event": name, "utc_s": utc_s, "version": VERSION, "data": data})
-    return line.encode() + b"\n"
+    line = {"writer": writer, "event": name, "utc_s": utc_s, "version": VERSION}
+    return json.dumps({**line, "data": data}).encode() + b"\n"
 
 
 def _upgraded(name: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -160,20 +212,22 @@ def _identity(run: dict[str, Any], hidden: list[int]) -> dict[str, Any]:
     return {}
 
 
-def _decode(line: bytes, *, path: Path, number: int) -> tuple[float, Event]:
-    try:
-        values = json.loads(line)
-        name = values["event"]
-        data = values["data"]
-        if values.get("version", 1) < VERSION:
-            data = _upgraded(name, data)
-        event = _ADAPTERS[name].validate_python(data)
-        return float(values["utc_s"]), event
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+def _decode(values: dict[str, Any], path: Path) -> tuple[float, Event]:
+    """Make the event of a line; any other than the present form raises.
+
+    Raises:
+        DataError: if a later version wrote it, which may mean something else by it.
+    """
+    version = values.get("version", 1)
+    if version > VERSION:
         raise DataError(
-            f"{path}:{number}: damaged journal line ({type(error).__name__}); "
-            "restore the file, or cut it before this line"
-        ) from error
+            f"{path} was written by a later senn-ray (journal version {version}, here "
+            f"{VERSION}): use that one"
+        )
+    name, data = values["event"], values["data"]
+    if version < VERSION:
+        data = _upgraded(name, data)
+    return float(values["utc_s"]), _ADAPTERS[name].validate_python(data)
 
 
 def _write_all(file: int, data: bytes) -> None:
@@ -185,5 +239,5 @@ def _drop_torn_line(file: int) -> None:
     size = os.fstat(file).st_size
     text = os.pread(file, size, 0)
     keep = text.rfind(b"\n") + 1
-    os.ftruncate(file, keep)
-    os.lseek(file, keep, os.SEEK_SET)
+    if keep < size:
+        os.ftruncate(file, keep)

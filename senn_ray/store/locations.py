@@ -5,6 +5,7 @@ working copy that is mirrored while a job holds the far folder.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -18,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from senn_ray.config import Config
 from senn_ray.core.errors import ConfigError, from_os
-from senn_ray.store import lock, stopping
+from senn_ray.store import journal, lock, stopping
 
 Location = str | Path
 """A path, or a URI."""
@@ -36,6 +37,8 @@ class Held:
     """Where to work."""
     check: Callable[[], None]
     """Raises if the folder was lost."""
+    epoch: int = 0
+    """Counted up from writer to writer."""
     copy: Callable[[bytes], None] | None = None
     """Keeps a line of the journal in the far folder, if there is one."""
 
@@ -166,22 +169,35 @@ def request_stop(location: Location, *, now: bool) -> None:
 
 
 @contextlib.contextmanager
-def holding(location: Location) -> Iterator[Held]:
-    """Hold a run folder for a job, as its only writer, until the block ends."""
+def holding(location: Location, *, force: bool = False) -> Iterator[Held]:
+    """Hold a run folder for a job, as its only writer, until the block ends.
+
+    Args:
+        location: What a user wrote.
+        force: Whether to take it from a writer that may be alive (``lock.hold``).
+    """
     found = locate(location)
     if isinstance(found, Path):
-        with lock.hold(found) as check:
-            yield Held(location=found, folder=found, check=check)
+        known_writer = functools.partial(journal.last_writer, found)
+        with lock.hold(found, after=known_writer, force=force) as hold:
+            yield Held(location=found, folder=found, check=hold.check, epoch=hold.epoch)
         return
     from senn_ray.store import remote
 
     far, folder = remote.connect(found), work_folder(found)
-    with lock.hold(remote.LockCell(far)) as check:
+    known_writer = functools.partial(remote.last_writer, far)
+    with lock.hold(remote.LockCell(far), after=known_writer, force=force) as hold:
         if folder.exists():  # what an earlier job left: the far folder is the truth
             shutil.rmtree(folder)
         far.delete(stopping.FILE_NAME)  # an old request is not for this job
         known = remote.fetch(far, folder)
-        mirror = remote.Mirror(far, folder, known)
+        mirror = remote.Mirror(far, folder, known, epoch=hold.epoch, check=hold.check)
         with mirror.kept_up():
-            yield Held(location=found, folder=folder, check=check, copy=mirror.record)
+            yield Held(
+                location=found,
+                folder=folder,
+                check=hold.check,
+                epoch=hold.epoch,
+                copy=mirror.record,
+            )
         mirror.compact()

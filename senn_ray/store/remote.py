@@ -3,9 +3,9 @@
 Few of these can append to a file or lock one. So a job works in a local copy, and this
 module keeps the far folder up to date:
 
-- ``journal/NNNNNNNNN.jsonl``: closed segments of the journal, named by the number of
-  their first line. An event is in one before anything acts on it. From time to time,
-  and at the end, they become ``journal.jsonl``.
+- ``journal/NNNNNNNNN.EPOCH.jsonl``: closed segments of the journal, named by the number
+  of their first line and the epoch of their writer. An event is in one before anything
+  acts on it. From time to time, and at the end, they become ``journal.jsonl``.
 - all other files, whole, whenever they have changed.
 
 The far folder is the truth: a job that is resumed begins with a fresh copy of it.
@@ -13,8 +13,9 @@ The far folder is the truth: a job that is resumed begins with a fresh copy of i
 
 import contextlib
 import errno
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -24,8 +25,10 @@ from pyarrow import fs
 from senn_ray.core.errors import ConfigError, ResourceError, SennRayError
 from senn_ray.store import lock, stopping
 from senn_ray.store.journal import FILE_NAME as JOURNAL
+from senn_ray.store.journal import newest_epoch
 
 SEGMENTS = "journal"
+_SEGMENT = re.compile(r"journal/(\d{9})(?:\.(\d{1,9}))?\.jsonl")
 COMPACT_AT = 200
 """Number of segments that become one file: readers need not open thousands."""
 SYNC_S = 5.0
@@ -173,15 +176,34 @@ class LockCell:
         return contextlib.nullcontext()
 
 
+def segments(far: Far) -> dict[int, str]:
+    """List the closed segments of a journal by the number of their first line, ascending.
+
+    Of two of one number the one of the newer writer counts: the other was written by
+    a process that did not know yet that it had been replaced.
+    """
+    found = dict[int, tuple[int, str]]()
+    for name in far.names(SEGMENTS):
+        if match := _SEGMENT.fullmatch(name):
+            number, epoch = int(match[1]), int(match[2] or 0)
+            found[number] = max(found.get(number, (-1, "")), (epoch, name))
+    return {number: found[number][1] for number in sorted(found)}
+
+
 def read_journal(far: Far) -> bytes:
     """Put the journal of a far folder together; empty, if there is none."""
-    segments = sorted(far.names(SEGMENTS))
+    closed = segments(far)
     # The whole file is read after the list: segments in between may have moved there.
     text = far.read(JOURNAL) or b""
-    for name in segments:
-        if int(PurePosixPath(name).stem) >= text.count(b"\n"):
+    for number, name in closed.items():
+        if number >= text.count(b"\n"):
             text += far.read(name) or b""
     return text
+
+
+def last_writer(far: Far) -> int:
+    """Return the epoch of the newest writer of a far folder; 0, if there was none."""
+    return newest_epoch(read_journal(far))
 
 
 def fetch(far: Far, folder: Path, only: tuple[str, ...] = ("",)) -> dict[str, _State]:
@@ -229,15 +251,14 @@ class Follower:
                 (self._folder / name).unlink(missing_ok=True)
             else:
                 (self._folder / name).write_bytes(contents)
-        segments = sorted(self._far.names(SEGMENTS))
-        if not self._follow(segments) or self._far.size(JOURNAL) > self._bytes:
+        closed = segments(self._far)
+        if not self._follow(closed) or self._far.size(JOURNAL) > self._bytes:
             self._add(read_journal(self._far)[self._bytes :])
         return self._folder
 
-    def _follow(self, segments: list[str]) -> bool:
+    def _follow(self, closed: dict[int, str]) -> bool:
         """Add the segments that are new; tell whether none is missing in between."""
-        for name in segments:
-            number = int(PurePosixPath(name).stem)
+        for number, name in closed.items():
             if number < self._lines:
                 continue
             text = self._far.read(name) if number == self._lines else None
@@ -257,9 +278,25 @@ class Follower:
 class Mirror:
     """Keep a far folder like the local one that a job works in."""
 
-    def __init__(self, far: Far, folder: Path, known: dict[str, _State]) -> None:
-        """Begin with what is equal already."""
-        self._far = far
+    def __init__(
+        self,
+        far: Far,
+        folder: Path,
+        known: dict[str, _State],
+        *,
+        epoch: int = 0,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin with what is equal already.
+
+        Args:
+            far: The far folder.
+            folder: The local one.
+            known: The files that are equal, and their states here.
+            epoch: That of this writer.
+            check: Raises if the far folder was lost to another writer.
+        """
+        self._far, self._epoch, self._check = far, epoch, check
         self._folder = folder
         self._known = dict(known)
         self._busy = threading.Lock()
@@ -268,7 +305,7 @@ class Mirror:
 
     def record(self, line: bytes) -> None:
         """Keep one line of the journal, with its end; it is safe when this returns."""
-        self._far.write(f"{SEGMENTS}/{self._lines:09d}.jsonl", line)
+        self._far.write(f"{SEGMENTS}/{self._lines:09d}.{self._epoch}.jsonl", line)
         self._lines += 1
         self._segments += 1
         if self._segments >= COMPACT_AT:
@@ -277,10 +314,13 @@ class Mirror:
     def compact(self) -> None:
         """Make one file of all segments."""
         text = read_journal(self._far)
-        segments = self._far.names(SEGMENTS)
+        merged = self._far.names(SEGMENTS)
+        # Reading takes its time: what another one wrote meanwhile must not be replaced.
+        self._check()
         if text:
             self._far.write(JOURNAL, text)
-        for name in segments:
+        self._check()
+        for name in merged:
             self._far.delete(name)
         self._segments = 0
 

@@ -60,7 +60,7 @@ def test_the_screen_and_the_json_of_a_job_that_stopped(
         (None, "no journal here; give the folder of a run"),
         (b"", "the journal is empty"),
         (b'{"event": "JobSt', "the journal is empty"),
-        (b"nonsense\n", "journal.jsonl:1: damaged journal line"),
+        (b"nonsense\n", "damaged journal: no line of it can be read"),
     ],
 )
 def test_bad_folders_are_one_line(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -186,17 +187,21 @@ def test_what_is_no_run_folder_is_one_line(
     assert not any((tmp_path / "empty").iterdir())
 
 
-def test_a_journal_that_is_damaged_in_the_middle_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_journal_that_is_damaged_in_the_middle_loses_only_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ended: verbs.JobResult[Any]
 ) -> None:
-    verbs.grow(settings(), out=tmp_path / "a", executor=verbs.in_process)
-    path = tmp_path / "a" / journal.FILE_NAME
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([lines[0], lines[1][:30] + b"\n", *lines[2:]]))
-    damaged = path.read_bytes()
-    assert run(["resume", str(tmp_path / "a"), "--quiet"]) == 4
-    assert "journal.jsonl:2: damaged journal line" in capsys.readouterr().err
-    assert path.read_bytes() == damaged
+    whole = (ended.folder / journal.FILE_NAME).read_bytes().splitlines(keepends=True)
+    for number in range(1, len(whole)):
+        folder = tmp_path / str(number)
+        shutil.copytree(ended.folder, folder)
+        torn = [*whole]
+        torn[number] = torn[number][:30] + b"\n"
+        (folder / journal.FILE_NAME).write_bytes(b"".join(torn))
+        result = verbs.resume(folder, executor=verbs.in_process)
+        assert results(result) == results(ended)
+    assert run(["status", str(tmp_path / "1")]) == 0
+    assert "1 of" in (said := capsys.readouterr().err)
+    assert said.count("skipped: line 2 (") == 1
 
 
 def test_a_second_job_cannot_begin_in_the_same_folder(tmp_path: Path) -> None:

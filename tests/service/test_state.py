@@ -60,7 +60,7 @@ def test_a_job_with_a_live_writer_is_running_for_everything_that_tells_it(
 
 
 def test_a_writer_that_has_been_silent_for_long_is_none(killed: Path) -> None:
-    with lock.hold(killed, clock=lambda: time.time() - 10 * lock.STALE_S):
+    with lock.hold(killed, clock=lambda: time.monotonic() - 10 * lock.STALE_S):
         assert lock.writer(killed).pid == os.getpid()  # pyright: ignore[reportOptionalMemberAccess]
         assert set(states(killed).values()) == {"stopped"}
 

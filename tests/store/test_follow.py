@@ -66,7 +66,7 @@ def test_only_new_segments_are_read(
     record(mirror, 2)
     read.since()
     assert text(follower) == [0, 1, 2]
-    assert read.since() == ["writer.lock", "journal/000000002.jsonl"]
+    assert read.since() == ["writer.lock", "journal/000000002.0.jsonl"]
     assert text(follower) == [0, 1, 2]
     assert read.since() == ["writer.lock"]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from senn_ray.core import events
-from senn_ray.core.errors import DataError
+from senn_ray.core.errors import DataError, Notice, ResourceError
 from senn_ray.core.events import (
     Event,
     JobEnded,
@@ -21,7 +21,7 @@ from senn_ray.core.events import (
     TargetLocked,
 )
 from senn_ray.core.records import Cost, Progress
-from senn_ray.store.journal import Journal, read
+from senn_ray.store.journal import Journal, Mark, last_writer, read, read_on
 from tests.search.executor_suite import make_record, make_spec
 
 EVENTS: list[Event] = [
@@ -88,12 +88,63 @@ def test_appending_after_a_torn_tail_repairs_the_file(tmp_path: Path) -> None:
     assert read(write(path, EVENTS[-1:])) == EVENTS
 
 
-def test_damage_in_the_middle_is_named_with_its_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bad", [b"{}", b'{"event": "Job', b"[]", b"7", b"\xff", b""])
+def test_a_damaged_line_is_skipped_and_told_and_the_rest_is_kept(
+    tmp_path: Path, bad: bytes
+) -> None:
     path = write(tmp_path / "j", EVENTS)
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([lines[0], b"{}\n", *lines[2:]]))
-    with pytest.raises(DataError, match=r"j:2: damaged journal line"):
+    path.write_bytes(b"".join([lines[0], bad + b"\n", *lines[2:]]))
+    with pytest.warns(Notice, match=r"j: 1 of 6 lines are torn or foreign.*: line 2 "):
+        assert read(path) == [EVENTS[0], *EVENTS[2:]]
+
+
+def test_what_holds_no_event_at_all_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "j").write_bytes(b"nonsense\n" * 3)
+    with pytest.raises(DataError, match=r"damaged journal: no line of it can be read"):
+        read(tmp_path / "j")
+
+
+def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "j", EVENTS)
+    path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
+    with pytest.raises(DataError, match="later senn-ray"):
         read(path)
+
+
+@pytest.mark.parametrize("late", [1, 3])
+def test_a_late_write_of_a_replaced_writer_spoils_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: int
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    first = Journal(path, writer=1)
+    for event in EVENTS[:late]:
+        first.append(event)
+    write, mark = os.write, [Mark()]
+
+    def stalled(file: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", write)
+        second = Journal(path, writer=2)
+        for event in EVENTS[late:]:
+            second.append(event)
+        mark[0] = read_on(path, Mark())[1]
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", stalled)
+    first.append(EVENTS[-1])
+    with pytest.warns(Notice, match=r"line 7 \(of a writer that had been replaced\)"):
+        assert read(path) == EVENTS
+    with pytest.warns(Notice):
+        assert read_on(path, mark[0])[0] == []
+    assert last_writer(tmp_path) == 2
+
+
+def test_a_journal_that_is_removed_ends_the_job(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.append(EVENTS[0])
+    (tmp_path / "j").unlink()
+    with pytest.raises(ResourceError, match=r"j is gone.*senn-ray resume"):
+        journal.append(EVENTS[1])
 
 
 def test_a_folder_without_a_journal_is_refused(tmp_path: Path) -> None:
@@ -127,7 +178,8 @@ def test_a_disk_that_fails_within_a_line_leaves_no_half_of_it(
     assert read(tmp_path) == EVENTS[:1]
     journal.append(EVENTS[-1])  # the end of the job, when there is room again
     journal.close()
-    assert read(tmp_path) == [EVENTS[0], EVENTS[-1]]
+    with pytest.warns(Notice, match="line 2 "):
+        assert read(tmp_path) == [EVENTS[0], EVENTS[-1]]
 
 
 def test_lines_of_the_first_version_are_brought_to_the_present_form(

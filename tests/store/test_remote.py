@@ -323,3 +323,29 @@ def test_a_full_disk_here_is_not_told_as_an_address_that_is_wrong(
     monkeypatch.setattr(fs, "copy_files", full)
     with pytest.raises(OSError, match="space"):
         far.fetch("a", tmp_path / "a")
+
+
+def test_a_late_segment_of_a_replaced_writer_hides_none_of_the_next_one(
+    far: Far, tmp_path: Path
+) -> None:
+    first = Mirror(far, tmp_path / "a", {}, epoch=1)
+    first.record(b"0\n")
+    second = Mirror(far, tmp_path / "b", {}, epoch=2)
+    for line in (b"1\n", b"2\n"):
+        second.record(line)
+    first.record(b"late\n")
+    second.record(b"3\n")
+    assert read_journal(far) == b"0\n1\n2\n3\n"
+    second.compact()
+    second.record(b"4\n")
+    assert read_journal(far) == b"0\n1\n2\n3\n4\n"
+
+
+def test_a_replaced_writer_joins_no_segments(far: Far, tmp_path: Path) -> None:
+    def lost() -> None:
+        raise ConfigError("taken over")
+
+    Mirror(far, tmp_path / "b", {}, epoch=2).record(b"0\n")
+    with pytest.raises(ConfigError):
+        Mirror(far, tmp_path / "a", {}, epoch=1, check=lost).compact()
+    assert [*far.names()] == ["journal/000000000.2.jsonl"]
