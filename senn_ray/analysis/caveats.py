@@ -303,13 +303,14 @@ def about_data(job: Job) -> Iterator[Caveat]:
     if least < FEW_EXAMPLES:
         yield limiting(
             f"validation losses are means over {least} examples only, so sizes and hits "
-            "depend on which these are; raise data.val_per_class"
+            "depend on which these are; raise data.val_fraction"
         )
     gap = max((r.val_share_gap or 0.0 for r in job.records), default=0.0)
     if gap > WIDE_GAP:
         yield limiting(
             "classes have other shares among validation examples than among training "
-            f"ones (they differ by {gap:.0%}): losses are those of classes of equal size"
+            f"ones (they differ by {gap:.0%}), so losses on them are of another "
+            "distribution; data.val_fraction gives equal shares, and data.per_class all"
         )
 
 

@@ -65,11 +65,6 @@ UNREAD = (
         lambda _, c: c.train.optimizer != "natural",
     ),
     Unread(
-        ("train.decay_range",),
-        "train.weight_decay is 0, and stays so",
-        lambda _, c: not c.train.weight_decay,
-    ),
-    Unread(
         ("train.min_steps",),
         "train.max_steps is less",
         lambda _, c: (c.train.max_steps or c.train.min_steps) < c.train.min_steps,

@@ -5,6 +5,8 @@ from typing import Any
 
 REMOVED = {
     "cluster.batch_seeds": "every run has a worker of its own now",
+    "train.decay_range": "weight decay follows the validation loss by itself, up and "
+    "down; train.weight_decay NUMBER holds it fixed",
 }
 """What replaces a setting that is gone, by its key."""
 

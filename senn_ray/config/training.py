@@ -15,14 +15,12 @@ class TrainConfig(Section):
         default="adamw", description="adamw, or natural (K-FAC)"
     )
     lr: float = Field(default=3e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(
-        default=1.0, ge=0, description="decoupled weight decay, at least"
-    )
-    decay_range: float = Field(
-        default=50.0,
-        ge=1,
-        description="by how much weight decay may rise while the validation loss says "
-        "that all weights are too large (1: it never does)",
+    weight_decay: float | None = Field(
+        default=None,
+        ge=0,
+        description="decoupled weight decay, held fixed (default: it begins at a level "
+        "that follows from the numbers of inputs and examples, and follows the "
+        "validation loss up and down)",
     )
     momentum: float = Field(
         default=0.9, ge=0, lt=1, description="momentum of natural steps"

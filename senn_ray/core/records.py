@@ -152,6 +152,9 @@ class RunRecord:
     """The width, if that is what its arm asked for."""
     val_share_gap: float | None = None
     """Total variation between the class shares of training and validation examples."""
+    val_balanced_accuracy: float | None = None
+    """Mean of the recalls of the classes, as if all had as many examples."""
+    test_balanced_accuracy: float | None = None
 
 
 def blank_record(spec: RunSpec) -> RunRecord:

@@ -39,7 +39,9 @@ class RawData:
     would lose them."""
     test_x: np.ndarray
     test_y: np.ndarray
-    default_val_per_class: int
+    default_val_per_class: int | None = None
+    """Validation examples of every class, if nothing is said; without it they have the
+    shares of the classes."""
     rows: np.ndarray | None = None
     """int64 [n]: the row of ``train_x`` of each training example, if it is not its own
     number: features in a file stay in the order of the file."""

@@ -18,11 +18,6 @@ from senn_ray.core.errors import ConfigError, DataError
 from senn_ray.data.examples import Encoding, RawData
 from senn_ray.data.standardisation import chunks_of, encoding, stored, stored_targets
 
-VAL_PER_CLASS = (20, 500)
-"""Least and most validation examples per class, if nothing is said."""
-VAL_REGRESSION = (100, 5000)
-SHARE, SHARE_OF_FEW = 10, 4
-"""A tenth is held out; of few examples up to a quarter, for a loss that means something."""
 PAIR = 2
 
 Part = tuple[np.ndarray, np.ndarray]
@@ -48,9 +43,8 @@ def assemble(
         train: Official training part.
         test: Official test part.
         feature_shape: Shape of one example, channels first.
-        val_per_class: Default share of validation; if left out, 10 % of the rarest
-            class, at most 500, and at least 20 if that is not more than a quarter (of
-            a regression: 10 % of all, at most 5000, and at least 100).
+        val_per_class: Equal numbers of validation examples of the classes, if nothing
+            else is said; if left out, they have the shares of the classes.
         known: Encoding of features that come encoded, from a file.
 
     Raises:
@@ -78,12 +72,10 @@ def assemble(
     else:
         train_x, test_x = train[0], test[0]
     if classes:
-        counts = _class_counts(name, train_y, test_y)
-        outputs, share = len(counts), _share(min(counts), VAL_PER_CLASS)
+        outputs = len(_class_counts(name, train_y, test_y))
     else:
         train_y, test_y = stored_targets(train_y, test_y)
         outputs = train_y.shape[1]
-        share = _share(len(train_y), VAL_REGRESSION)
     return RawData(
         name=name,
         task="classification" if classes else "regression",
@@ -93,14 +85,9 @@ def assemble(
         train_y=train_y,
         test_x=test_x,
         test_y=test_y,
-        default_val_per_class=val_per_class or share,
+        default_val_per_class=val_per_class,
         encoding=known,
     )
-
-
-def _share(count: int, bounds: tuple[int, int]) -> int:
-    least, most = bounds
-    return max(1, min(most, max(count // SHARE, min(least, count // SHARE_OF_FEW))))
 
 
 def _check_features(name: str, which: str, part: Part) -> None:

@@ -1,11 +1,12 @@
 """Splits: a constant validation part, and nested stratified subsets for training.
 
-Both come from the official training part, and are disjoint. The validation part is
-the last ``val_per_class`` examples of each class, in the order of the arrays: it does
-not depend on ``per_class`` or any seed, so it is the same over a whole scan. The
-subset of k examples per class is the first k of a permutation of the others that
-follows from the subset seed and the class: a smaller subset lies inside a larger one.
-A regression counts as one class: its ``per_class`` is a number of examples.
+Both come from the official training part, and are disjoint. The validation part has the
+shares of the classes (of a regression those of the tenths of its targets), or equal numbers
+of each class where that is asked for. It is the last examples of each class in the order
+of the arrays: it does not depend on ``per_class`` or any seed, so it is the same over a
+whole scan. The subset of k examples per class is the first k of a permutation of the
+others that follows from the subset seed and the class: a smaller subset lies inside a
+larger one. For ``per_class`` a regression counts as one class.
 """
 
 import dataclasses
@@ -22,6 +23,13 @@ from senn_ray.data.examples import Examples, RawData
 from senn_ray.data.standardisation import standardisation, standardised
 
 SHUFFLE_SEED = 0
+LEAST, MOST = 200, 5000
+"""Least and most validation examples, if nothing is said."""
+SHARE, SHARE_OF_FEW = 10, 4
+"""A tenth is held out; of few examples up to a quarter, for a loss that means something."""
+LEAST_OF_CLASS = 5
+"""Least number of each class, up to a quarter of it, however rare it is."""
+TENTHS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,28 +47,34 @@ def split(raw: RawData, config: DataConfig) -> Split:
 
     Args:
         raw: The data set.
-        config: Numbers per class, and the seed of the subset. A class with too few
-            examples is a ``DataError`` that names the largest valid number.
+        config: Size of the validation part, number per class, and the seed of the
+            subset. A class with too few examples is a ``DataError`` that names the
+            largest valid number.
     """
-    per_class = config.val_per_class or raw.default_val_per_class
-    train, val = [], []
-    classes = _classes(raw)
-    _check_counts(config, classes, per_class)
-    for label, members in classes:
-        rest, held_out = members[:-per_class], members[-per_class:]
+    is_val = np.zeros(len(raw.train_y), dtype=bool)
+    strata = _strata(raw)
+    counts = _held_out(raw, config, np.array([len(members) for members in strata]))
+    for members, count in zip(strata, counts, strict=True):
+        is_val[members[len(members) - count :]] = True
+    train = []
+    for label, members in _classes(raw):
+        rest = members[~is_val[members]]
         if config.per_class != "all":
+            _check_left(config, label, len(members), len(rest))
             seed = derive(config.subset_seed, "subset", label)
             order = np.random.default_rng(seed).permutation(len(rest))
             rest = rest[order[: config.per_class]]
         train.append(rest)
-        val.append(held_out)
-    return Split(train=np.sort(np.concatenate(train)), val=np.sort(np.concatenate(val)))
+    return Split(train=np.sort(np.concatenate(train)), val=np.flatnonzero(is_val))
 
 
 def most_per_class(raw: RawData, config: DataConfig) -> int:
     """Return the most training examples per class that every class can give."""
-    held_out = config.val_per_class or raw.default_val_per_class
-    return min(len(members) for _, members in _classes(raw)) - held_out
+    everything = split(raw, config.model_copy(update={"per_class": "all"})).train
+    if raw.task == "regression":
+        return len(everything)
+    labels = raw.train_y[everything]
+    return int(np.bincount(labels, minlength=raw.num_outputs).min())
 
 
 def arranged(raw: RawData, config: DataConfig) -> RawData:
@@ -136,29 +150,74 @@ def _classes(raw: RawData) -> list[tuple[int | None, np.ndarray]]:
     """Return each class with the indices of its examples, in the order of the arrays."""
     if raw.task == "regression":
         return [(None, np.arange(len(raw.train_y)))]
-    order = np.argsort(raw.train_y, kind="stable")
-    ends = np.cumsum(np.bincount(raw.train_y, minlength=raw.num_outputs))[:-1]
-    return list(enumerate(np.split(order, ends)))
+    return list(enumerate(_by_label(raw.train_y, raw.num_outputs)))
 
 
-def _check_counts(
-    config: DataConfig,
-    classes: list[tuple[int | None, np.ndarray]],
-    val_per_class: int,
-) -> None:
-    """Refuse numbers that the rarest class cannot give."""
-    label, members = min(classes, key=lambda item: len(item[1]))
-    what = "the data set" if label is None else f"class {label}"
-    count, left = len(members), len(members) - val_per_class
-    if left < 1:
+def _strata(raw: RawData) -> list[np.ndarray]:
+    """Divide the examples into what the validation part has the shares of."""
+    if raw.task == "classification":
+        return _by_label(raw.train_y, raw.num_outputs)
+    # By value and not by rank: the tenth of an example must not depend on the order of
+    # the arrays, which ``arranged`` changes.
+    first = raw.train_y[:, 0]
+    inner = np.quantile(first, np.arange(1, TENTHS) / TENTHS)
+    return _by_label(np.searchsorted(inner, first), TENTHS)
+
+
+def _by_label(labels: np.ndarray, count: int) -> list[np.ndarray]:
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(labels, minlength=count))[:-1])
+
+
+def _held_out(raw: RawData, config: DataConfig, sizes: np.ndarray) -> np.ndarray:
+    """Return how many examples of each stratum [s] go to validation, int64 [s]."""
+    equal = config.val_per_class
+    if config.val_fraction is None:
+        equal = equal or raw.default_val_per_class
+    if equal is not None:
+        return _equal_numbers(raw, equal, sizes)
+    total = int(sizes.sum())
+    few = min(LEAST, total // SHARE_OF_FEW)
+    usual = max(1, min(MOST, max(total // SHARE, few))) / total
+    # Sums are rounded, not shares: the whole has the right size, however many parts.
+    ends = np.rint(np.cumsum(sizes) * (config.val_fraction or usual))
+    counts = np.diff(ends.astype(np.int64), prepend=0)
+    if raw.task == "classification":
+        counts = np.maximum(counts, np.minimum(LEAST_OF_CLASS, sizes // SHARE_OF_FEW))
+        # A class of few is still in both parts; one of a single example must be learnt.
+        counts = np.minimum(np.maximum(counts, 1), sizes - 1)
+    if not 0 < counts.sum() < total:
         raise DataError(
-            f"data.val_per_class={val_per_class}: {what} has {count} training "
-            f"examples; use at most {count - 1}"
+            f"{raw.name}: {total} training examples are too few to hold "
+            f"{config.val_fraction or usual:g} of them out for validation; give more "
+            "examples, or another data.val_fraction"
         )
+    return counts
+
+
+def _equal_numbers(raw: RawData, each: int, sizes: np.ndarray) -> np.ndarray:
+    """Hold out ``each`` of every class, or of a regression of all; refuse too many."""
+    regression = raw.task == "regression"
+    rarest = int(sizes.sum() if regression else sizes.min())
+    if each >= rarest:
+        what = "the data set" if regression else f"class {int(sizes.argmin())}"
+        raise DataError(
+            f"data.val_per_class={each}: {what} has {rarest} training examples; use at "
+            f"most {rarest - 1}"
+        )
+    if not regression:
+        return np.full(len(sizes), each)
+    ends = np.rint(np.cumsum(sizes) * (each / rarest))
+    return np.diff(ends.astype(np.int64), prepend=0)
+
+
+def _check_left(config: DataConfig, label: int | None, count: int, left: int) -> None:
+    """Refuse a number per class that a class cannot give."""
     if config.per_class != "all" and config.per_class > left:
+        what = "the data set" if label is None else f"class {label}"
         raise DataError(
             f"data.per_class={config.per_class}: {what} has {count} training examples, "
-            f"{val_per_class} of them go to validation; use at most {left}, or 'all'"
+            f"{count - left} of them go to validation; use at most {left}, or 'all'"
         )
 
 

@@ -66,6 +66,8 @@ RUNS = {
     "weight_decay": (REAL, ""),
     "guess_val_loss": (REAL, LOSS),
     "wasted_device_s": (REAL, "seconds x replicas"),
+    "val_balanced_accuracy": (REAL, "mean of the classes' shares"),
+    "test_balanced_accuracy": (REAL, "mean of the classes' shares"),
 }
 STEPS = {
     "run_id": (TEXT, ""),

@@ -1,6 +1,7 @@
 """One run: from its specification and the data to its record."""
 
 import dataclasses
+import math
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from senn_ray.nets.network import checksum
 from senn_ray.runs.loop import OnProgress, stop_reason, train
 from senn_ray.training.checkpoints import Checkpointer, CheckpointPolicy, save_network
 from senn_ray.training.cost import CostLedger, device_name
+from senn_ray.training.decay import starting_decay
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
@@ -119,7 +121,9 @@ def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Ru
         reducer=reducer,
         ledger=CostLedger(reducer.size),
         births=[[0] * width for width in net.architecture().hidden],
-        weight_decay=spec.train.weight_decay,
+        weight_decay=starting_decay(
+            spec.train, math.prod(raw.feature_shape), len(train)
+        ),
         loss_unit=loss_unit,
     )
 
@@ -143,8 +147,10 @@ def _finish(run: RunState, raw: RawData, started: float) -> RunRecord:
         train_loss=trained.loss,
         val_loss=best.loss if best else None,
         val_accuracy=best.accuracy if best else None,
+        val_balanced_accuracy=best.balanced if best else None,
         test_loss=tested.loss if tested else None,
         test_accuracy=tested.accuracy if tested else None,
+        test_balanced_accuracy=tested.balanced if tested else None,
         checks=trace.checks,
         evaluations=tuple(trace.evaluations),
         expansions=tuple(trace.expansions),

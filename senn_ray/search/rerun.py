@@ -27,7 +27,14 @@ UNSTEADY = frozenset({
     "wasted_device_s",
 })
 # Journals of earlier versions do not have these.
-LATER = frozenset({"guess_val_loss", "n_val", "val_share_gap", "width"})
+LATER = frozenset({
+    "guess_val_loss",
+    "n_val",
+    "test_balanced_accuracy",
+    "val_balanced_accuracy",
+    "val_share_gap",
+    "width",
+})
 MOST_NAMED = 5
 Difference = dict[str, Any]
 

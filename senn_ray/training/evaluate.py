@@ -16,14 +16,24 @@ def evaluate(run: RunState, net: Network, part: Examples) -> Quality:
     The network has the present size of the run: its own, the best, or a trial of them.
     """
     own = run.shard(torch.arange(len(part)))
-    total = part.shift.new_zeros(2, dtype=torch.float64)
+    classes = run.num_outputs if run.task == "classification" else 0
+    # The loss, then for each class its right answers, then its examples.
+    total = part.shift.new_zeros(1 + 2 * classes, dtype=torch.float64)
     for indices in own.split(2 * net.batch_size):
         x, y = part.batch(indices)
         outputs = net(x)
         total[0] += loss(outputs, y, run.task).double() * len(x)
         if run.task == "classification":
-            total[1] += (outputs.argmax(1) == y).sum()
+            total[1:] += torch.cat([
+                torch.bincount(labels, minlength=classes)
+                for labels in (y[outputs.argmax(1) == y], y)
+            ])
     (total,) = run.reduce([total])
     run.ledger.visit(len(part), run.multiply_adds, FORWARD)
-    mean_loss, accuracy = (total / len(part)).tolist()
-    return Quality(mean_loss, accuracy if run.task == "classification" else None)
+    mean_loss = (total[0] / len(part)).item()
+    if not classes:
+        return Quality(mean_loss, None)
+    right, there = total[1:].view(2, classes)
+    recalls = right[there > 0] / there[there > 0]
+    accuracy = (right.sum() / len(part)).item()
+    return Quality(mean_loss, accuracy, recalls.mean().item())

@@ -30,6 +30,8 @@ class Quality:
     loss: float
     accuracy: float | None
     """Nothing for a regression."""
+    balanced: float | None = None
+    """Balanced accuracy: the mean of the recalls of the classes that are there."""
 
 
 @dataclass

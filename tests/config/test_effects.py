@@ -75,11 +75,6 @@ THEIRS = replace(OPEN, settings=frozenset({"repeats"}))
             {"data": {"root": "x", "memory_gb": 1}},
             ["data.memory_gb", "data.root"],
         ),
-        (
-            "grow",
-            {"train": {"weight_decay": 0, "decay_range": 2}},
-            ["train.decay_range"],
-        ),
         ("grow", {"train": {"max_steps": 9}}, []),
         ("grow", {"train": {"max_steps": 9, "min_steps": 10}}, ["train.min_steps"]),
     ],

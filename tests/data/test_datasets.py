@@ -4,7 +4,6 @@ import pytest
 from senn_ray.config import DataConfig
 from senn_ray.core.errors import ConfigError, DataError
 from senn_ray.data.datasets import check, load
-from senn_ray.data.sources import assemble
 from senn_ray.data.splits import examples, split
 from senn_ray.data.vision import is_cached
 
@@ -70,7 +69,7 @@ def test_factories_give_arrays_or_data_sets(module, name):
     assert raw.task == "classification"
     assert (raw.num_outputs, raw.feature_shape) == (2, (3,))
     assert raw.train_x.dtype == np.float32
-    assert raw.default_val_per_class == 5
+    assert len(split(raw, DataConfig()).val) == 10
     rows = {x.tobytes(): y for x, y in zip(raw.train_x, raw.train_y, strict=True)}
     assert rows[np.array([3, 4, 5], np.float32).tobytes()] == 1
 
@@ -103,16 +102,6 @@ def test_float_labels_make_a_regression(module):
 def test_unfit_factories_are_data_errors(module, name, message):
     with pytest.raises(DataError, match=message):
         load(DataConfig(dataset=f"factory:{module}:{name}"))
-
-
-@pytest.mark.parametrize(
-    ("rarest", "held_out"), [(3, 1), (36, 9), (100, 20), (400, 40), (9000, 500)]
-)
-def test_a_tenth_is_held_out_and_more_of_few(rarest, held_out):
-    x, y = np.zeros((2 * rarest + 5, 1)), np.arange(2 * rarest + 5) % 2
-    y[-5:] = 0
-    raw = assemble("own", train=(x, y), test=(x[:1], y[:1]), feature_shape=(1,))
-    assert raw.default_val_per_class == held_out
 
 
 @pytest.mark.parametrize(

@@ -32,13 +32,18 @@ def make_raw(counts=COUNTS, *, seed=0, shape=(1, 2, 2), dtype="uint8"):
     )
 
 
-def make_regression(count=50):
+def proportional(counts, *, seed=0):
+    raw = make_raw(counts, seed=seed)
+    return dataclasses.replace(raw, default_val_per_class=None)
+
+
+def make_regression(count=50, *, targets=None):
     return dataclasses.replace(
         make_raw(),
         task="regression",
         num_outputs=1,
         train_x=np.zeros((count, 4), np.float32),
-        train_y=np.zeros((count, 1), np.float32),
+        train_y=np.zeros((count, 1), np.float32) if targets is None else targets,
     )
 
 
@@ -105,6 +110,84 @@ def test_a_regression_counts_as_one_class():
     assert (len(parts.train), len(parts.val)) == (7, 5)
     with pytest.raises(DataError, match=r"the data set has 50 .* at most 45"):
         split(make_regression(), DataConfig(per_class=46))
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.3])
+def test_validation_has_the_shares_of_the_classes(fraction):
+    raw = proportional((3000, 500, 1500))
+    parts = split(raw, DataConfig(val_fraction=fraction))
+    assert len(parts.val) == round(5000 * fraction)
+    counts = np.bincount(raw.train_y[parts.val])
+    np.testing.assert_allclose(counts, fraction * np.array([3000, 500, 1500]), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("count", "held_out"),
+    [(20, 5), (400, 100), (1000, 200), (4000, 400), (90000, 5000)],
+)
+def test_a_tenth_is_held_out_and_more_of_few(count, held_out):
+    raw = proportional((count // 2, count // 2))
+    assert len(split(raw, DataConfig()).val) == held_out
+    raw = dataclasses.replace(make_regression(count), default_val_per_class=None)
+    assert len(split(raw, DataConfig()).val) == held_out
+
+
+@pytest.mark.parametrize(
+    ("rare", "held_out"), [(1, 0), (2, 1), (3, 1), (7, 1), (20, 5), (24, 5), (200, 20)]
+)
+def test_a_rare_class_is_in_both_parts(rare, held_out):
+    raw = proportional((10_000, rare))
+    parts = split(raw, DataConfig())
+    assert np.bincount(raw.train_y[parts.val], minlength=2)[1] == held_out
+    assert np.bincount(raw.train_y[parts.train])[1] == rare - held_out
+
+
+def test_equal_numbers_are_a_setting():
+    raw = proportional((300, 50))
+    parts = split(raw, DataConfig(val_per_class=12))
+    assert np.bincount(raw.train_y[parts.val]).tolist() == [12, 12]
+
+
+def test_a_fraction_overrules_the_numbers_of_a_data_set():
+    raw = make_raw((400, 100))
+    parts = split(raw, DataConfig(val_fraction=0.1))
+    assert np.bincount(raw.train_y[parts.val]).tolist() == [40, 10]
+
+
+def test_examples_that_cannot_be_divided_are_refused():
+    with pytest.raises(DataError, match=r"2 training examples are too few"):
+        split(proportional((1, 1)), DataConfig())
+
+
+def test_validation_of_a_regression_has_the_quantiles_of_the_targets():
+    rng = np.random.default_rng(0)
+    targets = np.exp(2 * rng.normal(size=(2000, 1))).astype(np.float32)
+    raw = dataclasses.replace(
+        make_regression(2000, targets=targets), default_val_per_class=None
+    )
+    val = targets[split(raw, DataConfig()).val, 0]
+    inner = np.quantile(targets, np.arange(1, 10) / 10)
+    assert np.bincount(np.searchsorted(inner, val), minlength=10).tolist() == [20] * 10
+
+
+@pytest.mark.parametrize("counts", [(900, 40, 3), (1, 60, 60)])
+def test_arranging_does_not_change_which_examples_validate(counts):
+    raw = proportional(counts)
+    raw = dataclasses.replace(raw, train_x=np.arange(len(raw.train_y))[:, None])
+    result = arranged(raw, DataConfig())
+    parts = [split(result, DataConfig(per_class=k)) for k in (1, "all")]
+    assert (parts[0].val == parts[1].val).all()
+    first = len(raw.train_y) - len(parts[0].val)
+    assert parts[1].val.tolist() == list(range(first, len(raw.train_y)))
+
+
+def test_arranging_a_regression_with_equal_targets_puts_validation_last():
+    targets = np.repeat(np.arange(7.0, dtype=np.float32), 100)[:, None]
+    raw = dataclasses.replace(
+        make_regression(700, targets=targets), default_val_per_class=None
+    )
+    val = split(arranged(raw, DataConfig()), DataConfig()).val
+    assert val.tolist() == list(range(700 - len(val), 700))
 
 
 def test_arranging_keeps_pairs_and_makes_all_but_validation_one_view():

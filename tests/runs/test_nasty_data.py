@@ -11,7 +11,7 @@ import pytest
 from senn_ray.core.records import RunSpec
 from senn_ray.data.examples import RawData
 from senn_ray.runs.run import train_run
-from tests.training.problems import rings, spec
+from tests.training.problems import rings, spec, waves
 
 Change = Callable[[np.ndarray], np.ndarray]
 RAW_UNITS: dict[str, Any] = {
@@ -22,7 +22,7 @@ RAW_UNITS: dict[str, Any] = {
 
 def changed(change: Change, *, examples: int = 150, **facts: Any) -> RawData:
     """Rings whose features are changed."""
-    raw = rings(examples)
+    raw = replace(rings(examples), default_val_per_class=5)
     x, test_x = (change(part).astype(np.float32) for part in (raw.train_x, raw.test_x))
     return replace(
         raw, **{"feature_shape": x.shape[1:], **facts}, train_x=x, test_x=test_x
@@ -39,7 +39,42 @@ def with_constants(x: np.ndarray) -> np.ndarray:
     return np.concatenate([x, np.zeros_like(x), np.ones_like(x)], 1)
 
 
+def shares(*counts: int) -> RawData:
+    """Rings with so many examples of each class, validation by their shares."""
+    raw = rings(3 * max(counts))
+    keep = np.concatenate([
+        np.flatnonzero(raw.train_y == label)[:count]
+        for label, count in enumerate(counts)
+    ])
+    return replace(
+        raw,
+        train_x=raw.train_x[keep],
+        train_y=raw.train_y[keep],
+        num_outputs=len(counts),
+        default_val_per_class=None,
+        **two_classes_of(raw, len(counts)),
+    )
+
+
+def two_classes_of(raw: RawData, classes: int) -> dict[str, np.ndarray]:
+    there = raw.test_y < classes
+    return {"test_x": raw.test_x[there], "test_y": raw.test_y[there]}
+
+
+def with_outliers() -> RawData:
+    raw = waves(150)
+    targets = raw.train_y.copy()
+    targets[[3, 77]] = [[1e6], [-3e5]]
+    shift, scale = targets.mean(0), targets.std(0)
+    return replace(raw, train_y=targets, target_shift=shift, target_scale=scale)
+
+
 DATA = {
+    "three examples of a class": shares(500, 400, 3),
+    "a class of 0.2 percent": shares(1500, 3),
+    "twenty examples": shares(10, 10),
+    "two far targets": with_outliers(),
+    "features of 1e9 and of 1e-9": changed(lambda x: x * np.array([1e9, 1e-9] * 4)),
     "columns twice": changed(lambda x: np.repeat(x, 3, 1)),
     "constant columns": changed(with_constants),
     "one-hot columns": changed(one_hot),
@@ -70,7 +105,6 @@ def settings(**changes: object) -> RunSpec:
         "growth__max_additions": 2,
         "growth__significance": 0.0,
         "growth__removal_threshold": 1e-3,
-        "data__val_per_class": 5,
         "model__hidden": (6,),
         **changes,
     })
@@ -114,6 +148,7 @@ def test_grey_pictures_stored_as_colours_are_learnt(
     raw = rings(150)
     raw = replace(
         raw,
+        default_val_per_class=5,
         feature_shape=shape,
         train_x=picture(raw.train_x),
         test_x=picture(raw.test_x),
