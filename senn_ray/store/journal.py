@@ -34,6 +34,8 @@ FILE_NAME = "journal.jsonl"
 VERSION = 2
 MOST_NAMED = 5
 _WRITER = re.compile(rb'^\{"writer": (\d{1,9}),', flags=re.MULTILINE)
+SETTINGS = {"JobStarted": "config", "RunSubmitted": "spec"}
+"""Where events have settings, by section."""
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind) for kind in get_args(Event)
 }
@@ -186,8 +188,6 @@ def _encode(event: Event, utc_s: float, writer: int) -> bytes:
 
 def _upgraded(name: str, data: dict[str, Any]) -> dict[str, Any]:
     """Bring the data of an event of version 1 to the present form."""
-    if name == "JobStarted":
-        return {**data, "config": without_removed(data["config"])}
     if name == "RunSubmitted":
         spec = data["spec"]
         return {"spec": spec | _identity(spec, spec["model"]["hidden"])}
@@ -227,6 +227,9 @@ def _decode(values: dict[str, Any], path: Path) -> tuple[float, Event]:
     name, data = values["event"], values["data"]
     if version < VERSION:
         data = _upgraded(name, data)
+    # A setting may go between two versions of journals.
+    if settings := SETTINGS.get(name):
+        data = {**data, settings: without_removed(data[settings])}
     return float(values["utc_s"]), _ADAPTERS[name].validate_python(data)
 
 

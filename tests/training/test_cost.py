@@ -3,6 +3,7 @@
 import platform
 from pathlib import Path
 
+import pytest
 import torch
 from torch import randn
 from torch.utils.flop_counter import FlopCounterMode
@@ -21,14 +22,22 @@ from senn_ray.training.cost import (
 from tests.training.problems import rings, spec
 
 
-def test_a_fixed_run_costs_its_steps_and_evaluations() -> None:
-    record = train_run(
-        spec(kind="fixed", train__min_steps=100, train__evaluations=10), rings()
+@pytest.mark.parametrize(("decay", "trials"), [(0.1, 0), (None, 9)])
+def test_a_fixed_run_costs_its_steps_and_evaluations(
+    decay: float | None, trials: int
+) -> None:
+    settings = spec(
+        kind="fixed",
+        train__min_steps=100,
+        train__evaluations=10,
+        train__weight_decay=decay,
     )
+    record = train_run(settings, rings())
     n_train, n_val = record.n_train, 90
     steps = 100 * 256
-    # The evaluations, with a trial after all but the last; the training loss at the end.
-    looks = (10 + 9) * n_val + n_train
+    # The evaluations; where decay follows, a trial by two passes after all but the last;
+    # the training loss at the end.
+    looks = (10 + 2 * trials) * n_val + n_train
     assert record.cost.sample_visits == steps + looks
     work = TRAINING * steps + FORWARD * looks
     assert record.cost.flops == record.params * work
