@@ -180,10 +180,10 @@ def test_the_examples_of_data_are_read(tmp_path, monkeypatch):
     written, function = runnable("docs/data.md")
     exec(written, {})
     (tmp_path / "mine.py").write_text(function)
-    tables = datasets.load(DataConfig(dataset="parquet:."))
-    assert (tables.task, len(tables.train_y), len(tables.test_y)) == (
-        "classification", 800, 200,
-    )  # fmt: skip
+    table = datasets.load(DataConfig(dataset="csv:customers.csv", label=("churn",)))
+    assert (len(table.train_y), len(table.test_y)) == (624, 156)
+    assert table.labels is not None
+    assert table.labels.classes == ("no", "yes")
     assert datasets.load(DataConfig(dataset="factory:mine:load")).task == "regression"
 
 

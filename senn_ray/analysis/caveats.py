@@ -290,6 +290,8 @@ def about_data(job: Job) -> Iterator[Caveat]:
         yield decisive(
             f"training and test parts may share examples: {why} (data.allow_overlap)"
         )
+    for text in job.started.data_notes:
+        yield note(f"data: {text}")
     ends = [(r.val_loss, r.guess_val_loss) for r in job.senn]
     lost = [(v, g) for v, g in ends if v is not None and g is not None and v >= g]
     if lost:

@@ -13,8 +13,64 @@ class DataConfig(Section):
 
     dataset: str = Field(
         default="digits",
-        description="digits, mnist, fashion-mnist, cifar10, parquet:URI or "
-        "factory:pkg.mod:function",
+        description="digits, mnist, fashion-mnist, cifar10, sklearn:NAME, csv:, parquet:, "
+        "arrow:, npz: or imagefolder: and a path, or factory:pkg.mod:function",
+    )
+    label: tuple[str, ...] = Field(
+        default=(),
+        description="label column of a table, or the columns of several targets "
+        "(default: label)",
+    )
+    task: Literal["auto", "classification", "regression"] = Field(
+        default="auto", description="what labels are, where that is open"
+    )
+    features: tuple[str, ...] = Field(
+        default=(),
+        description="columns of a table that are features, * and ? allowed (default: "
+        "features, or all others)",
+    )
+    drop: tuple[str, ...] = Field(
+        default=(), description="columns of a table that are no features"
+    )
+    categories: tuple[str, ...] = Field(
+        default=(), description="columns of numbers that are names, such as a zip code"
+    )
+    image: str | None = Field(
+        default=None, description="column of images (default: image, or the only one)"
+    )
+    image_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="height and width that images are scaled to (default: as they are)",
+    )
+    broken_images: Literal["refuse", "skip"] = Field(
+        default="refuse", description="what becomes of images that cannot be read"
+    )
+    split: str | None = Field(
+        default=None,
+        description="column that says train or test (validation rows are added to train)",
+    )
+    test_fraction: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="share of the examples that is kept for testing, if there is no test "
+        "part",
+    )
+    numeric: Literal["standard", "quantile"] = Field(
+        default="standard",
+        description="numbers in columns: to mean 0 and variance 1, or by their "
+        "quantiles to a normal distribution, which outliers cannot upset",
+    )
+    max_levels: int = Field(
+        default=50,
+        ge=1,
+        description="most inputs of a category; its rarest levels share one more",
+    )
+    absent_classes: Literal["refuse", "drop"] = Field(
+        default="refuse",
+        description="what becomes of classes of a schema without a training example",
     )
     root: Path | None = Field(
         default=None,

@@ -31,6 +31,19 @@ class Unread:
     """A key that is read."""
 
 
+TABLES = ("csv:", "parquet:", "arrow:", "sklearn:", "factory:", "python:")
+FILES = ("csv:", "parquet:", "arrow:", "npz:")
+TABLE_KEYS = (
+    "data.label",
+    "data.features",
+    "data.drop",
+    "data.categories",
+    "data.image",
+    "data.split",
+    "data.numeric",
+    "data.max_levels",
+)
+
 UNREAD = (
     Unread(
         ("compare.seeds",),
@@ -92,13 +105,28 @@ UNREAD = (
     ),
     Unread(
         ("data.root",),
-        "digits comes with scikit-learn",
-        lambda _, c: c.data.dataset == "digits",
+        "this data set comes with scikit-learn",
+        lambda _, c: c.data.dataset.startswith(("digits", "sklearn:")),
     ),
     Unread(
         ("data.memory_gb",),
-        "only features in Parquet are read as needed",
-        lambda _, c: not c.data.dataset.startswith("parquet:"),
+        "only files of your own may be larger than memory",
+        lambda _, c: not c.data.dataset.startswith(FILES),
+    ),
+    Unread(
+        TABLE_KEYS,
+        "only tables have columns to choose",
+        lambda _, c: not c.data.dataset.startswith(TABLES),
+    ),
+    Unread(
+        ("data.image_size", "data.broken_images"),
+        "only image files are decoded",
+        lambda _, c: not c.data.dataset.startswith(("parquet:", "arrow:", "imagef")),
+    ),
+    Unread(
+        ("data.task", "data.test_fraction", "data.absent_classes"),
+        "labels and test part of this data set are fixed",
+        lambda _, c: ":" not in c.data.dataset,
     ),
     Unread(
         ("data.allow_overlap",),

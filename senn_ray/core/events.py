@@ -16,6 +16,8 @@ class JobStarted:
     versions: dict[str, str]
     where: str
     """Where runs execute, for people: ``local Ray, 2 CPUs``."""
+    data_notes: tuple[str, ...] = ()
+    """What was made of the data, one line each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,12 +1,11 @@
 """Examples: raw arrays of a data set, their split, and batches on demand."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 
-Task = Literal["classification", "regression"]
+from senn_ray.data.codes import Column, Labels, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +55,14 @@ class RawData:
     regression, measured when the data set is loaded; targets are learnt as they are if
     left out."""
     target_scale: np.ndarray | None = None
+    labels: Labels | None = None
+    """What the outputs stand for, if the data set tells."""
+    columns: tuple[Column, ...] = ()
+    """How a user's table becomes features, if it was one."""
+    own_split: bool = False
+    """Whether the test part was taken at random from one table."""
+    notes: tuple[str, ...] = ()
+    """What a reader of results should know of the data, one line each."""
 
 
 @dataclass(frozen=True, kw_only=True)

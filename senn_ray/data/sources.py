@@ -1,194 +1,143 @@
-"""From features and labels to checked ``RawData``; data of one's own from a function.
+"""Sources of data, by the first word of ``data.dataset``: each ends as ``RawData``."""
 
-``factory:package.module:function`` names a function without arguments that returns
-``(train, test)``. Each part is a pair of arrays ``(features, labels)``, or a torch data
-set whose items are such pairs of one example. Integer labels make a classification,
-floats a regression. Validation examples are taken from the training part, as for every
-other source.
-"""
-
-import importlib
-import sys
+import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from senn_ray.core.errors import ConfigError, DataError
-from senn_ray.data.examples import Encoding, RawData
-from senn_ray.data.standardisation import chunks_of, encoding, stored, stored_targets
+from senn_ray.config import DataConfig
+from senn_ray.core.errors import ConfigError
+from senn_ray.data import files, vision
+from senn_ray.data.assemble import assemble
+from senn_ray.data.examples import RawData
+from senn_ray.data.factory import call
+from senn_ray.data.folders import read_folder
+from senn_ray.data.npz import read_npz
+from senn_ray.data.objects import from_object
+from senn_ray.data.tables import Table, in_memory, open_table
+from senn_ray.data.tabular import from_tables
 
-PAIR = 2
+DIGITS_TEST_EXAMPLES = 500
+DIGITS_VAL_PER_CLASS = 20
+# Scans are compared over seeds, so the test part of digits never depends on one.
+DIGITS_SPLIT_SEED = 20240607
+SKLEARN = ("iris", "wine", "breast_cancer", "diabetes", "linnerud")
+"""Sets that come with scikit-learn; digits has a name of its own."""
+TABLES = ("csv", "parquet", "arrow")
+OWN = ("csv:", "parquet:", "arrow:", "npz:", "imagefolder:", "factory:")
+"""Data that users bring along."""
 
-Part = tuple[np.ndarray, np.ndarray]
-"""Features [n, ...] and labels [n] or [n, targets] of one part of a data set."""
 
-
-def assemble(
-    name: str,
-    *,
-    train: Part,
-    test: Part,
-    feature_shape: tuple[int, ...],
-    val_per_class: int | None = None,
-    known: Encoding | None = None,
-) -> RawData:
-    """Check two parts of a data set and put them together.
-
-    Integer labels make a classification (classes 0, 1, ..., C - 1, each with training
-    examples), floating-point labels a regression.
+def read(config: DataConfig) -> RawData:
+    """Read the data set that the settings name.
 
     Args:
-        name: What messages call the data set.
-        train: Official training part.
-        test: Official test part.
-        feature_shape: Shape of one example, channels first.
-        val_per_class: Equal numbers of validation examples of the classes, if nothing
-            else is said; if left out, they have the shares of the classes.
-        known: Encoding of features that come encoded, from a file.
-
-    Raises:
-        DataError: if lengths, shapes, labels or tasks do not fit together.
+        config: The section ``data`` of the settings. An unknown name is a
+            ``ConfigError``, files that are missing or unfit are a ``DataError``.
     """
-    classes = np.issubdtype(train[1].dtype, np.integer)
-    if classes != np.issubdtype(test[1].dtype, np.integer):
-        raise DataError(
-            f"{name}: training labels are {train[1].dtype}, test labels "
-            f"{test[1].dtype}; use integers (classes) or floats (regression) in both"
+    kind, _, rest = config.dataset.partition(":")
+    cache = vision.root_folder(config) / "rows"
+    if rest and kind in TABLES:
+        tables, notes = open_tables(kind, rest, config)
+        return from_tables(config.dataset, tables, config, cache=cache, notes=notes)
+    readers: dict[str, Callable[[], RawData]] = {
+        "factory": lambda: from_object(config.dataset, call(rest), config, cache),
+        "npz": lambda: from_object(
+            config.dataset, read_npz(rest, config), config, cache
+        ),
+        "imagefolder": lambda: from_tables(
+            config.dataset, read_folder(rest), config, cache=cache
+        ),
+        "sklearn": lambda: _read_sklearn(rest, config),
+    }
+    if rest and kind in readers:
+        return readers[kind]()
+    if config.dataset in vision.NAMES:
+        return vision.read(config.dataset, vision.root_folder(config))
+    if config.dataset == "digits":
+        return _read_digits()
+    raise ConfigError(_unknown_message(config.dataset))
+
+
+def open_tables(
+    kind: str, uri: str, config: DataConfig
+) -> tuple[dict[str, Table], tuple[str, ...]]:
+    """Open the files of a data set as a table for each part, and say which are not read."""
+    found = files.find(kind, uri)
+    most = config.memory_gb * 1e9 or float("inf")
+    tables = {
+        part: open_table(
+            kind,
+            f"{kind}:{uri}",
+            found.system,
+            members,
+            base=found.base,
+            most_bytes=most,
         )
-    for which, part in (("training", train), ("test", test)):
-        _check_features(name, which, part)
-    train_y, test_y = _labels(name, "training", train), _labels(name, "test", test)
-    widths = [x.size // len(x) for x in (train[0], test[0])]
-    if widths[0] != widths[1] or train_y.shape[1:] != test_y.shape[1:]:
-        raise DataError(
-            f"{name}: a training example has {widths[0]} features, a test "
-            f"example {widths[1]}; both parts need the same shape"
-        )
-    if known is None:
-        shared, dtype = len(feature_shape) > 1, train[0].dtype
-        known = encoding(chunks_of(train[0]), dtype, shared=shared)
-        train_x, test_x = stored(train[0], known), stored(test[0], known)
-    else:
-        train_x, test_x = train[0], test[0]
-    if classes:
-        outputs = len(_class_counts(name, train_y, test_y))
-    else:
-        train_y, test_y = stored_targets(train_y, test_y)
-        outputs = train_y.shape[1]
-    return RawData(
-        name=name,
-        task="classification" if classes else "regression",
-        num_outputs=outputs,
-        feature_shape=feature_shape,
-        train_x=train_x,
-        train_y=train_y,
-        test_x=test_x,
-        test_y=test_y,
-        default_val_per_class=val_per_class,
-        encoding=known,
+        for part, members in found.parts.items()
+    }
+    return tables, found.notes
+
+
+def _unknown_message(name: str) -> str:
+    known = ["digits", *vision.NAMES]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    kind = next((k for k, ends in files.ENDINGS.items() if name.endswith(ends)), None)
+    if kind or Path(name).exists():
+        hint = f"for files type {kind or 'parquet'}:{name}; "
+    return (
+        f"data.dataset {name!r} is not known; {hint}choose {', '.join(known)}, "
+        "sklearn:NAME, csv:FILE, parquet:URI, arrow:FILE, npz:FILE, imagefolder:FOLDER or "
+        "factory:package.module:function"
     )
 
 
-def _check_features(name: str, which: str, part: Part) -> None:
-    x, y = part
-    if len(x) == 0 or len(x) != len(y):
-        raise DataError(
-            f"{name}: the {which} part has {len(x)} examples and {len(y)} labels; "
-            "it needs as many of one as of the other, and at least one"
-        )
-    if x.dtype.kind not in "uifb":
-        raise DataError(f"{name}: {which} features are {x.dtype}; numbers are needed")
+def _read_digits() -> RawData:
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    features, labels = load_digits(return_X_y=True)
+    parts: list[Any] = train_test_split(
+        features.astype(np.uint8).reshape(-1, 1, 8, 8),
+        labels.astype(np.int64),
+        test_size=DIGITS_TEST_EXAMPLES,
+        stratify=labels,
+        random_state=DIGITS_SPLIT_SEED,
+    )
+    train_x, test_x, train_y, test_y = parts
+    return assemble(
+        "digits",
+        train=(train_x, train_y),
+        test=(test_x, test_y),
+        val_per_class=DIGITS_VAL_PER_CLASS,
+    )
 
 
-def _labels(name: str, which: str, part: Part) -> np.ndarray:
-    y = part[1]
-    if np.issubdtype(y.dtype, np.integer) and y.ndim == 1:
-        return y.astype(np.int64, copy=False)
-    if not np.issubdtype(y.dtype, np.floating) or y.ndim > 2:
-        raise DataError(
-            f"{name}: {which} labels are {y.dtype} of shape {list(y.shape)}; they must "
-            "be integers [n] (classes) or floats [n] or [n, targets] (regression)"
-        )
-    if not np.isfinite(y).all():
-        raise DataError(f"{name}: {which} labels hold NaN or infinite values")
-    return y.reshape(len(y), -1)
-
-
-def _class_counts(name: str, train_y: np.ndarray, test_y: np.ndarray) -> list[int]:
-    low = min(int(train_y.min()), int(test_y.min()))
-    if low < 0:
-        raise DataError(f"{name}: labels must be 0, 1, 2, ..., got {low}")
-    # A stray label such as 2**40 must be an error, not an array of that length.
-    top = int(train_y.max())
-    if top >= len(train_y):
-        raise DataError(
-            f"{name}: label {top} among {len(train_y)} training examples leaves "
-            "classes without examples; number the classes 0, 1, 2, ... without gaps"
-        )
-    counts = np.bincount(train_y).tolist()
-    if 0 in counts:
-        raise DataError(
-            f"{name}: class {counts.index(0)} has no training example; number the "
-            "classes 0, 1, 2, ... without gaps"
-        )
-    if len(counts) == 1:
-        raise DataError(
-            f"{name}: all training labels are 0, which leaves nothing to learn; give at "
-            "least two classes, or labels that are floats for a regression"
-        )
-    if int(test_y.max()) > top:
-        raise DataError(
-            f"{name}: class {int(test_y.max())} is in the test part but not in the "
-            "training part"
-        )
-    return counts
-
-
-def read_factory(reference: str) -> RawData:
-    """Call a factory and check what it returns.
-
-    Args:
-        reference: ``package.module:function``, importable here or from the working
-            directory; anything else is a ``ConfigError``.
-
-    Raises:
-        DataError: if it fails, or if its arrays do not fit together.
-    """
-    name = f"factory:{reference}"
-    function = _import(reference)
-    try:
-        returned = function()
-        train, test = (_part(part) for part in returned)
-    except Exception as error:
-        raise DataError(
-            f"{name} must return (train, test), each a pair of arrays (features, "
-            f"labels) or a torch data set of such pairs: {error!r}"
-        ) from error
-    shape = train[0].shape[1:]
-    return assemble(name, train=train, test=test, feature_shape=shape)
-
-
-def _import(reference: str) -> Any:
-    module_name, _, function = reference.partition(":")
-    # A console script does not have the working directory on its path; users expect it.
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    try:
-        return getattr(importlib.import_module(module_name), function)
-    except (ImportError, AttributeError, ValueError) as error:
+def _read_sklearn(name: str, config: DataConfig) -> RawData:
+    """Read a set that comes with scikit-learn, with its names."""
+    if name == "digits":
+        return _read_digits()
+    if name not in SKLEARN:
         raise ConfigError(
-            f"data.dataset factory:{reference} cannot be imported ({error}); use "
-            "factory:package.module:function"
-        ) from error
+            f"data.dataset sklearn:{name} is not known; choose "
+            f"{', '.join(f'sklearn:{n}' for n in SKLEARN)} or digits"
+        )
+    import sklearn.datasets
 
-
-def _part(part: Any) -> Part:
-    if isinstance(part, tuple | list) and len(part) == PAIR:
-        x, y = part
+    found = getattr(sklearn.datasets, f"load_{name}")()
+    columns = dict(zip(map(str, found.feature_names), found.data.T, strict=True))
+    target, words = found.target, [str(n) for n in found.get("target_names", [])]
+    if np.issubdtype(target.dtype, np.integer):
+        labels = {"label": np.array(words)[target]}
+    elif target.ndim > 1:
+        labels = dict(zip(words, target.T, strict=True))
     else:
-        pairs = [part[i] for i in range(len(part))]
-        x = np.stack([np.asarray(x) for x, _ in pairs])
-        y = np.stack([np.asarray(y) for _, y in pairs])
-    return np.asarray(x), np.asarray(y)
+        labels = {"label": target}
+    if not config.label:
+        config = config.model_copy(update={"label": tuple(labels)})
+    table = in_memory(f"sklearn:{name}", pa.table({**columns, **labels}))
+    return from_tables(f"sklearn:{name}", {"all": table}, config)

@@ -12,8 +12,8 @@ from filelock import FileLock
 
 from senn_ray.config import DataConfig
 from senn_ray.core.errors import DataError
+from senn_ray.data.assemble import Part, assemble
 from senn_ray.data.examples import RawData
-from senn_ray.data.sources import Part, assemble
 
 NAMES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 """Our names and torchvision's classes."""
@@ -71,7 +71,6 @@ def read(name: str, root: Path) -> RawData:
         name,
         train=train,
         test=test,
-        feature_shape=train[0].shape[1:],
         # Cut sets, as tests make them, have fewer.
         val_per_class=min(VAL_PER_CLASS, max(rarest // 10, 1)),
     )

@@ -26,7 +26,11 @@ RULES = {
 
 
 def freeze(
-    plan: Plan, *, data_sha256: str, split: Mapping[str, Any] | None = None
+    plan: Plan,
+    *,
+    data_sha256: str,
+    split: Mapping[str, Any] | None = None,
+    labels: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write down what a job will do.
 
@@ -34,6 +38,7 @@ def freeze(
         plan: The plan of the job.
         data_sha256: Hash of the arrays of the data set.
         split: Which examples train and which validate: a hash, and how many.
+        labels: What the outputs stand for: task, columns, classes in their order.
 
     Returns:
         JSON values; ``protocol_id`` is a hash of all others.
@@ -48,7 +53,7 @@ def freeze(
         "widths": {"low": plan.lowest, "high": plan.highest},
         "senn_seeds": [seed_of(plan, key) for key in senn_keys(plan)],
         "seed": config["seed"],
-        "data": {**config["data"], "sha256": data_sha256},
+        "data": {**config["data"], "sha256": data_sha256, "labels": labels},
         "split": dict(split or {}),
         "model": config["model"],
         "train": config["train"],

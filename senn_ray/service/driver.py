@@ -33,6 +33,8 @@ class Driver:
     extended: dict[str, Any] = field(default_factory=dict)
     """Settings that a resumed job raises, and to what."""
     retry_failed: bool = False
+    data_notes: tuple[str, ...] = ()
+    """What was made of the data."""
 
     def run(self) -> JobEnded:
         """Run the job to its end, from its beginning or from where its journal ends."""
@@ -84,7 +86,12 @@ class Driver:
 
     def _started(self) -> JobStarted:
         config = self.plan.config.model_dump(mode="json")
-        return JobStarted(verb=self.plan.verb, config=config, **self._facts)
+        return JobStarted(
+            verb=self.plan.verb,
+            config=config,
+            data_notes=self.data_notes,
+            **self._facts,
+        )
 
     def _resumed(
         self, lost: Sequence[RunSpec], lost_device_s: dict[str, float]

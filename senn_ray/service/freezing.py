@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 def freeze(plan: Plan, raw: "RawData") -> dict[str, Any]:
     """Return what ``protocol.json`` holds: what a job will do, and on which examples."""
-    return protocol.freeze(plan, data_sha256=hash_of(raw), split=_split(plan, raw))
+    from senn_ray.data.codes import labels_to_json
+
+    return protocol.freeze(
+        plan,
+        data_sha256=hash_of(raw),
+        split=_split(plan, raw),
+        labels=labels_to_json(raw.labels) if raw.labels else None,
+    )
 
 
 def hash_of(raw: "RawData") -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from senn_ray.config import ClusterConfig, Config
 from senn_ray.config.effects import NoEffectWarning, without_effect
 from senn_ray.core import files
-from senn_ray.core.errors import BudgetError, DataError, SennRayError
+from senn_ray.core.errors import BudgetError, DataError, Notice, SennRayError
 from senn_ray.core.events import Event
 from senn_ray.core.records import Progress, RunRecord, RunSpec
 from senn_ray.search import changes
@@ -112,7 +112,11 @@ def start(
             held = stack.enter_context(locations.holding(location))
             run_folder.create(folder, plan, frozen)
             driver = Driver(
-                plan=plan, held=held, executor=ready, observe=observe or ignore
+                plan=plan,
+                held=held,
+                executor=ready,
+                observe=observe or ignore,
+                data_notes=raw.notes,
             )
             ended = driver.run()
         summary = finish(folder)
@@ -137,6 +141,8 @@ def prepare(verb: Verb, config: Config, seeds: int) -> "tuple[Plan, RawData]":
 
     check_settings(verb, config)
     raw = datasets.load(config.data)
+    for note in raw.notes:
+        warnings.warn(f"data: {note}", Notice, stacklevel=4)
     make.starting_architecture(config.model, raw.feature_shape, raw.num_outputs)
     most = len(split(raw, config.data).train)
     for note in without_effect(verb, config, most, unread(config.baseline.arms)):
@@ -195,6 +201,7 @@ def resume(
                     observe=observe or ignore,
                     extended=extended,
                     retry_failed=how.retry_failed,
+                    data_notes=raw.notes,
                 )
                 ended = driver.run()
         summary = finish(folder)

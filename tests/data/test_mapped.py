@@ -15,7 +15,7 @@ from senn_ray.config import DataConfig
 from senn_ray.core.errors import DataError
 from senn_ray.data.datasets import load
 from senn_ray.data.examples import RawData
-from senn_ray.data.parquet import Mapped, open_rows
+from senn_ray.data.mapped import Mapped, open_rows
 from senn_ray.data.splits import examples, split
 from senn_ray.runs.run import train_run
 from senn_ray.service.freezing import hash_of
@@ -49,7 +49,7 @@ def mapped(folder: Path) -> Load:
 
 
 def kept(folder: Path) -> set[str]:
-    return {p.name for p in folder.glob("cache/parquet/**/*") if p.suffix == ".npy"}
+    return {p.name for p in folder.glob("cache/rows/**/*") if p.suffix == ".npy"}
 
 
 def test_a_file_travels_by_its_name_and_a_part_of_it_by_its_values(
@@ -108,7 +108,7 @@ def test_files_that_were_written_again_replace_their_copies(
     mapped: Load, folder: Path
 ) -> None:
     before = np.array(mapped().train_x)
-    names, other = kept(folder), folder / "cache/parquet/another_data_set.npy"
+    names, other = kept(folder), folder / "cache/rows/another_data_set.npy"
     other.touch()
     table = pq.read_table(folder / "train.parquet")
     pq.write_table(table.slice(0, 300), folder / "train.parquet")
@@ -118,23 +118,9 @@ def test_files_that_were_written_again_replace_their_copies(
     assert other.exists()
 
 
-def test_copies_of_older_versions_are_removed(mapped: Load, folder: Path) -> None:
-    from senn_ray.data.parquet import _digest
-
-    info = folder / "train.parquet"
-    facts = [(str(info), info.stat().st_size, info.stat().st_mtime_ns)]
-    old = _digest(f"parquet:{folder} {facts}")
-    root = folder / "cache" / "parquet"
-    root.mkdir(parents=True)
-    for name in (f"{old}.rows", f"{old}.txt", f"{old}-40.rows"):
-        (root / name).touch()
-    mapped()
-    assert not [path for path in root.iterdir() if path.is_file()]
-
-
 def test_a_copy_that_was_cut_short_is_written_again(mapped: Load, folder: Path) -> None:
     expected = np.array(mapped().train_x)
-    for path in folder.glob("cache/parquet/*/train-*.npy"):
+    for path in folder.glob("cache/rows/*/train-*.npy"):
         path.rename(path.with_name(f".{path.name}.1-2.partial"))
     np.testing.assert_array_equal(mapped().train_x, expected)
-    assert not list(folder.glob("cache/parquet/*/.*.partial"))
+    assert not list(folder.glob("cache/rows/*/.*.partial"))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.data import datasets
+from senn_ray.data.assemble import assemble
 from senn_ray.data.examples import RawData
-from senn_ray.data.sources import assemble
 from senn_ray.data.splits import arranged, examples, split
 from senn_ray.data.splits import test_examples as read_test
 from senn_ray.data.standardisation import (
@@ -37,9 +37,7 @@ NOW_S, HOUR_S = 1.7e9, 3600.0
 
 
 def read(x: np.ndarray, y: np.ndarray = LABELS) -> RawData:
-    shape = x.shape[1:]
-    parts = {"train": (x[:N], y[:N]), "test": (x[N:], y[N:])}
-    return assemble("made", **parts, feature_shape=shape)  # pyright: ignore[reportArgumentType]
+    return assemble("made", train=(x[:N], y[:N]), test=(x[N:], y[N:]))
 
 
 def batches(raw: RawData) -> torch.Tensor:
@@ -176,9 +174,7 @@ def waves(name: str) -> RawData:
     x = rng.normal(size=(500, 2))
     wave = np.sin(2 * x[:, 0]) + 0.1 * rng.normal(size=500)
     y = times * np.stack([wave, x[:, 1]], 1) + plus
-    raw = assemble(
-        "waves", train=(x[:400], y[:400]), test=(x[400:], y[400:]), feature_shape=(2,)
-    )
+    raw = assemble("waves", train=(x[:400], y[:400]), test=(x[400:], y[400:]))
     return dataclasses.replace(raw, **target_standardisation(raw))
 
 
@@ -250,9 +246,7 @@ def test_the_exported_model_takes_time_stamps(tmp_path: Path):
     raw = waves("as they are")
     x = np.concatenate([raw.train_x, raw.test_x]).astype(np.float64) * HOUR_S + NOW_S
     y = np.concatenate([raw.train_y, raw.test_y])
-    far = assemble(
-        "far", train=(x[:400], y[:400]), test=(x[400:], y[400:]), feature_shape=(2,)
-    )
+    far = assemble("far", train=(x[:400], y[:400]), test=(x[400:], y[400:]))
     far = dataclasses.replace(far, **target_standardisation(far))
     record = trained(far, tmp_path / "run.pt")
     measured = export(record, tmp_path / "run.pt", far, tmp_path / "model")

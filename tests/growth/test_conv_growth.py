@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from senn_ray.config import Config, DataConfig, GrowthConfig, ModelConfig, TrainConfig
 from senn_ray.core.errors import ConfigError
 from senn_ray.core.records import RunSpec
+from senn_ray.data.assemble import assemble
 from senn_ray.data.datasets import load
-from senn_ray.data.sources import assemble
 from senn_ray.growth.checks import check_growth
 from senn_ray.growth.measure import draw, measure
 from senn_ray.growth.pruning import linearised, neuron_costs, next_layer, prune_cheapest
@@ -215,7 +215,6 @@ def test_a_stage_of_one_position_that_two_outputs_read_grows() -> None:
         "noise",
         train=parts[0],
         test=parts[1],
-        feature_shape=(3, 6, 6),
         val_per_class=10,
     )
     tiny = replace(SPEC, model=ModelConfig(kind="conv", hidden=(2,)))
