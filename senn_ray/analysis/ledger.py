@@ -76,7 +76,8 @@ def plan_summary(job: Job) -> dict[Currency, Predicted]:
     Runs and steps follow from the settings and the number of training examples, before
     anything has run. A device-second is what the first run of an arm that finished took
     for a step: nothing else is known at that time, and it costs nothing to know it. The
-    prediction counts runs that depend on results, of arms that have any, as "at most".
+    prediction counts runs that depend on results, of arms that have any, as "at most",
+    and a growing run as long as a plain one.
     """
     plan = Plan(verb=job.started.verb, config=job.config)  # pyright: ignore[reportArgumentType]
     n_train = {r.per_class: r.n_train for r in job.records if r.n_train}

@@ -141,6 +141,32 @@ class JobSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RungRow:
+    """A network on the front of a run; costs are those of the run until it ended."""
+
+    params: int
+    flops: int
+    """Of one example's forward pass."""
+    hidden: tuple[int, ...]
+    val_loss: float
+    val_accuracy: float | None
+    gap: float
+    """Validation loss above that of the best rung."""
+    gap_se: float
+    steps: int
+    device_s: float
+    checkpoint: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundRungs:
+    """The places in the front that the two rules choose."""
+
+    best: int | None = None
+    one_se: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunValues:
     """A self-expanding run; or of several the medians (low ones of counts)."""
 
@@ -167,6 +193,9 @@ class RunValues:
     stop_reason: str | None
     """``mixed`` unless all runs agree."""
     expansions: tuple[Expansion, ...]
+    front: tuple[RungRow, ...] = ()
+    """Its networks, largest first; none where several runs are described."""
+    found: FoundRungs = FoundRungs()
 
 
 @dataclass(frozen=True, kw_only=True)

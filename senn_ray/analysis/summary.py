@@ -26,10 +26,12 @@ from senn_ray.analysis.results import (
     ArmRow,
     BestOf,
     CompareSummary,
+    FoundRungs,
     GrowSummary,
     Interval,
     Promises,
     Rate,
+    RungRow,
     RunSummary,
     RunValues,
     Summary,
@@ -42,7 +44,8 @@ from senn_ray.analysis.scan import scan_summary
 from senn_ray.analysis.sizes import confirmed, paired, retrained, size_block, size_rows
 from senn_ray.analysis.statistics import rank_correlation
 from senn_ray.core.events import Event
-from senn_ray.core.records import Promise, RunRecord, promises_of
+from senn_ray.core.fronts import best, one_se
+from senn_ray.core.records import Promise, Rung, RunRecord, promises_of
 from senn_ray.core.seeds import derive
 from senn_ray.search.arms import find
 from senn_ray.search.changes import deviations, mixed_versions
@@ -143,7 +146,16 @@ def run_summary(record: RunRecord) -> RunSummary:
         checks=record.checks,
         stop_reason=record.stop_reason,
         expansions=record.expansions,
+        front=tuple(_rung_row(rung) for rung in record.front),
+        found=FoundRungs(best=best(record.front), one_se=one_se(record.front))
+        if record.front
+        else FoundRungs(),
     )
+
+
+def _rung_row(rung: Rung) -> RungRow:
+    names = [field.name for field in dataclasses.fields(RungRow)]
+    return RungRow(**{name: getattr(rung, name) for name in names})
 
 
 def _medians(runs: Sequence[RunSummary]) -> dict[str, Any]:
@@ -168,6 +180,8 @@ def _medians(runs: Sequence[RunSummary]) -> dict[str, Any]:
         **{n: statistics.median(v) if (v := known(n)) else None for n in MEASURES},
         "hidden": tuple(statistics.median_low(layer) for layer in widths),
         "expansions": (),
+        "front": (),
+        "found": FoundRungs(),
     }
 
 

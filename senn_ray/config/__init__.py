@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from senn_ray.config.comparison import BaselineConfig, CompareConfig, ScanConfig
 from senn_ray.config.data import DataConfig
+from senn_ray.config.front import FrontConfig
 from senn_ray.config.model import REACHES_IDENTITY, Activation, ModelConfig
 from senn_ray.config.removed import REMOVED, without_removed
 from senn_ray.config.running import BudgetConfig, ClusterConfig, OutputConfig
@@ -24,6 +25,7 @@ __all__ = [
     "CompareConfig",
     "Config",
     "DataConfig",
+    "FrontConfig",
     "GrowthConfig",
     "ModelConfig",
     "OutputConfig",
@@ -44,6 +46,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     growth: GrowthConfig = GrowthConfig()
+    front: FrontConfig = FrontConfig()
     baseline: BaselineConfig = BaselineConfig()
     compare: CompareConfig = CompareConfig()
     scan: ScanConfig = ScanConfig()

@@ -7,6 +7,10 @@ REMOVED = {
     "cluster.batch_seeds": "every run has a worker of its own now",
     "train.decay_range": "weight decay follows the validation loss by itself, up and "
     "down; train.weight_decay NUMBER holds it fixed",
+    "growth.exploration": "no price per neuron ends growth; choose on the front "
+    "(front.choose, pick)",
+    "growth.removal_threshold": "the network is walked down a ladder of sizes; choose on "
+    "the front (front.ratio, front.choose, pick)",
 }
 """What replaces a setting that is gone, by its key."""
 

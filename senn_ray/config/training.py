@@ -3,7 +3,7 @@
 import math
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from senn_ray.config.section import Section
 
@@ -45,10 +45,10 @@ class TrainConfig(Section):
         default=0.4,
         gt=0,
         le=1,
-        description="last share of the steps, with falling rate",
+        description="last share of a plain run's steps, with falling rate",
     )
     evaluations: int = Field(
-        default=40, ge=2, description="validation measurements per run"
+        default=40, ge=2, description="validation measurements of a plain run"
     )
     precision: Literal["float32", "float64"] = Field(
         default="float32", description="of all arithmetic; float64 for checks"
@@ -79,21 +79,11 @@ class GrowthConfig(Section):
         default=0.005, ge=0, description="least held-out gain over the current score"
     )
     absolute_threshold: float = Field(
-        default=0.0015,
+        default=1e-4,
         gt=0,
         description="least promised drop of the loss, in nats (of a regression: in "
-        "variances of the targets)",
-    )
-    exploration: float = Field(
-        default=0.33,
-        gt=0,
-        le=1,
-        description="share of absolute_threshold that is enough before the cool-down: "
-        "training makes a neuron worth more than it promises; below 1, a check that has "
-        "added a neuron asks no more than this of others",
-    )
-    removal_threshold: float = Field(
-        default=0.00135, ge=0, description="neurons that cost less, in nats, are pruned"
+        "variances of the targets): below, a neuron is not worth its computation, "
+        "whatever the evidence",
     )
     significance: float = Field(
         default=1.7, ge=0, description="least held-out gain, in standard errors"
@@ -135,15 +125,5 @@ class GrowthConfig(Section):
         default=0.25, ge=0, description="between later ones, over the steps so far"
     )
     max_additions: int = Field(
-        default=16, ge=1, description="most additions in one check"
+        default=32, ge=1, description="most additions in one check"
     )
-
-    @model_validator(mode="after")
-    def _check_hysteresis(self) -> "GrowthConfig":
-        if self.removal_threshold >= self.absolute_threshold:
-            raise ValueError(
-                f"growth.removal_threshold {self.removal_threshold} must be below "
-                f"growth.absolute_threshold {self.absolute_threshold}, or neurons "
-                "would be added and pruned for ever"
-            )
-        return self

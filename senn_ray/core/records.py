@@ -10,7 +10,13 @@ from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter
 
-from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
+from senn_ray.config import (
+    DataConfig,
+    FrontConfig,
+    GrowthConfig,
+    ModelConfig,
+    TrainConfig,
+)
 
 Kind = Literal["grow", "fixed"]
 GrowthKind = Literal["widen", "insert_layer"]
@@ -35,6 +41,10 @@ class RunSpec:
     model: ModelConfig
     train: TrainConfig
     growth: GrowthConfig
+    front: FrontConfig | None = None
+    """How the trained network is walked down; without it, it is annealed as it is."""
+    shrink_to: tuple[int, ...] = ()
+    """Widths to which hidden layers are pruned by magnitude in mid-schedule, if any."""
     study: int = 0
     trial: int = 0
     width: int | None = None
@@ -87,6 +97,35 @@ class Expansion:
     loss_before: float | None
     loss_after: float | None
     """Training loss on the decision examples, just before, and at the next check."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rung:
+    """A network on the front of a run (one row of ``fronts.parquet``)."""
+
+    hidden: tuple[int, ...]
+    params: int
+    flops: int
+    """Of one example's forward pass."""
+    val_loss: float
+    """The least of its evaluations."""
+    val_accuracy: float | None
+    gap: float
+    """Validation loss above that of the run's best rung: a mean over examples."""
+    gap_se: float
+    """Standard error of the gap, from differences example by example."""
+    steps: int
+    """Steps of the run until it ended, as all costs here."""
+    sample_visits: int
+    flops_spent: float
+    device_s: float
+    checkpoint: str | None = None
+    checksum: str | None = None
+    val_balanced_accuracy: float | None = None
+    test_loss: float | None = None
+    """On the test part, which is read for the best and the found rung only."""
+    test_accuracy: float | None = None
+    test_balanced_accuracy: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +194,10 @@ class RunRecord:
     val_balanced_accuracy: float | None = None
     """Mean of the recalls of the classes, as if all had as many examples."""
     test_balanced_accuracy: float | None = None
+    front: tuple[Rung, ...] = ()
+    """Its networks, largest first; of runs that are not walked down, one."""
+    found: int | None = None
+    """The place of the found rung in the front: sizes and losses above are its."""
 
 
 def blank_record(spec: RunSpec) -> RunRecord:
@@ -209,7 +252,9 @@ class Progress:
     hidden: tuple[int, ...]
     train_loss: float
     val_loss: float
-    phase: Literal["grow", "consolidate"] = "grow"
+    phase: Literal["trunk", "descent"] = "trunk"
+    rungs: int = 0
+    """Rungs that have ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

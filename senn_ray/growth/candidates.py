@@ -74,8 +74,8 @@ class Proposal:
     """Score of the site as it is, on held-out examples."""
     judge: Callable[[], Heldout]
     """Measures it on held-out examples."""
-    install: Callable[[int], None]
-    """Puts it into the network at a step, without changing the function."""
+    install: Callable[[], None]
+    """Puts it into the network, without changing the function."""
 
 
 def search(
@@ -261,7 +261,7 @@ class NeuronPool:
         values, reduce = self._heldout_values[:, k], self.run.reduce
         return heldout_gain(self.shared.halves, values, gain, k, reduce=reduce)
 
-    def _install(self, k: int, step: int) -> None:
+    def _install(self, k: int) -> None:
         """Add a neuron, and measure the site again with it."""
         fan_in, run = self.fan_in[k], self.run
         gain, _ = self._gains()
@@ -269,7 +269,7 @@ class NeuronPool:
         # The best network so far is to have the same size: see ``RunState.best``.
         if run.best is not None:
             self._add(run.best, fan_in)
-        run.follow(change, step)
+        run.optimizer.reshape(change)
         # A channel that made a new block turns this pool into the pool of that block.
         self.kind = "widen"
         self._taken[k] = True
@@ -369,13 +369,13 @@ class LayerPool:
         V = W[:, :-1] @ inverse if is_fan_in(W) else inverse
         return V.repeat(1, len(self.run.net.family.directions(mix.s)))
 
-    def _install(self, mix: Mix, step: int) -> None:
+    def _install(self, mix: Mix) -> None:
         """Insert the layer, its nonlinearity at the identity."""
         run, layer = self.run, self.place.layer
         change = insert_layer(dense(run.net), layer, mix)
         if run.best is not None:
             insert_layer(dense(run.best), layer, mix)
-        run.follow(change, step)
+        run.optimizer.reshape(change)
 
 
 Pool = NeuronPool | LayerPool

@@ -48,21 +48,19 @@ class Check:
 
 
 @torch.no_grad()
-def check_growth(run: RunState, step: int, *, exploring: bool = False) -> Check:
+def check_growth(run: RunState, step: int) -> Check:
     """Add neurons or a layer while proposals pass.
 
     Args:
         run: The run; changed in place.
         step: The step before which the check takes place.
-        exploring: Whether what is added still has the time to become worth more than
-            it promises now, so that less is enough.
     """
     # Where data is plentiful every decision draws fresh examples, and one division is
     # as good as another. Where it sees all there are, only dividing them anew does.
     sees_all = len(run.train) <= most_examples(run)
     several = sees_all and run.spec.growth.score != "random"
     divisions = DIVISIONS if several else 1
-    judge = Judge(run, exploring=exploring)
+    judge = Judge(run)
     rounds: list[Check] = []
     # In a round the divisions agree on its first addition only; what follows is known to
     # one of them. So every round divides the examples afresh.
@@ -105,7 +103,7 @@ def _round(
             divisions = [divisions[division]]
             if not events:
                 bound = sum(_most(judge, pool) for pool in divisions[0])
-            proposal.install(moment[0])
+            proposal.install()
             judge.admit()
         events.append(
             Expansion(
@@ -131,18 +129,6 @@ def _round(
     if check.additions > bound:
         raise RuntimeError(f"{check.additions} additions exceed the bound {bound:.1f}")
     return check
-
-
-@torch.no_grad()
-def is_settled(run: RunState, step: int) -> bool:
-    """Tell whether a finished network asks for no more growth, changing nothing."""
-    # On one division luck would decide, also where a check has no time for more.
-    _, divisions = search(run, step, divisions=DIVISIONS)
-    judge = Judge(run)
-    if run.spec.growth.score == "random":
-        _, _, accepted = judge.choose(divisions, (step, 0, 0))
-        return not accepted
-    return not judge.expects(divisions)
 
 
 def at_cap(run: RunState) -> bool:
@@ -186,7 +172,7 @@ def _most(judge: "Judge", pool: Pool) -> float:
     ])
     return most_additions(
         power.item() / where.weight,
-        relative_threshold=judge.relative,
+        relative_threshold=0.0,
         absolute_threshold=judge.least,
     )
 
@@ -243,21 +229,16 @@ class Judge:
     Gains of the search are no guide: there the best of many candidates fits the noise,
     and the more so the noisier the gradients of a place are.
 
-    While the network explores, one sure proposal in a check lets neurons in on trial
-    after it: there is something to learn, and what they are worth shows when they have
-    been trained and their removal is priced. Where there is nothing, none is let in.
+    One sure proposal in a check lets neurons in on trial after it: there is something
+    to learn, and what they are worth shows when they have been trained, in the walk down.
+    Where there is nothing, none is let in.
     """
 
-    def __init__(self, run: RunState, *, exploring: bool = False) -> None:
+    def __init__(self, run: RunState) -> None:
         self.run = run
-        growth = run.spec.growth
-        share = growth.exploration if exploring else 1.0
         # Thresholds are in nats of loss; gains are in units of twice the loss.
-        self.least = 2 * share * growth.absolute_threshold * run.loss_unit
-        """The absolute threshold now, in units of the gain."""
-        self._explores = share < 1
-        self.relative = 0.0 if self._explores else growth.relative_threshold
-        """The relative threshold that every addition of a check keeps."""
+        self.least = 2 * run.spec.growth.absolute_threshold * run.loss_unit
+        """The absolute threshold, in units of the gain."""
         self._on_trial = False
         self._known: dict[int, tuple[Site, Judged]] = {}
 
@@ -294,21 +275,7 @@ class Judge:
 
     def admit(self) -> None:
         """Note that a proposal was accepted in this check."""
-        self._on_trial = self._explores
-
-    def expects(self, divisions: list[list[Pool]]) -> bool:
-        """Tell whether at any place the mean gain of all divisions passes.
-
-        The largest, which ``choose`` goes by, is the luckiest where nothing is wanted.
-        """
-        growth, tries = self.run.spec.growth, len(divisions[0])
-        return any(
-            dataclasses.replace(
-                self._best(place[0]),
-                heldout=agreed([self._best(pool).heldout for pool in place]),
-            ).passes(growth, tries=tries)
-            for place in zip(*divisions, strict=True)
-        )
+        self._on_trial = True
 
     def _best(self, pool: Pool) -> Judged:
         """Judge a pool's best candidate, again only if its site has changed."""

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from senn_ray.maths.heldout import Halves, halves_of
 from senn_ray.maths.kronecker import damped_cholesky
-from senn_ray.maths.losses import loss
 from senn_ray.maths.proposals import Whitening, whiten
 from senn_ray.maths.score import Terms, measure_site
 from senn_ray.nets.capture import Layer, merge
@@ -176,14 +175,6 @@ def measure(
         views=views,
         coordinates=[torch.cat(parts) for parts in coordinates],
     )
-
-
-def mean_loss(run: RunState, net: Network, drawn: Draw) -> float:
-    """Measure just the mean loss on the examples of a decision, over the gang."""
-    losses = [loss(net(x), y, run.task) * len(x) for x, y, _ in drawn.batches(run)]
-    run.ledger.visit(drawn.count, net.architecture().multiply_adds(), FORWARD)
-    (total,) = run.reduce([torch.stack(losses).sum()])
-    return total.item() / drawn.count
 
 
 def curvature(run: RunState, layer: Layer, damping: float) -> Tensor:

@@ -1,28 +1,25 @@
-"""Pruning: remove the neurons and layers that the annealed network hardly needs.
+"""Pruning: remove the neurons and layers that a network can do without most cheaply.
 
 Costs are predicted to second order (``maths.removal``), with what the other neurons can
-take over; the cheapest go, and the loss is measured after each.
+take over. What goes next is what costs least for each parameter (or FLOP) that it frees,
+over all layers together, so layers of any price compete.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from senn_ray.config import FrontConfig
 from senn_ray.core.records import Expansion
-from senn_ray.growth.measure import (
-    Draw,
-    Measured,
-    curvature,
-    draw,
-    mean_loss,
-    measure,
-    moment,
-)
+from senn_ray.growth.measure import Measured, curvature, draw, measure, moment
+from senn_ray.maths.linalg import inverse
 from senn_ray.maths.removal import (
     compensation,
     layer_removal,
+    precision_without,
     removal_cost,
     residual_inputs,
 )
@@ -41,6 +38,8 @@ searched."""
 OUTPUT_DAMPING = 1e-3
 """Damping of the curvature at the outputs, so that the cost of a neuron that all agree
 on is not lost in rounding."""
+MOST_AT_ONCE = 0.25
+"""Fraction of a layer that may go before the network is measured again."""
 
 
 @dataclass(frozen=True)
@@ -52,204 +51,220 @@ class Removal:
     """The neuron; none for the whole layer."""
     cost: float
     """Predicted rise of the loss, in nats, after compensation."""
+    frees: float
+    """What it frees, in parameters or FLOPs."""
+
+
+def size_of(net: Network, config: FrontConfig) -> int:
+    """Return the size of a network: its parameters, or FLOPs, as the settings say."""
+    architecture = net.architecture()
+    if config.cost == "params":
+        return architecture.num_params()
+    return 2 * architecture.multiply_adds()
+
+
+def next_size(run: RunState) -> float | None:
+    """Return the most that the next rung may cost; nothing if there is none.
+
+    By ratio, it is the ratio of what can be removed: what inputs and outputs cost by
+    themselves would make the small rungs all alike.
+    """
+    config = _front(run)
+    now = size_of(run.net, config)
+    if config.sizes:
+        return next((size for size in config.falling() if size < now), None)
+    net = run.net
+    movable = sum(
+        len(net.parts[net.locate(place).rows]) * unit_price(net, place, config)
+        for place in net.places()
+    )
+    return now - (1 - config.ratio) * movable
+
+
+def rungs_below(run: RunState) -> int:
+    """Estimate how many rungs are left below the present size."""
+    config, now = _front(run), size_of(run.net, _front(run))
+    if config.sizes:
+        below = sum(size < now for size in config.falling())
+    else:
+        below = math.ceil(
+            math.log(max(run.hidden, default=1)) / -math.log(config.ratio)
+        )
+    return min(below, (config.rungs or below + 1) - 1)
 
 
 @torch.no_grad()
-def prune_cheapest(run: RunState, step: int, *, born_before: int) -> list[Expansion]:
-    """Remove neurons and layers, cheapest first, while each is below the threshold.
+def prune_to(run: RunState, step: int, size: float) -> list[Expansion]:
+    """Remove the cheapest neurons and layers until a network has a size.
 
-    A removal that raises the loss on the decision examples by more than twice the
-    threshold is taken back. Ends when a prediction says that nothing is left to remove,
-    or is wrong at its first removal.
+    Sizes that people gave are kept to; those that follow from a ratio are met as nearly
+    as whole neurons can. One neuron of every layer stays, unless the layer goes.
 
     Args:
         run: The run; changed in place.
         step: The step before which this takes place.
-        born_before: Only neurons added before this step may go: a new one has no
-            fan-out yet, so it costs nothing, and deserves time to earn some.
-    """
-    drawn = draw(run, "pruning", step, share=SHARE)
-    events: list[Expansion] = []
-    while True:
-        measured = _measure(run, run.net, drawn)
-        plan = plan_removals(run, measured, born_before)
-        done = _carry_out(run, plan, drawn, measured, step) if plan else []
-        if not done:
-            return events
-        events += done
-
-
-@torch.no_grad()
-def would_prune(run: RunState, step: int, *, born_before: int) -> bool:
-    """Tell whether another ``prune_cheapest`` would remove anything, changing nothing."""
-    drawn = draw(run, "pruning", step, share=SHARE)
-    measured = _measure(run, run.net, drawn)
-    plan = plan_removals(run, measured, born_before)
-    if not plan:
-        return False
-    tensors, layout = run.net.tensors(), run.net.layout
-    _Editor(run, run.net, measured).remove(plan[0])
-    after = mean_loss(run, run.net, drawn)
-    run.net.become(tensors, layout)
-    return after - measured.loss <= _most_rise(run)
-
-
-def _measure(run: RunState, net: Network, drawn: Draw) -> Measured:
-    return measure(run, net, drawn, with_inputs=_may_remove_layers(net))
-
-
-def _most_rise(run: RunState) -> float:
-    """Return the rise of the loss from which on a removal is taken back."""
-    return 2 * run.spec.growth.removal_threshold * run.loss_unit
-
-
-def _carry_out(
-    run: RunState, plan: list[Removal], drawn: Draw, measured: Measured, step: int
-) -> list[Expansion]:
-    """Remove, measuring the loss after each, until one costs too much."""
-    editors = [_Editor(run, run.net, measured)]
-    if run.best is not None:
-        # The best network is to have the same size, but other weights take over in it.
-        editors.append(_Editor(run, run.best, _measure(run, run.best, drawn)))
-    loss, events = measured.loss, []
-    for removal in plan:
-        tensors, layout = run.net.tensors(), run.net.layout
-        before, number = run.hidden, site(run.net, removal.place)
-        change = editors[0].remove(removal)
-        after = mean_loss(run, run.net, drawn)
-        # Also where the loss is no longer a number.
-        if not after - loss <= _most_rise(run):
-            run.net.become(tensors, layout)
-            break
-        # From here on it is final: the best network and the optimiser follow.
-        for editor in editors[1:]:
-            editor.remove(removal)
-        run.follow(change, step)
-        events.append(
-            Expansion(
-                step=step,
-                kind="remove_layer" if removal.index is None else "prune",
-                site=number,
-                score_gain=None,
-                relative_gain=None,
-                current_score=None,
-                heldout_gain=None,
-                heldout_z=None,
-                removal_cost=removal.cost,
-                hidden_before=before,
-                hidden_after=run.hidden,
-                loss_before=loss,
-                loss_after=after,
-            )
-        )
-        loss = after
-    return events
-
-
-class _Editor:
-    """Carries removals out on one network, with what was measured of it before."""
-
-    def __init__(self, run: RunState, net: Network, measured: Measured) -> None:
-        self.run, self.net, self.measured = run, net, measured
-        self._moments: dict[LayerIndex, Tensor] = {}
-
-    def remove(self, removal: Removal) -> Surgery:
-        """Remove a neuron or a layer, with the network's own compensation."""
-        place, index, measured = removal.place, removal.index, self.measured
-        (view,) = (v for v in measured.views if v.place == place and not v.is_new)
-        if index is None:
-            _, C = linearised(self.run, self.net, view, measured)
-            if isinstance(self.net, ConvNet):
-                return remove_block(self.net, place, C[:, 0])
-            return remove_layer(dense(self.net), place.layer, C)
-        if place not in self._moments:
-            self._moments[place] = moment(self.run, measured.layers[view.layer])
-        A = self._moments[place]
-        keep = torch.arange(len(A), device=A.device) != index
-        self._moments[place] = A[keep][:, keep]
-        return prune(self.net, place, index, A)
-
-
-def plan_removals(run: RunState, measured: Measured, born_before: int) -> list[Removal]:
-    """Choose what goes: the cheapest neurons one by one, or one whole layer.
-
-    Within a layer every cost is that after the removals before it. In other layers it
-    is not: the loss that is measured after each removal is there for that.
+        size: Most parameters or FLOPs.
 
     Returns:
-        The removals in order, each below the threshold. A layer comes alone.
+        The removals, in order; none if nothing is left that could go.
     """
-    threshold = run.spec.growth.removal_threshold * run.loss_unit
-    views = [view for view in measured.views if not view.is_new]
-    layers = [_LayerPlan(run, view, measured, born_before) for view in views]
-    whole = [
-        Removal(view.place, None, linearised(run, run.net, view, measured)[0])
-        for view, layer in zip(views, layers, strict=True)
-        if not any(layer.young) and _may_go(run.net, view.place)
-    ]
-    plan: list[Removal] = []
+    config, drawn = _front(run), draw(run, "pruning", step, share=SHARE)
+    slack = 0.0 if config.sizes else 0.5
+    events: list[Expansion] = []
+
+    def is_wanted(frees: float) -> bool:
+        return not events or size_of(run.net, config) - slack * frees > size
+
     while True:
-        neurons = [cheapest for layer in layers if (cheapest := layer.cheapest())]
+        measured = measure(run, run.net, drawn, with_inputs=_may_remove_layers(run.net))
+        plan = _Plan(run, measured)
+        before = len(events)
+        while (removal := plan.cheapest()) and is_wanted(removal.frees):
+            events.append(plan.carry_out(removal, step))
+        if len(events) == before:
+            return events
+
+
+def unit_price(net: Network, place: LayerIndex, config: FrontConfig) -> float:
+    """Return what one neuron of a layer costs: its fan-in and its fan-out."""
+    parts, tensors = net.locate(place), net.tensors()
+    weights = tensors[parts.rows].shape[1] + len(tensors[parts.columns])
+    if config.cost == "params":
+        shape = 0 if parts.shape is None else tensors[parts.shape].shape[1]
+        return float(weights + shape)
+    return 2.0 * weights * _positions(net, place)
+
+
+def layer_price(net: Network, place: LayerIndex, config: FrontConfig) -> float:
+    """Return what goes with a whole layer: a dense one leaves a linear layer behind."""
+    parts, tensors = net.locate(place), net.tensors()
+    rows, columns = tensors[parts.rows], tensors[parts.columns]
+    price = len(rows) * unit_price(net, place, config)
+    # The biases of a dense layer stay, those of a block go with it.
+    left = len(columns) * (-1 if isinstance(net, ConvNet) else rows.shape[1] - 1)
+    if config.cost == "params":
+        return price - left
+    return price - 2.0 * left * _positions(net, place)
+
+
+def _positions(net: Network, place: LayerIndex) -> int:
+    return net.position_counts[place.stage] if net.position_counts else 1
+
+
+class _Plan:
+    """What can go, after one measurement of the network and the removals since."""
+
+    def __init__(self, run: RunState, measured: Measured) -> None:
+        self.run, self.measured, self.config = run, measured, _front(run)
+        views = [view for view in measured.views if not view.is_new]
+        self.layers = [_LayerPlan(run, view, measured) for view in views]
+        self._whole = [
+            self._whole_layer(view)
+            for view in views
+            if _may_go(run.net, view.place, self.config)
+        ]
+
+    def cheapest(self) -> Removal | None:
+        """Name what costs least for what it frees."""
+        neurons = [found for layer in self.layers if (found := layer.cheapest())]
+        options = [*neurons, *self._whole]
+        return min(options, key=lambda r: r.cost / r.frees, default=None)
+
+    def carry_out(self, removal: Removal, step: int) -> Expansion:
+        """Remove a neuron or a layer from the network of the run."""
+        run, before = self.run, self.run.hidden
+        number = site(run.net, removal.place)
         # A layer's cost was measured with all neurons in place: it goes first, or not.
-        options = neurons if plan else [*neurons, *whole]
-        removal = min(options, key=lambda r: r.cost, default=None)
-        if removal is None or removal.cost > threshold:
-            return plan
-        plan.append(removal)
+        self._whole = []
         if removal.index is None:
-            return plan
-        for layer in layers:
-            layer.lose(removal)
+            change = self._remove_layer(removal.place)
+            self.layers = []  # All that was measured is of another network.
+        else:
+            (layer,) = (one for one in self.layers if one.place == removal.place)
+            layer.lose(removal.index)
+            columns = layer.next_layer.columns
+            change = prune(run.net, removal.place, removal.index, columns)
+            # The layer that feeds this neuron has an output less.
+            for below in self.layers:
+                if run.net.locate(below.place).columns == change.parts.rows:
+                    below.lose_output(removal.index)
+        run.optimizer.reshape(change)
+        return Expansion(
+            step=step,
+            kind="remove_layer" if removal.index is None else "prune",
+            site=number,
+            score_gain=None,
+            relative_gain=None,
+            current_score=None,
+            heldout_gain=None,
+            heldout_z=None,
+            removal_cost=removal.cost,
+            hidden_before=before,
+            hidden_after=run.hidden,
+            loss_before=self.measured.loss,
+            loss_after=None,
+        )
+
+    def _whole_layer(self, view: View) -> Removal:
+        net = self.run.net
+        cost = linearised(self.run, net, view, self.measured)[0]
+        frees = layer_price(net, view.place, self.config)
+        return Removal(view.place, None, cost, frees)
+
+    def _remove_layer(self, place: LayerIndex) -> Surgery:
+        net = self.run.net
+        views = (v for v in self.measured.views if v.place == place and not v.is_new)
+        _, C = linearised(self.run, net, next(views), self.measured)
+        if isinstance(net, ConvNet):
+            return remove_block(net, place, C[:, 0])
+        return remove_layer(dense(net), place.layer, C)
 
 
 class _LayerPlan:
-    """A hidden layer as the plan so far would leave it."""
+    """A hidden layer as the removals so far have left it."""
 
-    def __init__(
-        self, run: RunState, view: View, measured: Measured, born_before: int
-    ) -> None:
+    def __init__(self, run: RunState, view: View, measured: Measured) -> None:
         self.run, self.place = run, view.place
-        births = run.births[site(run.net, view.place)]
-        self.young = [born >= born_before for born in births]
-        self._next_layer = next_layer(run, run.net, view, measured)
+        self.next_layer = next_layer(run, run.net, view, measured)
+        self._left = 1 + int(MOST_AT_ONCE * self.next_layer.width)
         self._cheapest: Removal | None = None
 
     def cheapest(self) -> Removal | None:
-        """Name the cheapest neuron that is old enough.
-
-        The last neuron of a layer goes with it, or not at all.
-        """
-        if self._cheapest is None and len(self.young) > 1 and not all(self.young):
-            cost = neuron_costs(self.run, self._next_layer)
-            young = torch.tensor(self.young, device=cost.device)
-            cost = cost.masked_fill(young, torch.inf)
+        """Name the cheapest neuron; the last one of a layer goes with it, or not at all."""
+        if self._cheapest is None and self.next_layer.width > 1 and self._left:
+            cost = neuron_costs(self.run, self.next_layer)
             index = int(cost.argmin())
-            self._cheapest = Removal(self.place, index, cost[index].item())
+            frees = unit_price(self.run.net, self.place, _front(self.run))
+            self._cheapest = Removal(self.place, index, cost[index].item(), frees)
         return self._cheapest
 
-    def lose(self, removal: Removal) -> None:
-        """Go on without a neuron, if it is one of this layer."""
-        if removal.place == self.place and removal.index is not None:
-            self._next_layer = self._next_layer.without(removal.index)
-            del self.young[removal.index]
-            self._cheapest = None
+    def lose(self, index: int) -> None:
+        """Go on without a neuron."""
+        self.next_layer = self.next_layer.without(index)
+        self._left -= 1
+        self._cheapest = None
+
+    def lose_output(self, index: int) -> None:
+        """Go on without a neuron of the layer above."""
+        self.next_layer = self.next_layer.without_output(index)
+        self._cheapest = None
+
+
+def _front(run: RunState) -> FrontConfig:
+    return run.spec.front or FrontConfig()
 
 
 def _may_remove_layers(net: Network) -> bool:
     return isinstance(net, MLP) and net.family.identity is not None
 
 
-def _may_go(net: Network, place: LayerIndex) -> bool:
+def _may_go(net: Network, place: LayerIndex, config: FrontConfig) -> bool:
     """Tell whether a whole layer could be removed."""
     if isinstance(net, ConvNet):
         # All blocks but the last one of the network can, whatever σ is.
         return sum(net.layout) > 1
-    if not _may_remove_layers(net):
-        return False
     # A linear layer in place of two may have more parameters than both.
-    parts = net.locate(place)
-    rows, columns = net.tensors()[parts.rows], net.tensors()[parts.columns]
-    return len(columns) * rows.shape[1] < rows.numel() + columns.numel()
+    return _may_remove_layers(net) and layer_price(net, place, config) > 0
 
 
 @dataclass(frozen=True)
@@ -258,21 +273,39 @@ class NextLayer:
 
     columns: Tensor
     """Its weights [n_out, n + 1]."""
-    A: Tensor
-    """Damped second moment of its inputs [n + 1, n + 1]."""
+    precision: Tensor
+    """Inverse of the damped second moment of its inputs [n + 1, n + 1], float64."""
     G: Tensor
     """Damped Gauss-Newton factor of its outputs [n_out, n_out]."""
     layer: Layer
     """Its rows on this replica."""
 
+    @property
+    def width(self) -> int:
+        """The number of neurons that feed it."""
+        return self.columns.shape[1] - 1
+
     def without(self, index: int) -> "NextLayer":
         """Describe it when an input is gone and the others have taken over."""
-        keep = torch.arange(len(self.A), device=self.A.device) != index
+        keep = torch.arange(len(self.precision), device=self.columns.device) != index
+        # Only roots of the curvature look at the inputs row by row.
+        inputs = self.layer.inputs[:, keep] if self.layer.roots else self.layer.inputs
         return NextLayer(
-            columns=compensation(self.columns, self.A, index),
-            A=self.A[keep][:, keep],
+            columns=compensation(self.columns, self.precision, index),
+            precision=precision_without(self.precision, index),
             G=self.G,
-            layer=dataclasses.replace(self.layer, inputs=self.layer.inputs[:, keep]),
+            layer=dataclasses.replace(self.layer, inputs=inputs),
+        )
+
+    def without_output(self, index: int) -> "NextLayer":
+        """Describe it when an output is gone."""
+        keep = torch.arange(len(self.columns), device=self.columns.device) != index
+        roots = self.layer.roots and tuple(root[:, keep] for root in self.layer.roots)
+        return NextLayer(
+            columns=self.columns[keep],
+            precision=self.precision,
+            G=self.G[keep][:, keep],
+            layer=dataclasses.replace(self.layer, roots=roots),
         )
 
 
@@ -283,7 +316,7 @@ def next_layer(
     layer = measured.layers[view.layer]
     return NextLayer(
         columns=net.tensors()[net.locate(view.place).columns].detach(),
-        A=moment(run, layer),
+        precision=inverse(moment(run, layer).double()),
         G=curvature(run, layer, OUTPUT_DAMPING),
         layer=layer,
     )
@@ -295,9 +328,9 @@ def neuron_costs(run: RunState, after: NextLayer) -> Tensor:
     Returns:
         The costs [n], in nats.
     """
-    layer, A = after.layer, after.A
-    costs = removal_cost(after.columns, A, after.G)
-    lost = residual_inputs(layer.inputs, A) if layer.roots else None
+    layer, precision = after.layer, after.precision
+    costs = removal_cost(after.columns, precision, after.G)
+    lost = residual_inputs(layer.inputs, precision) if layer.roots else None
     # The last input is the constant, which stays.
     return _measured_costs(run, layer, after.columns, lost, costs)[:-1]
 

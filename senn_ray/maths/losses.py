@@ -27,6 +27,13 @@ def loss(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
     return 0.5 * (outputs - targets).square().sum(1).mean()
 
 
+def losses_by_example(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """Measure the loss of each example [n]; arguments as in ``loss``."""
+    if task == "classification":
+        return torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
+    return 0.5 * (outputs - targets).square().sum(1)
+
+
 def constant_predictor_loss(
     known: Tensor, targets: Tensor, task: Task, num_outputs: int
 ) -> float:

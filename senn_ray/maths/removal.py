@@ -8,20 +8,25 @@ w_i (a_i - A_ir A_rr⁻¹ a_r), whose second moment is 1/[A⁻¹]_ii, so the los
 
 with n the natural step still to be taken (zero for a trained layer). The same number
 is half the score gain of adding the neuron back: one currency for growing and pruning.
+
+All of it follows from A⁻¹, which loses an input by one rank-one change: a layer is
+inverted once, however many of its inputs go.
 """
 
 import torch
 from torch import Tensor
 
-from senn_ray.maths.linalg import inverse, solve
+from senn_ray.maths.linalg import solve
 
 
-def removal_cost(W: Tensor, A: Tensor, G: Tensor, *, n: Tensor | None = None) -> Tensor:
+def removal_cost(
+    W: Tensor, precision: Tensor, G: Tensor, *, n: Tensor | None = None
+) -> Tensor:
     """Predict by how much the loss rises when each input is removed, at best.
 
     Args:
         W: Weights [n_out, n_in].
-        A: Damped second moment of the inputs [n_in, n_in].
+        precision: A⁻¹ [n_in, n_in], of the damped second moment of the inputs.
         G: Gauss-Newton moment of the outputs [n_out, n_out].
         n: Natural gradient [n_out, n_in], where the layer is not trained yet.
 
@@ -29,40 +34,48 @@ def removal_cost(W: Tensor, A: Tensor, G: Tensor, *, n: Tensor | None = None) ->
         The costs [n_in], in units of the loss.
     """
     change = W if n is None else W - n
-    slack = inverse(A).diagonal()
-    return 0.5 * (change * (G @ change)).sum(0) / slack
+    return 0.5 * (change * (G @ change)).sum(0) / precision.diagonal().to(W)
 
 
-def residual_inputs(inputs: Tensor, A: Tensor) -> Tensor:
+def residual_inputs(inputs: Tensor, precision: Tensor) -> Tensor:
     """Return of every input what the best linear function of the others leaves.
 
     Args:
         inputs: [n, n_in].
-        A: Their damped second moment [n_in, n_in].
+        precision: Inverse of their damped second moment [n_in, n_in].
 
     Returns:
         [n, n_in].
     """
-    precision = inverse(A)
-    return inputs @ (precision / precision.diagonal())
+    return inputs @ (precision / precision.diagonal()).to(inputs)
 
 
-def compensation(W: Tensor, A: Tensor, index: int) -> Tensor:
+def compensation(W: Tensor, precision: Tensor, index: int) -> Tensor:
     """Let the remaining inputs take over what the removed one did.
 
-    Minimises E|G^½ (change of the outputs)|² over the remaining weights.
+    Minimises E|G^½ (change of the outputs)|² over the remaining weights. The share of
+    each of them is A_rr⁻¹ A_ri = - [A⁻¹]_ri / [A⁻¹]_ii.
 
     Args:
         W: Weights [n_out, n_in].
-        A: Damped second moment of the inputs [n_in, n_in].
+        precision: A⁻¹ [n_in, n_in].
         index: The input that goes.
 
     Returns:
         New weights [n_out, n_in - 1], without column ``index``.
     """
     keep = torch.arange(W.shape[1], device=W.device) != index
-    share = solve(A[keep][:, keep], A[keep, index])
+    share = (-precision[keep, index] / precision[index, index]).to(W)
     return W[:, keep] + torch.outer(W[:, index], share)
+
+
+def precision_without(precision: Tensor, index: int) -> Tensor:
+    """Return the inverse of A without one input, from A⁻¹ [n_in, n_in]."""
+    keep = torch.arange(len(precision), device=precision.device) != index
+    column = precision[keep, index]
+    return precision[keep][:, keep] - torch.outer(
+        column, column / precision[index, index]
+    )
 
 
 def layer_removal(

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from senn_ray.maths.removal import compensation
 from senn_ray.nets.conv import ConvNet
 from senn_ray.nets.mlp import MLP
 from senn_ray.nets.network import LayerIndex, Network, Parts
@@ -117,22 +116,25 @@ def widen(net: Network, place: LayerIndex, fan_in: Tensor) -> Widen:
 
 
 @torch.no_grad()
-def prune(net: Network, place: LayerIndex, index: int, A: Tensor) -> Prune:
-    """Remove a neuron in place, and let the others take over what they can.
+def prune(
+    net: Network, place: LayerIndex, index: int, columns: Tensor | None = None
+) -> Prune:
+    """Remove a neuron in place.
 
     Args:
         net: The network.
         place: The hidden layer.
         index: The neuron.
-        A: Damped second moment [n + 1, n + 1] of the inputs of the next linear layer.
+        columns: Weights [n_out, n] of the next linear layer for the others, if they take
+            over what they can (``maths.removal.compensation``).
 
     Returns:
         The change, for everything else that is shaped like the parameters.
     """
     change = Prune(site(net, place), net.locate(place), index)
-    columns = net.tensors()[change.parts.columns]
     tensors = change.reshape(net.tensors())
-    tensors[change.parts.columns] = compensation(columns, A, index)
+    if columns is not None:
+        tensors[change.parts.columns] = columns
     net.become(tensors, net.layout)
     return change
 

@@ -16,6 +16,7 @@ from senn_ray.analysis.results import CompareSummary, Interval, ScanSummary, Sum
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, outcomes
 from senn_ray.core.files import replacing
+from senn_ray.core.fronts import best
 from senn_ray.core.records import RunRecord, order_of
 from senn_ray.search.targets import Currency, TargetName
 
@@ -102,6 +103,28 @@ EXPANSIONS = {
     "loss_before": (REAL, LOSS),
     "loss_after": (REAL, LOSS),
 }
+FRONTS = {
+    "run_id": (TEXT, ""),
+    "arm": (TEXT, ""),
+    "rung": (WHOLE, "from the largest network"),
+    "found": (FLAG, "the size that the run found"),
+    "best": (FLAG, "least validation loss of the run"),
+    "hidden": (WIDTHS, "units"),
+    "params": (WHOLE, "parameters"),
+    "flops": (WHOLE, "floating point operations of one example's forward pass"),
+    "val_loss": (REAL, LOSS),
+    "val_accuracy": (REAL, "share"),
+    "gap": (REAL, f"{LOSS}: above the best rung, mean over validation examples"),
+    "gap_se": (REAL, f"{LOSS}: standard error of the gap"),
+    "steps": (WHOLE, "optimiser steps of the run, up to its end"),
+    "sample_visits": (WHOLE, "examples, likewise"),
+    "flops_spent": (REAL, "floating point operations, likewise"),
+    "device_s": (REAL, "seconds x replicas, likewise"),
+    "test_loss": (REAL, LOSS),
+    "test_accuracy": (REAL, "share"),
+    "checkpoint": (TEXT, "path"),
+    "checksum": (TEXT, "SHA-256"),
+}
 MATCHES = {
     "target": (TEXT, "quality or quality_at_size"),
     "arm": (TEXT, ""),
@@ -174,6 +197,7 @@ SCHEMAS = {
     "runs": RUNS,
     "steps": STEPS,
     "expansions": EXPANSIONS,
+    "fronts": FRONTS,
     "matches": MATCHES,
     "sizes": SIZES,
     "scan": SCAN,
@@ -193,6 +217,7 @@ def build(events: Sequence[Event], summary: Summary) -> dict[str, pa.Table]:
         "runs": [_run(record) for record in records],
         "steps": [row for record in records for row in _steps(record)],
         "expansions": [row for record in records for row in _expansions(record)],
+        "fronts": [row for record in records for row in _rungs(record)],
         "matches": [],
         "sizes": [],
         "ledger": [{"arm": arm, **_fields(r)} for arm, r in summary.ledger.items()],
@@ -229,7 +254,7 @@ def read(folder: Path, name: str) -> pa.Table:
 
     Args:
         folder: The run folder.
-        name: runs, steps, expansions, matches, sizes, scan or ledger.
+        name: runs, steps, expansions, fronts, matches, sizes, scan or ledger.
 
     Raises:
         DataError: if there is no such table.
@@ -269,6 +294,21 @@ def _expansions(record: RunRecord) -> Rows:
     return [
         {"run_id": record.run_id, "event_index": n, **_fields(expansion)}
         for n, expansion in enumerate(record.expansions)
+    ]
+
+
+def _rungs(record: RunRecord) -> Rows:
+    least = best(record.front) if record.front else None
+    return [
+        {
+            "run_id": record.run_id,
+            "arm": record.arm,
+            "rung": n,
+            "found": n == record.found,
+            "best": n == least,
+            **_fields(rung),
+        }
+        for n, rung in enumerate(record.front)
     ]
 
 

@@ -1,4 +1,9 @@
-"""The one loop of a training run: measure, prune, grow, step; for growing and fixed."""
+"""The one loop of a training run: measure, grow, step, walk down; growing and fixed.
+
+A run is a trunk at the full rate, in which a growing network is checked for growth, and a
+descent: rungs in which the rate falls. Before every rung but the first the network is
+pruned; the best network of every rung is kept (``RunState.front``).
+"""
 
 import copy
 import dataclasses
@@ -8,25 +13,25 @@ from collections.abc import Callable, Sequence
 import torch
 
 from senn_ray.core.errors import DivergedError
-from senn_ray.core.records import Evaluation, Progress, StopReason
-from senn_ray.growth.checks import at_cap, check_growth, is_settled
-from senn_ray.growth.pruning import prune_cheapest, would_prune
+from senn_ray.core.records import Evaluation, Progress, Rung, StopReason
+from senn_ray.growth.checks import at_cap, check_growth
+from senn_ray.growth.magnitude import shrink_by_magnitude
+from senn_ray.growth.pruning import next_size, prune_to, rungs_below
 from senn_ray.maths.losses import loss
 from senn_ray.nets.mlp import dense
+from senn_ray.nets.network import checksum
 from senn_ray.training.cost import TRAINING, moment_flops
 from senn_ray.training.decay import next_decay
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.natural import Natural
 from senn_ray.training.recovery import verify
 from senn_ray.training.run_state import RunState, Trace
-from senn_ray.training.schedule import Schedule
+from senn_ray.training.schedule import QUIET_CHECKS, Schedule
 
 OnProgress = Callable[[Progress], None]
 BeforeStep = Callable[[RunState], None]
-
-FLAT_SHARE, FLAT_NATS, FLAT_WINDOW = 0.1, 0.01, 2
-"""A loss is flat if so many evaluations differ by less from as many before; batches
-alone differ by some."""
+KeepRung = Callable[[RunState], str | None]
+"""Writes the network of the rung that has just ended; returns where it lies, if it does."""
 
 
 def train(
@@ -35,51 +40,45 @@ def train(
     on_progress: OnProgress | None,
     *,
     before_step: BeforeStep | None = None,
+    keep_rung: KeepRung | None = None,
 ) -> Trace:
     """Train a run from the step where it is to the end of its schedule.
-
-    The run ends with the network of its least validation loss: the same early stopping
-    for growing and fixed runs. Surgery changes that network alike, so that it has the
-    final size even if the least loss was met before.
 
     Args:
         run: The network and its data; changed in place.
         schedule: What happens when.
         on_progress: Told after every evaluation.
         before_step: Shown the run before every step, when its state is complete.
+        keep_rung: Shown the run when a rung has ended.
 
     Returns:
-        The trace of the run, ``run.trace``. A loss that is no longer finite is a
-        ``DivergedError``.
+        The trace of the run, ``run.trace``. The networks are in ``run.front``: each is
+        the one of least validation loss of its rung, the same early stopping for all
+        kinds of runs. A loss that is no longer finite is a ``DivergedError``.
     """
     trace = run.trace
-    growing = run.spec.kind == "grow" and run.spec.growth.enabled
     # One turn more than there are steps: the last one evaluates and takes no step.
-    while run.step <= schedule.steps and not trace.pruned:
+    while True:
         if before_step:
             before_step(run)
-        if growing:
-            with run.ledger.growing():
-                _change_size(run, schedule)
-        if schedule.evaluates(run.step):
+        if trace.descent is None:
+            _grow(run, schedule)
+        shrink_by_magnitude(run, schedule)
+        if schedule.evaluates(run.step, trace.descent):
             _evaluate(run, schedule, on_progress)
             trace.pruned = is_pruned(run.spec.cutoffs, trace.evaluations)
-        if run.step < schedule.steps and not trace.pruned:
-            rate = schedule.rate(run.step)
-            trace.losses.append(train_step(run, run.step, rate))
+            if trace.pruned:
+                _keep_rung(run, keep_rung)
+                return trace
+        if schedule.rung_ends(run.step, trace.descent):
+            _keep_rung(run, keep_rung)
+            if not (schedule.walks and _walk_down(run)):
+                return trace
+        if trace.descent is None and schedule.trunk_ends(run.step, trace.quiet_checks):
+            trace.descent = run.step
+        rate = schedule.rate(run.step, trace.descent)
+        trace.losses.append(train_step(run, run.step, rate))
         run.step += 1
-    if growing:
-        # The annealed network is asked once more whether it wants to grow, or to
-        # shrink; it is not changed, since there is no time left to train it.
-        end = schedule.steps
-        with run.ledger.growing():
-            trace.confirmed = is_settled(run, end)
-            trace.checks += 1
-            if trace.shrinking:
-                born_before = schedule.prunable_before(end)
-                trace.shrinking = would_prune(run, end, born_before=born_before)
-    run.net = run.best or run.net
-    return trace
 
 
 def train_step(run: RunState, step: int, lr: float) -> float:
@@ -120,30 +119,75 @@ def train_step(run: RunState, step: int, lr: float) -> float:
     return mean_loss
 
 
-def _change_size(run: RunState, schedule: Schedule) -> None:
-    """Prune and grow, if this is the step for it."""
+def _grow(run: RunState, schedule: Schedule) -> None:
+    """Check for growth, if this is the step for it."""
     trace, step = run.trace, run.step
-    before = len(trace.expansions)
-    if schedule.prunes(step):
-        removals = prune_cheapest(run, step, born_before=schedule.prunable_before(step))
-        trace.shrinking = bool(removals)
-        trace.expansions += removals
-        # Unlike growth, pruning changes the function, also that of the best network.
-        if removals and run.best is not None:
-            trace.best = evaluate(run, run.best, run.val)
-    if schedule.checks_growth(step) and not at_cap(run):
-        check = check_growth(run, step, exploring=step < schedule.cooldown_start)
-        trace.checks += 1
-        trace.current_score = check.current_score
-        # What the additions of the check before have come to, next to what was promised.
-        trace.expansions = [
-            dataclasses.replace(event, loss_after=check.loss)
-            if event.loss_after is None
-            else event
-            for event in trace.expansions
-        ] + check.events
-    if len(trace.expansions) > before:
+    growing = run.spec.kind == "grow" and run.spec.growth.enabled
+    if not (growing and step in schedule.checks):
+        return
+    if at_cap(run):
+        trace.quiet_checks += 1
+        return
+    with run.ledger.growing():
+        check = check_growth(run, step)
+    trace.checks += 1
+    trace.quiet_checks = 0 if check.additions else trace.quiet_checks + 1
+    trace.current_score = check.current_score
+    # What the additions of the check before have come to, next to what was promised.
+    trace.expansions = [
+        dataclasses.replace(event, loss_after=check.loss)
+        if event.loss_after is None
+        else event
+        for event in trace.expansions
+    ] + check.events
+    if check.events:
         verify(run)
+
+
+def _keep_rung(run: RunState, keep_rung: KeepRung | None) -> None:
+    """Put the best network of the rung that has ended on the front."""
+    trace, cost = run.trace, run.ledger.cost()
+    if trace.best is None or run.best is None:
+        return
+    run.front.append(run.best)
+    architecture = run.best.architecture()
+    rung = Rung(
+        hidden=architecture.hidden,
+        params=architecture.num_params(),
+        flops=2 * architecture.multiply_adds(),
+        val_loss=trace.best.loss,
+        val_accuracy=trace.best.accuracy,
+        val_balanced_accuracy=trace.best.balanced,
+        gap=0.0,
+        gap_se=0.0,
+        steps=cost.steps,
+        sample_visits=cost.sample_visits,
+        flops_spent=cost.flops,
+        device_s=cost.device_s,
+        checksum=checksum(run.best),
+    )
+    trace.front.append(rung)
+    if keep_rung:
+        trace.front[-1] = dataclasses.replace(rung, checkpoint=keep_rung(run))
+
+
+def _walk_down(run: RunState) -> bool:
+    """Prune the network to its next size; False if there is none.
+
+    The next rung goes on from the best network of this one.
+    """
+    limit = run.spec.front.rungs if run.spec.front else 1
+    if limit is not None and len(run.front) >= limit:
+        return False
+    run.net = copy.deepcopy(run.front[-1])
+    with run.ledger.growing():
+        size = next_size(run)
+        removals = [] if size is None else prune_to(run, run.step, size)
+    run.trace.expansions += removals
+    run.best, run.trace.best = None, None
+    if removals:
+        verify(run)
+    return bool(removals)
 
 
 def _evaluate(
@@ -161,7 +205,7 @@ def _evaluate(
         train_loss=sum(trace.losses) / len(trace.losses),
         val_loss=quality.loss,
         val_accuracy=quality.accuracy,
-        lr=schedule.rate(min(step, schedule.steps - 1)),
+        lr=schedule.rate(step - 1, trace.descent),
         hidden=run.hidden,
         params=run.num_params,
         current_score=trace.current_score,
@@ -172,20 +216,33 @@ def _evaluate(
     if trace.best is None or quality.loss < trace.best.loss:
         trace.best = quality
         run.best = copy.deepcopy(run.net)
-    if step < schedule.steps:
+    rung_ends = schedule.rung_ends(step, trace.descent)
+    # A rung is short: its evaluations look for the best network, and decay moves once.
+    if rung_ends == (schedule.walks and trace.descent is not None):
         run.weight_decay = next_decay(run, quality.loss)
     if on_progress:
         on_progress(
             Progress(
                 run_id=run.spec.run_id,
                 step=step,
-                max_steps=schedule.steps,
+                max_steps=_expected_steps(run, schedule),
                 hidden=evaluation.hidden,
                 train_loss=evaluation.train_loss,
                 val_loss=evaluation.val_loss,
-                phase="grow" if step < schedule.cooldown_start else "consolidate",
+                phase="trunk" if trace.descent is None else "descent",
+                rungs=len(trace.front) + rung_ends,
             )
         )
+
+
+def _expected_steps(run: RunState, schedule: Schedule) -> int:
+    """Estimate the steps of the whole run from the present size."""
+    if not schedule.walks:
+        return schedule.steps
+    if run.trace.descent is None:
+        return schedule.longest_trunk + (1 + rungs_below(run)) * schedule.rung_steps
+    rungs = len(run.front) + 1 + rungs_below(run)
+    return run.trace.descent + rungs * schedule.rung_steps
 
 
 def is_pruned(
@@ -205,37 +262,18 @@ def is_pruned(
 def stop_reason(run: RunState) -> StopReason:
     """Say why a finished run has the size it has.
 
-    Converged means that neither growth nor pruning changes anything any more: a last
-    check on the annealed network accepted nothing, the last pruning removed nothing (or
-    another one would remove nothing more), and the training loss is flat. A run of fixed
-    size ends by its ``schedule``, or is ``pruned``.
+    Converged means that growth ended by itself: two checks in a row found nothing that
+    examples which the search never saw confirm. A run of fixed size ends by its
+    ``schedule``, or is ``pruned``.
     """
-    trace = run.trace
+    trace, model = run.trace, run.spec.model
     if trace.pruned:
         return "pruned"
     if run.spec.kind == "fixed" or not run.spec.growth.enabled:
         return "schedule"
-    model = run.spec.model
-    widths_at_cap = bool(run.hidden) and min(run.hidden) >= model.max_hidden
-    if widths_at_cap or (model.may_deepen and not run.may_insert):
+    top = trace.front[0].hidden
+    layers_at_cap = min(run.front[0].layout) >= model.depth_cap
+    widths_at_cap = bool(top) and min(top) >= model.max_hidden
+    if widths_at_cap or (model.may_deepen and layers_at_cap):
         return "cap_hit"
-    flat = is_flat(trace.evaluations, FLAT_NATS * run.loss_unit)
-    settled = trace.confirmed and not trace.shrinking and flat
-    return "converged" if settled else "budget"
-
-
-def is_flat(evaluations: Sequence[Evaluation], least: float) -> bool:
-    """Compare the training loss of the last two evaluations with that of two before.
-
-    The very last one may come a few batches after the one before it, and is left out
-    then.
-    """
-    every = evaluations[0].step
-    losses = [e.train_loss for e in evaluations if e.step % every == 0]
-    window = min(FLAT_WINDOW, len(losses) // 2)
-    if not window:
-        return False
-    before = sum(losses[-2 * window : -window]) / window
-    return abs(before - sum(losses[-window:]) / window) <= max(
-        FLAT_SHARE * before, least
-    )
+    return "converged" if trace.quiet_checks >= QUIET_CHECKS else "budget"

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from senn_ray.core.errors import DivergedError
-from senn_ray.core.records import RunRecord, RunSpec, blank_record
+from senn_ray.core.fronts import best, choose
+from senn_ray.core.records import Rung, RunRecord, RunSpec, blank_record
 from senn_ray.core.seeds import derive
 from senn_ray.data.examples import RawData
 from senn_ray.data.splits import examples, share_gap, split, test_examples
@@ -16,8 +17,8 @@ from senn_ray.data.standardisation import inputs_of
 from senn_ray.maths.linalg import NotFiniteError
 from senn_ray.maths.losses import constant_predictor_loss
 from senn_ray.nets.make import build, starting_architecture
-from senn_ray.nets.network import checksum
-from senn_ray.runs.loop import OnProgress, stop_reason, train
+from senn_ray.runs.front import with_gaps
+from senn_ray.runs.loop import KeepRung, OnProgress, stop_reason, train
 from senn_ray.training.checkpoints import Checkpointer, CheckpointPolicy, save_network
 from senn_ray.training.cost import CostLedger, device_name
 from senn_ray.training.decay import starting_decay
@@ -28,6 +29,9 @@ from senn_ray.training.recovery import Rounds, verify
 from senn_ray.training.reducer import Reducer, SingleReducer
 from senn_ray.training.run_state import RunState
 from senn_ray.training.schedule import make_schedule
+
+RUNGS = "rungs"
+"""Folder of the rungs' networks, beside the found one."""
 
 
 def train_run(
@@ -67,8 +71,16 @@ def train_run(
     def work() -> RunRecord:
         # Begun again from a kept state when a replica is lost: all it uses is in ``run``.
         try:
-            schedule = make_schedule(spec.train, spec.growth, len(run.train))
-            train(run, schedule, on_progress, before_step=before_step)
+            schedule = make_schedule(
+                spec.train, spec.growth, spec.front, len(run.train)
+            )
+            train(
+                run,
+                schedule,
+                on_progress,
+                before_step=before_step,
+                keep_rung=rung_keeper(raw),
+            )
             return _finish(run, raw, started)
         except (DivergedError, NotFiniteError) as error:
             told = str(error)
@@ -120,7 +132,6 @@ def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Ru
         num_outputs=raw.num_outputs,
         reducer=reducer,
         ledger=CostLedger(reducer.size),
-        births=[[0] * width for width in net.architecture().hidden],
         weight_decay=starting_decay(
             spec.train, math.prod(raw.feature_shape), len(train)
         ),
@@ -128,38 +139,79 @@ def prepare(spec: RunSpec, raw: RawData, *, reducer: Reducer, device: str) -> Ru
     )
 
 
+def rung_keeper(raw: RawData) -> KeepRung:
+    """Return what writes the rungs of a run that is walked down, beside its network."""
+
+    def keep(run: RunState) -> str | None:
+        spec, rung = run.spec, run.trace.front[-1]
+        if not spec.checkpoint or spec.front is None:
+            return None
+        # All smaller rungs are to fit too: together they are a geometric series.
+        size_mb = rung.params * run.net.tensors()[0].element_size() / 1e6
+        if size_mb / (1 - spec.front.ratio) > spec.front.checkpoint_mb:
+            return None
+        path = Path(spec.checkpoint).parent / RUNGS / f"{len(run.front):02d}.pt"
+        if run.reducer.rank == 0:
+            save_network(run.front[-1], path, inputs_of(raw))
+        return str(path)
+
+    return keep
+
+
 def _finish(run: RunState, raw: RawData, started: float) -> RunRecord:
-    """Measure a finished run, write its network, and make its record."""
-    spec, trace, best = run.spec, run.trace, run.trace.best
-    trained, tested = evaluate(run, run.net, run.train), None
+    """Choose the found size of a finished run, write its network, make its record."""
+    spec, trace = run.spec, run.trace
+    front = with_gaps(run)
+    found = choose(front, spec.front.choose if spec.front else "best")
+    run.net = run.front[found]
+    trained = evaluate(run, run.net, run.train)
     if spec.evaluate_test:
-        device, dtype = run.train.shift.device, getattr(torch, spec.train.precision)
-        tested = evaluate(run, run.net, test_examples(raw).to(str(device), dtype))
+        front = _tested(run, raw, front, {found, best(front)})
     if spec.checkpoint and run.reducer.rank == 0:
         save_network(run.net, Path(spec.checkpoint), inputs_of(raw))
     # No replica is done before the network is on disk, and the same for all: until this
     # message arrives, one that is lost can still be replaced.
     verify(run)
+    rung = front[found]
     return dataclasses.replace(
         _begun(run, started),
         state="pruned" if trace.pruned else "complete",
         stop_reason=stop_reason(run),
         train_loss=trained.loss,
-        val_loss=best.loss if best else None,
-        val_accuracy=best.accuracy if best else None,
-        val_balanced_accuracy=best.balanced if best else None,
-        test_loss=tested.loss if tested else None,
-        test_accuracy=tested.accuracy if tested else None,
-        test_balanced_accuracy=tested.balanced if tested else None,
+        val_loss=rung.val_loss,
+        val_accuracy=rung.val_accuracy,
+        val_balanced_accuracy=rung.val_balanced_accuracy,
+        test_loss=rung.test_loss,
+        test_accuracy=rung.test_accuracy,
+        test_balanced_accuracy=rung.test_balanced_accuracy,
         checks=trace.checks,
         evaluations=tuple(trace.evaluations),
         expansions=tuple(trace.expansions),
         checkpoint=spec.checkpoint,
-        checksum=checksum(run.net),
+        checksum=rung.checksum,
         guess_val_loss=constant_predictor_loss(
             run.train.y, run.val.y, run.task, run.num_outputs
         ),
+        front=front,
+        found=found,
     )
+
+
+def _tested(
+    run: RunState, raw: RawData, front: tuple[Rung, ...], places: set[int]
+) -> tuple[Rung, ...]:
+    """Measure the chosen rungs on the test part; it is read here and nowhere else."""
+    device, dtype = run.train.shift.device, getattr(torch, run.spec.train.precision)
+    part, found = test_examples(raw).to(str(device), dtype), list(front)
+    for place in sorted(places):
+        quality = evaluate(run, run.front[place], part)
+        found[place] = dataclasses.replace(
+            front[place],
+            test_loss=quality.loss,
+            test_accuracy=quality.accuracy,
+            test_balanced_accuracy=quality.balanced,
+        )
+    return tuple(found)
 
 
 def _begun(run: RunState, started: float) -> RunRecord:

@@ -13,7 +13,7 @@ from senn_ray.search.targets import CURRENCIES
 
 SCHEMA_VERSION = 1
 RULES = {
-    "score": "least validation loss among the evaluations at the final size",
+    "score": "least validation loss of the network found: among its evaluations at that size",
     "quality": "score <= median score of the self-expanding runs",
     "quality_at_size": "quality, and parameters <= compare.size_factor x the median "
     "parameters of the self-expanding runs",
@@ -58,6 +58,7 @@ def freeze(
         "model": config["model"],
         "train": config["train"],
         "growth": config["growth"],
+        "front": config["front"],
         "baseline": config["baseline"],
         "compare": config["compare"],
         "scan": config["scan"],

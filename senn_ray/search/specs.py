@@ -108,7 +108,7 @@ def grow_spec(plan: Plan, key: Key) -> RunSpec:
     path = None if folder is None else str(folder / run_id_of(plan, key) / "final.pt")
     spec = _spec(plan, key, checkpoint=path)
     growth = spec.growth.model_copy(update=dict(find(key.arm).growth))
-    return replace(spec, kind="grow", growth=growth)
+    return replace(spec, kind="grow", growth=growth, front=plan.config.front)
 
 
 def fixed_spec(plan: Plan, key: Key, choice: Choice) -> RunSpec:

@@ -1,13 +1,14 @@
 """Plans: every run that a job may do, and what they cost by a few measured steps."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from senn_ray.config import Config
+from senn_ray.config import Config, FrontConfig
 from senn_ray.core.errors import ResourceError
 from senn_ray.core.events import RunFinished
 from senn_ray.core.records import RunRecord, RunSpec
@@ -25,7 +26,7 @@ FIXED = ((20, 2), (20, 20), (40, 2))
 """Steps and evaluations of the measured runs of fixed size."""
 COLUMNS = ("runs", "certain", "steps", "device_s")
 GROWING = (4, 2)
-"""The same of the measured growing run: one check on the way, and one at the end."""
+"""The same of the measured growing run, which has one check."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +68,8 @@ def plan(
 
     Returns:
         JSON values. Costs are of all runs, also of those that are not certain; widths
-        that depend on results are taken to be in the geometric middle::
+        that depend on results are taken to be in the geometric middle, and trunks of
+        growing runs as long as they may be::
 
             verb protocol_id started(false) where capacity wall_s
             calibration[{hidden params step_s evaluation_s check_s}]
@@ -86,8 +88,8 @@ def plan(
         capacity = min(fitting, cluster.max_parallel_runs or fitting)
     count, rows = _counter(job, raw), list[dict[str, Any]]()
     for run in planned_runs(job):
-        counts = count(run)
         width = run.hidden[0] if run.hidden else (job.lowest * job.highest) ** 0.5
+        counts = count(run, width)
         seconds = model.device_s(width, counts)
         rows.append({
             **dataclasses.asdict(run),
@@ -125,7 +127,7 @@ def plan(
 
 def _counter(
     job: Plan, raw: "RawData"
-) -> Callable[[PlannedRun], tuple[int, int, float, int]]:
+) -> Callable[[PlannedRun, float], tuple[int, int, float, int]]:
     """Make what tells how often a run pays each price, by its schedule and its data."""
     from senn_ray.data.splits import split
     from senn_ray.training.decay import looks
@@ -133,22 +135,35 @@ def _counter(
 
     train, sizes = job.config.train, dict[object, tuple[int, int]]()
 
-    def count(run: PlannedRun) -> tuple[int, int, float, int]:
+    def count(run: PlannedRun, width: float) -> tuple[int, int, float, int]:
         data = job.config.data.model_copy(update={"per_class": run.per_class})
         if run.per_class not in sizes:
             parts = split(raw, data)
             sizes[run.per_class] = (len(parts.train), len(parts.val))
         n_train, n_val = sizes[run.per_class]
-        schedule = make_schedule(train, job.config.growth, n_train)
-        evaluations = sum(map(schedule.evaluates, range(schedule.steps + 1)))
+        front = job.config.front if run.kind == "grow" else None
+        schedule = make_schedule(train, job.config.growth, front, n_train)
+        descent = schedule.longest_trunk
+        steps = descent + (rungs(front, width) if front else 1) * schedule.rung_steps
+        evaluations = sum(
+            schedule.evaluates(step, descent if step > descent else None)
+            for step in range(steps + 1)
+        )
         # The test part counts by its size; an evaluation may look at its part twice.
         tested = (
             len(raw.test_y) / n_val / looks(train) if find(run.arm).opens_test else 0
         )
-        checks = len(schedule.checks) + 1 if run.kind == "grow" else 0
-        return 1, schedule.steps, evaluations + tested, checks
+        checks = len(schedule.checks) if run.kind == "grow" else 0
+        return 1, steps, evaluations + tested, checks
 
     return count
+
+
+def rungs(front: FrontConfig, width: float) -> int:
+    """Estimate the number of rungs of a run whose trunk ends with a width."""
+    by_ratio = math.ceil(math.log(max(width, 1.0)) / -math.log(front.ratio))
+    count = 1 + (len(front.sizes) or by_ratio)
+    return min(count, front.rungs or count)
 
 
 def measure(job: Plan, executor: "Executor") -> CostModel:

@@ -21,7 +21,7 @@ from senn_ray.nets.network import Network
 from senn_ray.training.run_state import RunState
 from senn_ray.training.snapshots import State, digests, pack, snapshot, to_bytes, unpack
 
-FORMAT = "senn-ray run under way, 3"
+FORMAT = "senn-ray run under way, 4"
 KEPT = 2
 """Number of checkpoints kept."""
 _PATTERN = "state-*.pt"
@@ -142,7 +142,8 @@ def identity(spec: RunSpec) -> str:
     values = to_json(spec)
     where = {"root", "memory_gb"}
     data = {key: v for key, v in values["data"].items() if key not in where}
-    chosen = [values[key] for key in ("kind", "seed", "model", "train", "growth")]
+    names = ("kind", "seed", "model", "train", "growth", "front", "shrink_to")
+    chosen = [values[key] for key in names]
     text = json.dumps([data, *chosen], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -11,10 +11,7 @@ from senn_ray.training.run_state import Quality, RunState
 
 @torch.no_grad()
 def evaluate(run: RunState, net: Network, part: Examples) -> Quality:
-    """Measure a network on every example of a part, shared over the gang.
-
-    The network has the present size of the run: its own, the best, or a trial of them.
-    """
+    """Measure a network on every example of a part, shared over the gang."""
     own = run.shard(torch.arange(len(part)))
     classes = run.num_outputs if run.task == "classification" else 0
     # The loss, then for each class its right answers, then its examples.
@@ -29,7 +26,7 @@ def evaluate(run: RunState, net: Network, part: Examples) -> Quality:
                 for labels in (y[outputs.argmax(1) == y], y)
             ])
     (total,) = run.reduce([total])
-    run.ledger.visit(len(part), run.multiply_adds, FORWARD)
+    run.ledger.visit(len(part), net.architecture().multiply_adds(), FORWARD)
     mean_loss = (total[0] / len(part)).item()
     if not classes:
         return Quality(mean_loss, None)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from senn_ray.core.records import Evaluation, Expansion, RunSpec
+from senn_ray.core.records import Evaluation, Expansion, Rung, RunSpec
 from senn_ray.core.seeds import derive
 from senn_ray.data.examples import Examples
 from senn_ray.maths.losses import Task
@@ -16,7 +16,6 @@ from senn_ray.maths.proposals import Whitening
 from senn_ray.maths.score import Reduce
 from senn_ray.nets.mlp import MLP
 from senn_ray.nets.network import Network
-from senn_ray.nets.surgery import Prune, Surgery, Widen
 from senn_ray.training.cost import CostLedger
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
@@ -41,14 +40,16 @@ class Trace:
     evaluations: list[Evaluation] = field(default_factory=list)
     expansions: list[Expansion] = field(default_factory=list)
     checks: int = 0
-    shrinking: bool = False
-    """Whether the last pruning removed anything; at the end, if it did, whether another
-    one would."""
-    confirmed: bool = False
-    """Whether a last check, on the annealed network, accepted nothing."""
+    quiet_checks: int = 0
+    """Number of growth checks in a row, up to now, that accepted nothing."""
+    descent: int | None = None
+    """The first step after the trunk; nothing while the run is in it."""
+    front: list[Rung] = field(default_factory=list)
+    """The rungs that have ended; what they are worth beside each other is measured when
+    all have."""
     current_score: float | None = None
     best: Quality | None = None
-    """Quality of the best network so far, at the present size, on validation examples."""
+    """Quality of the best network so far, of the present rung, on validation examples."""
     pruned: bool = False
     """Whether the run ended early, because others were better at the same step."""
     losses: list[float] = field(default_factory=list)
@@ -66,6 +67,7 @@ def trace_of(state: dict[str, Any]) -> Trace:
         **state,
         "evaluations": [Evaluation(**values) for values in state["evaluations"]],
         "expansions": [Expansion(**values) for values in state["expansions"]],
+        "front": [Rung(**values) for values in state["front"]],
         "best": None if best is None else Quality(**best),
         "losses": list(state["losses"]),
     })
@@ -84,16 +86,16 @@ class RunState:
     num_outputs: int
     reducer: Reducer
     ledger: CostLedger
-    births: list[list[int]]
-    """Per hidden layer, the step at which each neuron was added; 0 at the start."""
     weight_decay: float
     """Weight decay of the steps from now on."""
     loss_unit: float = 1.0
     """What thresholds on the loss are multiples of: a nat, or for a regression the
     variance of the targets."""
     best: Network | None = None
-    """The network as it was at its best evaluation; surgery changes it alike, so it
-    always has the present size."""
+    """The network as it was at the best evaluation of the present rung (of the trunk,
+    and the first rung); growth changes it alike, so it always has the present size."""
+    front: list[Network] = field(default_factory=list)
+    """The networks of ``trace.front``."""
     whitening: Whitening | None = None
     """Coordinates of the network's inputs: measured by the first decision, and kept."""
     step: int = 0
@@ -124,19 +126,6 @@ class RunState:
     def may_insert(self) -> bool:
         """Whether a stage of the network has fewer hidden layers than the cap."""
         return min(self.net.layout) < self.spec.model.depth_cap
-
-    def follow(self, change: Surgery, step: int) -> None:
-        """Let everything that is shaped like the network follow a surgery."""
-        self.optimizer.reshape(change)
-        match change:
-            case Widen():
-                self.births[change.site].append(step)
-            case Prune():
-                del self.births[change.site][change.index]
-            case _ if change.is_insertion:
-                self.births.insert(change.site, [step] * change.shapes[0][0])
-            case _:
-                del self.births[change.site]
 
     @property
     def reduce(self) -> Reduce:

@@ -35,7 +35,7 @@ def live_state(run: RunState) -> State:
         "net": pack(run.net),
         "best": None if best is None else pack(best),
         "optimizer": run.optimizer.state(),
-        "births": [list(layer) for layer in run.births],
+        "front": [pack(net) for net in run.front],
         "weight_decay": run.weight_decay,
         "whitening": None if whitening is None else vars(whitening),
         "trace": run.trace.state(),
@@ -53,7 +53,7 @@ def restore(run: RunState, state: State) -> None:
     run.net = unpack(own["net"])
     run.best = None if own["best"] is None else unpack(own["best"])
     run.optimizer.restore(own["optimizer"])
-    run.births = own["births"]
+    run.front = [unpack(packed) for packed in own["front"]]
     run.weight_decay = own["weight_decay"]
     run.whitening = own["whitening"] and Whitening(**own["whitening"])
     run.trace = trace_of(own["trace"])
@@ -88,11 +88,14 @@ def from_bytes(data: bytes) -> State:
 
 PARTS: dict[str, Callable[[State], Any]] = {
     "architecture": lambda state: state["net"]["architecture"],
-    "parameters": lambda state: [state["net"]["weights"], state["best"]],
+    "parameters": lambda state: [
+        state["net"]["weights"],
+        *(state[name] for name in ("best", "front")),
+    ],
     "optimiser state": lambda state: state["optimizer"],
     "decisions": lambda state: [
-        state[name] for name in ("step", "births", "weight_decay", "whitening")
-    ] + [state["trace"][name] for name in ("expansions", "checks", "best")],
+        state[name] for name in ("step", "weight_decay", "whitening")
+    ] + [state["trace"][name] for name in ("expansions", "checks", "best", "descent")],
 }  # fmt: skip
 """What the members of a gang must agree on. Seconds are each one's own."""
 

@@ -12,11 +12,11 @@ import pytest
 from senn_ray.analysis.curves import curve
 from senn_ray.analysis.results import WEIGHTS, from_json, to_json
 from senn_ray.analysis.statistics import Runs
-from senn_ray.analysis.summary import summarise
+from senn_ray.analysis.summary import run_summary, summarise
 from senn_ray.config import Config
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, JobEnded, RunFinished
-from senn_ray.core.records import RunRecord, RunSpec
+from senn_ray.core.records import Rung, RunRecord, RunSpec
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.machine import State
 from senn_ray.search.plan import SENN, Plan, Verb
@@ -233,6 +233,35 @@ def test_one_growing_run_is_its_own_summary() -> None:
     assert summary["seed"] == run["seed"] == 5
     assert summary["hidden"] == run["hidden"]
     assert summary["growth_share"] == pytest.approx(5 / run["device_s"])
+    assert summary["front"] == run["front"] == []  # Of before there were fronts.
+    assert summary["found"] == {"best": None, "one_se": None}
+
+
+def test_the_front_of_a_run_is_in_its_summary() -> None:
+    (record, *_) = (e.record for e in job_events("grow") if isinstance(e, RunFinished))
+    rungs = [
+        Rung(
+            hidden=(width,),
+            params=width,
+            flops=2 * width,
+            val_loss=loss,
+            val_accuracy=None,
+            gap=loss - 0.25,
+            gap_se=0.1,
+            steps=10,
+            sample_visits=100,
+            flops_spent=1e3,
+            device_s=1.0,
+        )
+        for width, loss in ((8, 0.25), (4, 0.26), (2, 0.5))
+    ]
+    summary = run_summary(dataclasses.replace(record, front=tuple(rungs), found=1))
+    assert [row.hidden for row in summary.front] == [(8,), (4,), (2,)]
+    assert (summary.found.best, summary.found.one_se) == (0, 1)
+    assert {f.name for f in dataclasses.fields(summary.front[0])} == {
+        "params", "flops", "hidden", "val_loss", "val_accuracy", "gap", "gap_se",
+        "steps", "device_s", "checkpoint",
+    }  # fmt: skip
 
 
 def test_several_growing_runs_give_medians() -> None:

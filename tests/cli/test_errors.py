@@ -105,6 +105,22 @@ BEFORE_WORK = {
         ["grow", "--cluster.batch-seeds", "3"],
         2, ["cluster.batch_seeds is gone: every run has a worker of its own now"],
     ),
+    "a threshold that is gone": (
+        ["grow", "--growth.removal-threshold", "0.1"],
+        2, ["growth.removal_threshold is gone", "choose on the front", "front.choose"],
+    ),
+    "exploration": (
+        ["grow", "--growth.exploration", "1"],
+        2, ["growth.exploration is gone", "choose on the front"],
+    ),
+    "sizes that do not fall": (
+        ["grow", "--front.sizes", "100,300,200"],
+        2, ["front.sizes must fall, but 300 comes after 100",
+            "type --front.sizes 300,200,100"],
+    ),
+    "a size of nothing": (
+        ["grow", "--front.sizes", "100,0"], 2, ["front.sizes needs numbers of at least 1"],
+    ),
     "no such arm": (
         ["grow", "--baseline.arms", "foo"],
         2, ["there is no arm foo; the arms are gradmax, tpe_full"],

@@ -8,14 +8,25 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from senn_ray.config import Config, DataConfig, GrowthConfig, ModelConfig, TrainConfig
+from senn_ray.config import (
+    Config,
+    DataConfig,
+    GrowthConfig,
+    ModelConfig,
+    TrainConfig,
+)
 from senn_ray.core.errors import ConfigError
 from senn_ray.core.records import RunSpec
 from senn_ray.data.assemble import assemble
 from senn_ray.data.datasets import load
 from senn_ray.growth.checks import check_growth
 from senn_ray.growth.measure import draw, measure
-from senn_ray.growth.pruning import linearised, neuron_costs, next_layer, prune_cheapest
+from senn_ray.growth.pruning import (
+    linearised,
+    neuron_costs,
+    next_layer,
+    prune_to,
+)
 from senn_ray.nets.conv import conv
 from senn_ray.nets.make import starting_architecture
 from senn_ray.nets.network import LayerIndex
@@ -23,7 +34,6 @@ from senn_ray.runs.loop import train, train_step
 from senn_ray.runs.run import prepare, train_run
 from senn_ray.training.reducer import Reducer, SingleReducer
 from senn_ray.training.run_state import RunState
-from senn_ray.training.schedule import make_schedule
 from senn_ray.training.snapshots import (
     digests,
     from_bytes,
@@ -31,6 +41,7 @@ from senn_ray.training.snapshots import (
     restore,
     to_bytes,
 )
+from tests.training.problems import mean_loss, schedule_of
 from tests.training.threads import run_threaded
 
 DATA = DataConfig(dataset="digits")
@@ -95,7 +106,6 @@ def test_a_check_changes_the_network_but_not_its_function() -> None:
     assert check.additions > 1
     assert any(event.kind == "insert_layer" for event in check.events)
     torch.testing.assert_close(run.net(x), before, rtol=0, atol=1e-5)
-    assert [len(layer) for layer in run.births] == list(run.hidden)
 
 
 def test_a_block_is_never_inserted_above_the_cap() -> None:
@@ -131,15 +141,16 @@ def grow_once(reducer: Reducer) -> RunState:
     run = fresh(reducer, SHORT)
     for step in range(15):
         train_step(run, step, 0.02)
-    check_growth(run, 15)
+    run.trace.expansions += check_growth(run, 15).events
     train_step(run, 15, 0.02)
-    prune_cheapest(run, 16, born_before=1)
+    run.trace.expansions += prune_to(run, 16, 0.7 * run.num_params)
     return run
 
 
 def test_a_gang_of_two_grows_what_one_grows() -> None:
     alone = grow_once(SingleReducer())
-    assert len(alone.hidden) > 2
+    kinds = {event.kind for event in alone.trace.expansions}
+    assert {"insert_layer", "prune"} <= kinds
     gang = run_threaded(2, grow_once)
     for run in gang:
         assert run.hidden == alone.hidden
@@ -157,7 +168,7 @@ def test_a_run_goes_on_from_its_state_bitwise() -> None:
         if at.step == 20:
             kept["state"] = to_bytes(live_state(at))
 
-    schedule = make_schedule(SPEC.train, SPEC.growth, len(run.train))
+    schedule = schedule_of(run)
     train(run, schedule, None, before_step=keep)
     again = fresh(SingleReducer())
     restore(again, from_bytes(kept["state"]))
@@ -171,11 +182,15 @@ def test_a_block_that_does_nothing_costs_nothing_and_goes() -> None:
     net = conv(run.net)
     with torch.no_grad():
         net.parts[net.locate(LayerIndex(0, 0)).columns][:, :-1] = 0
-    run.best = None
     x, _ = run.val.batch(torch.arange(20))
     before = net(x)
-    events = prune_cheapest(run, 30, born_before=1)
-    assert "remove_layer" in [event.kind for event in events]
+    # Its neurons cost nothing either; the last of them goes with the block.
+    events = [*prune_to(run, 30, run.num_params - 1)]
+    events += prune_to(run, 30, run.num_params - 1)
+    assert [(event.kind, event.site) for event in events] == [
+        ("prune", 0),
+        ("remove_layer", 0),
+    ]
     assert net.layout[0] == 0
     assert len(run.hidden) >= 1
     drift = (net(x) - before).abs().max()
@@ -195,13 +210,10 @@ def test_removal_costs_are_what_the_loss_then_rises_by() -> None:
     whole, _ = linearised(run, run.net, view, measured)
     assert (costs > 0).all()
     assert whole > costs.max()
-    loose = run.spec.growth.model_copy(update={"removal_threshold": 10.0})
-    run.spec = replace(run.spec, growth=loose)
-    event = prune_cheapest(run, 60, born_before=1)[0]
+    before = mean_loss(run, drawn)
+    event = prune_to(run, 60, run.num_params - 1)[0]
     assert event.removal_cost is not None
-    assert event.loss_before is not None
-    assert event.loss_after is not None
-    rise = event.loss_after - event.loss_before
+    rise = mean_loss(run, drawn) - before
     assert 0.2 * event.removal_cost < rise < 5 * event.removal_cost
 
 

@@ -102,7 +102,7 @@ def test_every_nonlinearity_widens_without_changing_the_function(
     run = trained(spec(model__activation=activation), rings())
     x, _ = run.train.batch(torch.arange(50))
     before, width = run.net(x), run.hidden[0]
-    check = check_growth(run, 40, exploring=True)
+    check = check_growth(run, 40)
     assert {event.kind for event in check.events} <= {"widen", "rejected"}
     assert run.hidden[0] == width + check.additions > width
     torch.testing.assert_close(run.net(x), before)

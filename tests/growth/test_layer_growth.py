@@ -8,7 +8,7 @@ import torch
 from senn_ray.config import REACHES_IDENTITY
 from senn_ray.growth.candidates import LayerPool, Proposal, search
 from senn_ray.growth.checks import Judged, check_growth
-from senn_ray.growth.pruning import prune_cheapest
+from senn_ray.growth.pruning import prune_to
 from senn_ray.maths.heldout import Heldout
 from senn_ray.maths.insertion import layer_gain
 from senn_ray.nets.mlp import dense
@@ -44,7 +44,7 @@ def test_an_inserted_layer_gains_what_was_scored(
             run.net.become(tensors, layout)
 
 
-def test_layers_are_inserted_and_removed_within_one_run_of_the_best_network() -> None:
+def test_an_inserted_layer_is_the_cheapest_to_go_while_it_is_the_identity() -> None:
     run_spec = spec(model__hidden=(), model__max_depth=2, model__activation="rational")
     run = trained(run_spec, rings())
     run.best = copy.deepcopy(run.net)
@@ -52,16 +52,12 @@ def test_layers_are_inserted_and_removed_within_one_run_of_the_best_network() ->
     assert [e.kind for e in check.events] == ["insert_layer"]
     assert len(run.hidden) == 1
     assert run.best.architecture() == run.net.architecture()
-    assert [len(births) for births in run.births] == list(run.hidden)
-    before = run.hidden
-    # Still the identity: the whole layer costs nothing, once it may go.
-    assert prune_cheapest(run, 41, born_before=40) == []
-    (removal,) = prune_cheapest(run, 41, born_before=41)
+    before, size = run.hidden, run.num_params
+    (removal,) = prune_to(run, 41, size - 1)
     assert removal.kind == "remove_layer"
     assert removal.hidden_before == before
     assert removal.removal_cost == pytest.approx(0, abs=3e-4)
-    assert run.hidden == run.best.architecture().hidden == ()
-    assert run.births == []
+    assert run.hidden == ()
 
 
 @pytest.mark.parametrize(("cap", "second"), [(8, ["widen"] * 2), (2, ["insert_layer"])])

@@ -131,8 +131,7 @@ def test_an_addition_does_not_forget_how_curvature_is_measured() -> None:
 
 def test_what_an_input_adds_is_what_the_others_cannot_say() -> None:
     x = randn(50, 4)
-    A = x.T @ x
-    lost = residual_inputs(x, A)
+    lost = residual_inputs(x, torch.linalg.inv(x.T @ x))
     for i in range(4):
         others = x[:, [j for j in range(4) if j != i]]
         best = torch.linalg.lstsq(others, x[:, i]).solution

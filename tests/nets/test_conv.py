@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from senn_ray.maths.losses import loss
+from senn_ray.maths.removal import compensation
 from senn_ray.nets.activations import FAMILIES
 from senn_ray.nets.make import describe, from_values, rebuild
 from senn_ray.nets.network import LayerIndex
@@ -158,6 +159,7 @@ def test_pruning_a_duplicate_channel_keeps_the_function() -> None:
     before = net(x).detach()
     layer = observe(net, x, y, "classification").captured.layers[0]
     A = layer.inputs.T @ layer.inputs / 20 + 1e-10 * EYE(5).double()
-    prune(net, place, 1, A)
+    columns = net.tensors()[parts.columns]
+    prune(net, place, 1, compensation(columns, torch.linalg.inv(A), 1))
     assert net.architecture().blocks[0] == (3, 2)
     torch.testing.assert_close(net(x).detach(), before, rtol=0, atol=1e-6)

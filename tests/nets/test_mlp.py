@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from senn_ray.config import Activation
 from senn_ray.maths.losses import Task, loss
+from senn_ray.maths.removal import compensation
 from senn_ray.nets.activations import FAMILIES
 from senn_ray.nets.capture import capture
 from senn_ray.nets.mlp import MLP, DenseArchitecture, build
@@ -158,7 +159,7 @@ def test_pruning_a_duplicate_keeps_the_function() -> None:
     before = net(x)
     inputs = capture(net, x, torch.zeros(50).long(), "classification").layers[1].inputs
     A = inputs.T @ inputs / 50 + 1e-10 * torch.eye(6).double()
-    prune(net, FIRST, 1, A)
+    prune(net, FIRST, 1, compensation(net.weights[1], torch.linalg.inv(A), 1))
     assert net.architecture().hidden == (4,)
     torch.testing.assert_close(net(x), before, rtol=0, atol=1e-7)
 

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from senn_ray.analysis.summary import summarise
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import RunFinished
+from senn_ray.core.records import Rung
 from senn_ray.report import tables
 from tests.analysis.test_summary import EVENTS, RESULT, job_events
 
@@ -37,6 +39,37 @@ def test_matches_hold_the_numbers_of_the_summary() -> None:
     assert row["exchange_rate"] == rate.estimate
     assert row["exchange_rate_high"] == rate.high
     assert row["hits"] == RESULT.arms["quality_at_size"]["random"].hits
+
+
+def test_every_rung_is_a_row_and_one_of_them_is_found() -> None:
+    record = next(e.record for e in EVENTS if isinstance(e, RunFinished))
+    front = tuple(
+        Rung(
+            hidden=(width,),
+            params=10 * width,
+            flops=20 * width,
+            val_loss=loss,
+            val_accuracy=None,
+            gap=loss - 0.25,
+            gap_se=0.1,
+            steps=10,
+            sample_visits=100,
+            flops_spent=1e3,
+            device_s=1.0,
+            checkpoint=f"rungs/{width}.pt",
+        )
+        for width, loss in ((8, 0.25), (4, 0.26), (2, 0.5))
+    )
+    event = RunFinished(record=dataclasses.replace(record, front=front, found=1))
+    table = tables.build([EVENTS[0], event], RESULT)["fronts"]
+    rows = table.to_pylist()
+    assert [row["run_id"] for row in rows] == [record.run_id] * 3
+    assert [row["found"] for row in rows] == [False, True, False]
+    assert [row["best"] for row in rows] == [True, False, False]
+    assert [row["val_loss"] for row in rows] == [0.25, 0.26, 0.5]
+    assert rows[1]["checkpoint"] == "rungs/4.pt"
+    units = [f.metadata for f in table.schema if f.name in {"flops", "gap_se"}]
+    assert all(b"unit" in unit for unit in units)
 
 
 def test_tables_carry_units_and_a_schema_version(tmp_path: Path) -> None:

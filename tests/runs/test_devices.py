@@ -34,12 +34,12 @@ QUICK: dict[str, Any] = {
     "growth__ascent_steps": 2,
     "growth__max_additions": 2,
     "growth__absolute_threshold": 1e-3,
-    "growth__removal_threshold": 0.02,
+    "front__rung_steps": 3,
     "growth__significance": 0.5,
     "evaluate_test": True,
 }
 LAYERS = spec(
-    **QUICK | {"train__min_steps": 24, "growth__check_every": 8},
+    **QUICK | {"train__min_steps": 80, "growth__check_every": 15},
     model__max_depth=2,
     model__activation="rational",
     model__hidden=(),
@@ -50,7 +50,7 @@ RUNS: dict[str, tuple[RunSpec, RawData, set[str]]] = {
         waves(150),
         {"widen", "prune"},
     ),
-    "layers": (LAYERS, rings(150), {"widen", "prune", "insert_layer", "remove_layer"}),
+    "layers": (LAYERS, rings(150), {"insert_layer", "remove_layer"}),
     "natural": (
         spec(**QUICK, train__optimizer="natural", train__lr=0.1),
         rings(150),

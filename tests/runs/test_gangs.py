@@ -11,8 +11,7 @@ from senn_ray.runs.loop import train
 from senn_ray.runs.run import prepare
 from senn_ray.training.reducer import Reducer
 from senn_ray.training.run_state import RunState
-from senn_ray.training.schedule import make_schedule
-from tests.training.problems import rings, spec, tensors_equal
+from tests.training.problems import rings, schedule_of, spec, tensors_equal
 from tests.training.threads import run_threaded
 
 RAW = rings()
@@ -22,8 +21,7 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 
 def grow(reducer: Reducer, settings: RunSpec, raw: RawData = RAW) -> RunState:
     run = prepare(settings, raw, reducer=reducer, device="cpu")
-    schedule = make_schedule(settings.train, settings.growth, len(run.train))
-    train(run, schedule, None)
+    train(run, schedule_of(run), None)
     return run
 
 
@@ -48,7 +46,8 @@ def test_gangs_take_the_same_decisions_and_end_with_the_same_parameters(
         train__optimizer=optimizer,
         train__lr=0.01 if optimizer == "adamw" else 0.1,
         train__min_steps=120,
-        growth__removal_threshold=0.0009,
+        growth__max_additions=3,
+        front__rung_steps=4,
     )
     (alone,) = run_threaded(1, lambda reducer: grow(reducer, settings))
     assert len({step for step, kind, _ in decisions(alone) if kind == "widen"}) > 1
@@ -68,6 +67,7 @@ def few(*, examples: int, batch: int, **changes: object) -> tuple[RunSpec, RawDa
     run = spec(**{
         "train__precision": "float64",
         "train__min_steps": 12,
+        "front__rung_steps": 2,
         "train__evaluations": 4,
         "train__batch_size": batch,
         "growth__check_every": 6,

@@ -104,7 +104,7 @@ def settings(**changes: object) -> RunSpec:
         "growth__candidates": 4,
         "growth__max_additions": 2,
         "growth__significance": 0.0,
-        "growth__removal_threshold": 1e-3,
+        "front__rung_steps": 3,
         "model__hidden": (6,),
         **changes,
     })

@@ -32,7 +32,10 @@ def specified(plan: Plan, spec: RunSpec) -> RunSpec:
     again = (
         grow_spec(plan, key) if spec.kind == "grow" else fixed_spec(plan, key, choice)
     )
-    return replace(again, checkpoint=spec.checkpoint, cutoffs=spec.cutoffs)
+    kept = {"checkpoint": spec.checkpoint, "cutoffs": spec.cutoffs}
+    # Those jobs are of before networks were walked down.
+    assert (again.front is None) == (spec.kind == "fixed")
+    return replace(again, **kept, front=spec.front)
 
 
 @pytest.mark.parametrize("name", journals.NAMES)

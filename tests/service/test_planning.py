@@ -12,7 +12,7 @@ import pytest
 
 from senn_ray.analysis.results import CompareSummary
 from senn_ray.cli.main import run
-from senn_ray.config import Config
+from senn_ray.config import Config, FrontConfig
 from senn_ray.core.errors import ConfigError
 from senn_ray.core.records import Cost
 from senn_ray.search.arms.ladders import bisected, doubled
@@ -55,12 +55,32 @@ def test_runs_and_steps_of_a_plan_are_those_of_the_job_or_at_most_those(
     for arm in ("max_once", "grid", "random", "senn"):
         assert plan["arms"][arm]["certain"] == plan["arms"][arm]["runs"]
         assert plan["arms"][arm]["runs"] == real[arm]["runs"]
+    for arm in ("max_once", "grid", "random"):
         assert plan["arms"][arm]["steps"] == real[arm]["steps"]
+    # A growing run's trunk may end sooner, and the number of its rungs is a guess.
+    assert real["senn"]["steps"] / 2 < plan["arms"]["senn"]["steps"]
+    assert plan["arms"]["senn"]["steps"] < 2 * real["senn"]["steps"]
     for arm in ("ladder", "ladder_bisect", "total"):
         row, ran = plan["arms"][arm], done.summary.ledger[arm]
         assert row["certain"] <= ran.runs <= row["runs"]
-        assert row["steps"] == 60 * row["runs"]
+    for arm in ("ladder", "ladder_bisect"):
+        assert plan["arms"][arm]["steps"] == 60 * plan["arms"][arm]["runs"]
     assert plan["arms"]["total"]["runs"] == len(plan["runs"])
+
+
+@pytest.mark.parametrize(
+    ("front", "width", "count"),
+    [
+        ({}, 45.0, 13),
+        ({}, 1.0, 1),
+        ({"rungs": 4}, 45.0, 4),
+        ({"sizes": (900, 300)}, 45.0, 3),
+    ],
+)
+def test_rungs_are_estimated_from_the_width(
+    front: dict[str, Any], width: float, count: int
+) -> None:
+    assert planning.rungs(FrontConfig(**front), width) == count
 
 
 def test_every_run_is_listed_under_the_name_seed_and_width_it_will_have(
@@ -80,7 +100,11 @@ def test_the_summary_of_a_job_says_how_far_off_the_plan_was(
 ) -> None:
     found, total = done.summary.plan, done.summary.ledger["total"]
     for name in ("runs", "steps"):
-        assert found[name].predicted == plan["arms"]["total"][name]
+        # Here a growing run counts as a plain one.
+        within = 0 if name == "runs" else 0.1
+        assert found[name].predicted == pytest.approx(
+            plan["arms"]["total"][name], rel=within
+        )
         assert found[name].actual == getattr(total, name)
     seconds = found["device_s"]
     assert seconds.actual == pytest.approx(total.device_s)

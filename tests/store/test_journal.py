@@ -208,5 +208,16 @@ def test_lines_of_the_first_version_are_brought_to_the_present_form(
     path = tmp_path / "old.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in old))
     assert read(path) == new
+    # Version 2 knew settings that are gone.
+    for line in old:
+        line["version"] = 2
+    old[0]["data"]["config"]["growth"] = {"exploration": 0.33, "rank": 8}
+    old[1]["data"] = json.loads(path.with_name("new.jsonl").read_text().split("\n")[1])[
+        "data"
+    ]
+    old[1]["data"]["spec"]["growth"]["removal_threshold"] = 0.001
+    path.write_text("".join(json.dumps(line) + "\n" for line in old[:2]))
+    config["growth"] = {"rank": 8}
+    assert read(path) == new[:2]
     present: list[Event] = [RunFinished(record=shared)]
     assert read(write(tmp_path / "present.jsonl", present)) == present

@@ -3,14 +3,23 @@
 import numpy as np
 import torch
 
-from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
+from senn_ray.config import (
+    DataConfig,
+    FrontConfig,
+    GrowthConfig,
+    ModelConfig,
+    TrainConfig,
+)
 from senn_ray.core.records import RunSpec
 from senn_ray.data.examples import RawData
 from senn_ray.growth.checks import Check
+from senn_ray.growth.measure import Draw
+from senn_ray.maths.losses import loss
 from senn_ray.runs.loop import train_step
 from senn_ray.runs.run import prepare
 from senn_ray.training.reducer import SingleReducer
 from senn_ray.training.run_state import RunState
+from senn_ray.training.schedule import Schedule, make_schedule
 
 
 def rings(n: int = 600, *, classes: int = 3, seed: int = 0) -> RawData:
@@ -65,7 +74,10 @@ def waves(n: int = 300, *, seed: int = 0) -> RawData:
 
 
 def spec(**changes: object) -> RunSpec:
-    """A short growing run; ``growth__key=…`` and ``train__key=…`` change settings."""
+    """A short growing run; ``growth__key=…`` and ``train__key=…`` change settings.
+
+    It is walked down if there are settings of ``front``: ``front=…`` or ``front__key=…``.
+    """
     sections = {
         "data": DataConfig(dataset="factory:none"),
         "model": ModelConfig(),
@@ -78,10 +90,20 @@ def spec(**changes: object) -> RunSpec:
     for key, value in changes.items():
         section, _, name = key.partition("__")
         if name:
+            if section == "front":
+                sections.setdefault(section, FrontConfig())
             sections[section] = sections[section].model_copy(update={name: value})
         else:
             plain[key] = value
     return RunSpec(**plain, **sections)
+
+
+def schedule_of(run: RunState) -> Schedule:
+    """Lay out a run by its own settings."""
+    settings = run.spec
+    return make_schedule(
+        settings.train, settings.growth, settings.front, len(run.train)
+    )
 
 
 def tensors_equal(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
@@ -95,6 +117,13 @@ def trained(run_spec: RunSpec, raw: RawData, steps: int = 40) -> RunState:
     for step in range(steps):
         train_step(run, step, 0.01)
     return run
+
+
+@torch.no_grad()
+def mean_loss(run: RunState, drawn: Draw) -> float:
+    """Measure the loss of the network on the examples of a decision."""
+    x, y = run.train.batch(drawn.examples)
+    return loss(run.net(x), y, run.task).item()
 
 
 def what(check: Check) -> list[tuple[str, int, tuple[int, ...]]]:

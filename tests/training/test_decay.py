@@ -29,8 +29,7 @@ from senn_ray.training.decay import (
 from senn_ray.training.evaluate import evaluate
 from senn_ray.training.reducer import SingleReducer
 from senn_ray.training.run_state import RunState
-from senn_ray.training.schedule import make_schedule
-from tests.training.problems import rings, spec, tensors_equal, waves
+from tests.training.problems import rings, schedule_of, spec, tensors_equal, waves
 
 RAW = rings()
 
@@ -193,6 +192,6 @@ def test_a_run_that_could_learn_more_decays_less() -> None:
     settings = spec(kind="fixed", model__hidden=(20,), train__weight_decay=None)
     run = prepare(settings, RAW, reducer=SingleReducer(), device="cpu")
     run.weight_decay = 3.0
-    trace = train(run, make_schedule(settings.train, settings.growth, 450), None)
+    trace = train(run, schedule_of(run), None)
     decays = [e.weight_decay for e in trace.evaluations if e.weight_decay is not None]
     assert decays[-1] < 3.0 / 2

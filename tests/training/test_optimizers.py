@@ -49,7 +49,7 @@ def started(optimizer: str, steps: int) -> RunState:
 def added(optimizer: str, steps: int) -> RunState:
     run = started(optimizer, steps)
     fan_in = torch.linspace(-1, 1, 9)
-    run.follow(widen(run.net, LayerIndex(0, 0), fan_in), steps)
+    run.optimizer.reshape(widen(run.net, LayerIndex(0, 0), fan_in))
     return run
 
 

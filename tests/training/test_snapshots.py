@@ -9,7 +9,6 @@ from senn_ray.runs.loop import train
 from senn_ray.runs.run import prepare, train_run
 from senn_ray.training.reducer import Reducer, SingleReducer
 from senn_ray.training.run_state import RunState
-from senn_ray.training.schedule import make_schedule
 from senn_ray.training.snapshots import (
     State,
     digests,
@@ -19,11 +18,11 @@ from senn_ray.training.snapshots import (
     snapshot,
     to_bytes,
 )
-from tests.training.problems import rings, spec
+from tests.training.problems import rings, schedule_of, spec
 from tests.training.threads import run_threaded
 
 RAW = rings()
-SHORT = spec(train__min_steps=150, train__evaluations=10)
+SHORT = spec(train__min_steps=150, train__evaluations=10, front__rung_steps=8)
 
 
 class _StoppedError(Exception):
@@ -35,9 +34,7 @@ def fresh(reducer: Reducer, settings: RunSpec = SHORT) -> RunState:
 
 
 def finish(run: RunState) -> State:
-    settings = run.spec
-    schedule = make_schedule(settings.train, settings.growth, len(run.train))
-    train(run, schedule, None)
+    train(run, schedule_of(run), None)
     return live_state(run)
 
 
@@ -48,10 +45,8 @@ def stop_before(run: RunState, step: int) -> bytes:
         if at.step == step:
             raise _StoppedError
 
-    settings = run.spec
-    schedule = make_schedule(settings.train, settings.growth, len(run.train))
     with pytest.raises(_StoppedError):
-        train(run, schedule, None, before_step=stop)
+        train(run, schedule_of(run), None, before_step=stop)
     return to_bytes(snapshot(run))
 
 
@@ -68,9 +63,13 @@ def test_a_run_interrupted_at_any_step_ends_bitwise_the_same(optimizer: str) -> 
     )
     alone = SingleReducer()
     undisturbed = finish(fresh(alone, settings))
-    assert undisturbed["trace"]["checks"] > 3
-    # Before and after the first check, in the middle, around prunings, the last step.
-    for step in (0, 1, 25, 26, 77, 114, 120, 150):
+    assert undisturbed["trace"]["checks"] > 2
+    descent, end = undisturbed["trace"]["descent"], undisturbed["step"]
+    assert len(undisturbed["front"]) > 3
+    # Before and after the first check; when the trunk ends, and around it; in a rung,
+    # before and after one ends, and at the last step of all.
+    walk = (descent - 1, descent, descent + 1, descent + 5)
+    for step in (0, 1, 25, 26, *walk, descent + 8, descent + 9, descent + 16, end):
         data = stop_before(fresh(alone, settings), step)
         again = continued(fresh(alone, settings), data)
         assert digests(again) == digests(undisturbed), step
@@ -93,7 +92,7 @@ def without_seconds(state: State) -> list[dict[str, object]]:
 @pytest.mark.slow
 def test_a_gang_interrupted_at_any_step_ends_bitwise_the_same() -> None:
     undisturbed = run_threaded(2, lambda reducer: digests(finish(fresh(reducer))))
-    for step in (26, 101):
+    for step in (26, 101, 117):
 
         def interrupted(reducer: Reducer, step: int = step) -> dict[str, bytes]:
             data = stop_before(fresh(reducer), step)
@@ -118,14 +117,17 @@ def test_costs_go_on_where_they_were() -> None:
     data = stop_before(fresh(SingleReducer()), 60)
     cost = continued(fresh(SingleReducer()), data)["ledger"]
     assert cost["steps"] == whole.cost.steps
-    # A record also counts the look at the training examples after the run.
-    assert cost["sample_visits"] == whole.cost.sample_visits - whole.n_train
+    # A record also counts the looks after the run: the front at the validation
+    # examples, the best rung once more, and the found one at the training examples.
+    assert whole.n_val is not None
+    looks = whole.n_train + (1 + len(whole.front)) * whole.n_val
+    assert cost["sample_visits"] == whole.cost.sample_visits - looks
     assert cost["device_s"] > from_bytes(data)["ledger"]["device_s"]
 
 
 def test_the_parts_of_a_state_are_told_apart() -> None:
     run = fresh(SingleReducer())
     before = digests(live_state(run))
-    run.births[0][0] = 7
+    run.trace.descent = 7
     after = digests(live_state(run))
     assert [name for name in before if before[name] != after[name]] == ["decisions"]
