@@ -5,8 +5,9 @@ demand, Arrow tables. Heavy imports are made when they are needed, so that impor
 this module loads neither torch nor ray.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from senn_ray.config import Config
@@ -288,12 +289,19 @@ def summary(run: Location) -> "Summary":
         return from_json((folder / "summary.json").read_bytes(), source=str(run))
 
 
-def submit(address: str, args: Sequence[str], *, working_dir: Path) -> int:
+def submit(
+    address: str,
+    args: Sequence[str],
+    *,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    working_dir: Path,
+) -> int:
     """Run a verb as a job of a cluster, and show what it prints.
 
     Args:
         address: Ray's job address, such as ``http://HOST:8265``.
         args: The verb and its flags.
+        environment: Variables that the job gets, such as settings by their names.
         working_dir: Folder that is sent along.
 
     Returns:
@@ -301,7 +309,7 @@ def submit(address: str, args: Sequence[str], *, working_dir: Path) -> int:
     """
     from senn_ray.cluster_runtime.submit import submit_job
 
-    return submit_job(address, args, working_dir=working_dir)
+    return submit_job(address, args, environment=environment, working_dir=working_dir)
 
 
 def doctor(config: Config | None = None) -> list[Check]:
