@@ -104,6 +104,7 @@ def start(
     """Run a job from its beginning; the arguments are those of the verbs."""
     location = locations.choose(out, config, verb)
     folder = locations.work_folder(location)
+    locations.require_writable(location)
     plan, raw = prepare(verb, config, seeds)
     plan = replace(plan, checkpoints=folder / "checkpoints")
     frozen = freezing.freeze(plan, raw)
