@@ -1,13 +1,11 @@
 """The verbs on a run folder: look, stop, go on, repeat, report, export."""
 
-import functools
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from senn_ray.cli.asking import asking
 from senn_ray.cli.common import (
     DEFAULTS,
     INTERRUPTED,
@@ -23,17 +21,14 @@ from senn_ray.cli.common import (
 from senn_ray.config import Config
 from senn_ray.core.errors import ConfigError, DataError
 
-Trust = Annotated[bool, Parameter(negative=())]
 
-
-def resume(  # noqa: PLR0913 - flags
+def resume(
     run: str,
     /,
     *,
     extend: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     retry_failed: Annotated[bool, Parameter(negative=())] = False,
     force: Annotated[bool, Parameter(negative=())] = False,
-    trust: Trust = False,
     settings: AllSettings = DEFAULTS,
     common: Common = NO_FLAGS,
 ) -> int:
@@ -46,7 +41,6 @@ def resume(  # noqa: PLR0913 - flags
         retry_failed: Do runs that failed again, with the same seeds.
         force: Take the folder at once from a driver that may still be alive. If it is,
             it is stopped, and what both do until it notices is done twice.
-        trust: Run code that the folder names (factory:..., arms of a module) unasked.
         settings: Settings are those of the job; others are refused, but where it runs
             (cluster.address, cluster.max_parallel_runs, data.root) may change.
         common: Flags of every verb.
@@ -66,7 +60,6 @@ def resume(  # noqa: PLR0913 - flags
             extend=extend,
             retry_failed=retry_failed,
             force=force,
-            trust=may,
             observe=observe,
             executor=executor,
         )
@@ -74,13 +67,7 @@ def resume(  # noqa: PLR0913 - flags
             people(common).print("this job was over already: nothing was run")
         return result
 
-    def go(*, trust: bool) -> int:
-        nonlocal may
-        may = trust
-        return run_job(go_on, settings, verbs.locate(run), common)
-
-    may = trust
-    return asking(go, trust=trust)
+    return run_job(go_on, settings, verbs.locate(run), common)
 
 
 def status(run: str, /, *, common: Common = NO_FLAGS) -> int:
@@ -142,7 +129,6 @@ def rerun(
     /,
     *,
     tolerance: float = 0.0,
-    trust: Trust = False,
     settings: AllSettings = DEFAULTS,
     common: Common = NO_FLAGS,
 ) -> int:
@@ -151,7 +137,6 @@ def rerun(
     Args:
         run: RUN/RUN_ID, or the RUN_ID of a run in the newest folder of output.root.
         tolerance: Relative difference of numbers that is let pass (default: equal bits).
-        trust: Run code that the folder names (factory:..., arms of a module) unasked.
         settings: Settings are those of the job; where it runs may change.
         common: Flags of every verb.
     """
@@ -159,20 +144,15 @@ def rerun(
     from senn_ray.service import verbs
 
     folder, run_id = verbs.find_run(run, settings.output.root)
-
-    def again(*, trust: bool) -> dict[str, Any]:
-        with shown(common) as (observe, executor):
-            return verbs.rerun(
-                folder,
-                run_id,
-                tolerance=tolerance,
-                trust=trust,
-                settings=settings,
-                observe=observe,
-                executor=executor,
-            )
-
-    found = asking(again, trust=trust)
+    with shown(common) as (observe, executor):
+        found = verbs.rerun(
+            folder,
+            run_id,
+            tolerance=tolerance,
+            settings=settings,
+            observe=observe,
+            executor=executor,
+        )
     if common.json:
         print(json.dumps(found))
     people(common).print(repeated(found), soft_wrap=True)
@@ -184,7 +164,6 @@ def report(
     /,
     *more: str,
     out: str | None = None,
-    trust: Trust = False,
     common: Common = NO_FLAGS,
 ) -> int:
     """Rebuild the summary, tables and page of a run folder from its journal.
@@ -193,7 +172,6 @@ def report(
         run: Run folder: a path or a URI.
         more: Other run folders: then one page shows all of them side by side.
         out: Folder of the page of several runs; must be empty or new.
-        trust: Run code that the folder names (factory:..., arms of a module) unasked.
         common: Flags of every verb.
 
     Raises:
@@ -202,39 +180,30 @@ def report(
     from senn_ray.service import verbs
 
     if more:
-        several = functools.partial(verbs.report_several, [run, *more], out=out)
-        page = asking(several, trust=trust)
+        page = verbs.report_several([run, *more], out=out)
         if common.json:
             print(json.dumps({"report": str(page)}))
         people(common).print(f"report {page}", soft_wrap=True)
         return 0
     if out is not None:
         raise ConfigError("--out is for the page of several runs; give more than one")
-    page = asking(functools.partial(verbs.report, run), trust=trust)
+    page = verbs.report(run)
     show_result(verbs.summary(run), page, common)
     return 0
 
 
-def export(
-    run: str,
-    /,
-    *,
-    pick: str | None = None,
-    trust: Trust = False,
-    common: Common = NO_FLAGS,
-) -> int:
+def export(run: str, /, *, pick: str | None = None, common: Common = NO_FLAGS) -> int:
     """Write a network as a model folder that needs torch only.
 
     Args:
         run: Run folder: a path or a URI.
         pick: Run whose network is taken (default: the one of median validation loss,
             on the most examples).
-        trust: Run code that the folder names (factory:..., arms of a module) unasked.
         common: Flags of every verb.
     """
     from senn_ray.service import verbs
 
-    model = asking(functools.partial(verbs.export, run, pick=pick), trust=trust)
+    model = verbs.export(run, pick=pick)
     if common.json:
         print(json.dumps({"model": str(model)}))
     else:

@@ -36,7 +36,7 @@ class FrontConfig(Section):
     rung_steps: int | None = Field(
         default=None,
         ge=1,
-        description="steps of a rung (default: a sixteenth of those of a plain run)",
+        description="steps of a rung (default: all together those of a plain run)",
     )
     choose: Literal["one_se", "best"] = Field(
         default="one_se",

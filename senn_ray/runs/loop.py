@@ -26,7 +26,7 @@ from senn_ray.training.evaluate import evaluate
 from senn_ray.training.natural import Natural
 from senn_ray.training.recovery import verify
 from senn_ray.training.run_state import RunState, Trace
-from senn_ray.training.schedule import QUIET_CHECKS, Schedule
+from senn_ray.training.schedule import Schedule
 
 OnProgress = Callable[[Progress], None]
 BeforeStep = Callable[[RunState], None]
@@ -70,12 +70,15 @@ def train(
             if trace.pruned:
                 _keep_rung(run, keep_rung)
                 return trace
-        if schedule.rung_ends(run.step, trace.descent):
+        if trace.descent is not None and trace.descent.ends(run.step):
             _keep_rung(run, keep_rung)
             if not (schedule.walks and _walk_down(run)):
                 return trace
-        if trace.descent is None and schedule.trunk_ends(run.step, trace.quiet_checks):
-            trace.descent = run.step
+        if trace.descent is None and schedule.trunk_ends(
+            run.step, is_settled=trace.is_settled
+        ):
+            rungs = 1 + rungs_below(run) if schedule.walks else 1
+            trace.descent = schedule.descent(run.step, rungs)
         rate = schedule.rate(run.step, trace.descent)
         trace.losses.append(train_step(run, run.step, rate))
         run.step += 1
@@ -126,12 +129,12 @@ def _grow(run: RunState, schedule: Schedule) -> None:
     if not (growing and step in schedule.checks):
         return
     if at_cap(run):
-        trace.quiet_checks += 1
+        trace.is_settled = True
         return
     with run.ledger.growing():
         check = check_growth(run, step)
     trace.checks += 1
-    trace.quiet_checks = 0 if check.additions else trace.quiet_checks + 1
+    trace.is_settled = not check.additions
     trace.current_score = check.current_score
     # What the additions of the check before have come to, next to what was promised.
     trace.expansions = [
@@ -216,10 +219,15 @@ def _evaluate(
     if trace.best is None or quality.loss < trace.best.loss:
         trace.best = quality
         run.best = copy.deepcopy(run.net)
-    rung_ends = schedule.rung_ends(step, trace.descent)
+    in_walk = schedule.walks and trace.descent is not None
+    rung_ends = trace.descent is not None and trace.descent.ends(step)
     # A rung is short: its evaluations look for the best network, and decay moves once.
-    if rung_ends == (schedule.walks and trace.descent is not None):
-        run.weight_decay = next_decay(run, quality.loss)
+    if trace.descent is not None and in_walk and rung_ends:
+        share = trace.descent.rung_steps / schedule.steps
+        run.weight_decay = next_decay(run, quality.loss, share)
+    elif not in_walk and not rung_ends:
+        share = schedule.trunk_evaluations / schedule.steps
+        run.weight_decay = next_decay(run, quality.loss, share)
     if on_progress:
         on_progress(
             Progress(
@@ -239,10 +247,9 @@ def _expected_steps(run: RunState, schedule: Schedule) -> int:
     """Estimate the steps of the whole run from the present size."""
     if not schedule.walks:
         return schedule.steps
-    if run.trace.descent is None:
-        return schedule.longest_trunk + (1 + rungs_below(run)) * schedule.rung_steps
     rungs = len(run.front) + 1 + rungs_below(run)
-    return run.trace.descent + rungs * schedule.rung_steps
+    descent = run.trace.descent or schedule.descent(schedule.longest_trunk, rungs)
+    return descent.start + rungs * descent.rung_steps
 
 
 def is_pruned(
@@ -262,7 +269,7 @@ def is_pruned(
 def stop_reason(run: RunState) -> StopReason:
     """Say why a finished run has the size it has.
 
-    Converged means that growth ended by itself: two checks in a row found nothing that
+    Converged means that growth ended by itself: the last check found nothing that
     examples which the search never saw confirm. A run of fixed size ends by its
     ``schedule``, or is ``pruned``.
     """
@@ -276,4 +283,4 @@ def stop_reason(run: RunState) -> StopReason:
     widths_at_cap = bool(top) and min(top) >= model.max_hidden
     if widths_at_cap or (model.may_deepen and layers_at_cap):
         return "cap_hit"
-    return "converged" if trace.quiet_checks >= QUIET_CHECKS else "budget"
+    return "converged" if trace.is_settled else "budget"

@@ -143,10 +143,11 @@ def _counter(
         n_train, n_val = sizes[run.per_class]
         front = job.config.front if run.kind == "grow" else None
         schedule = make_schedule(train, job.config.growth, front, n_train)
-        descent = schedule.longest_trunk
-        steps = descent + (rungs(front, width) if front else 1) * schedule.rung_steps
+        count = rungs(front, width) if front else 1
+        descent = schedule.descent(schedule.longest_trunk, count)
+        steps = descent.start + count * descent.rung_steps
         evaluations = sum(
-            schedule.evaluates(step, descent if step > descent else None)
+            schedule.evaluates(step, descent if step > descent.start else None)
             for step in range(steps + 1)
         )
         # The test part counts by its size; an evaluation may look at its part twice.

@@ -61,7 +61,7 @@ def starting_decay(config: TrainConfig, inputs: int, examples: int) -> float:
     return min(max(PER_INPUT * inputs / examples, least), most)
 
 
-def next_decay(run: RunState, val_loss: float) -> float:
+def next_decay(run: RunState, val_loss: float, share: float) -> float:
     """Choose the weight decay of the steps until the next evaluation.
 
     Where it is held fixed, nothing is tried.
@@ -69,10 +69,11 @@ def next_decay(run: RunState, val_loss: float) -> float:
     Args:
         run: A run that has just been evaluated; it is not changed.
         val_loss: Its validation loss.
+        share: Steps since decay was chosen last, over those of a plain run.
     """
     if looks(run.spec.train) == 1 or not val_loss:
         return run.weight_decay
-    return followed(run.weight_decay, slope(run, val_loss), run.spec.train)
+    return followed(run.weight_decay, slope(run, val_loss), share)
 
 
 def looks(config: TrainConfig) -> int:
@@ -103,13 +104,13 @@ def slope(run: RunState, val_loss: float) -> Slope:
     return Slope(mean / val_loss, error / val_loss)
 
 
-def followed(decay: float, slope: Slope, config: TrainConfig) -> float:
+def followed(decay: float, slope: Slope, share: float) -> float:
     """Move a decay by the slope of the validation loss.
 
     Args:
         decay: The present one.
         slope: How the loss follows the scale of the weights; an unsure one moves less.
-        config: The number of evaluations of a run.
+        share: As in ``next_decay``.
     """
     square = slope.value**2
     sure = square / (square + NOISE * slope.error**2) if square else 0.0
@@ -117,7 +118,7 @@ def followed(decay: float, slope: Slope, config: TrainConfig) -> float:
     if speed < 0:
         speed *= FALL
     least, most = BOUNDS
-    return min(max(decay * SPEED ** (speed / config.evaluations), least), most)
+    return min(max(decay * SPEED ** (speed * share), least), most)
 
 
 @torch.no_grad()

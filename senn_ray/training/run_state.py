@@ -20,6 +20,7 @@ from senn_ray.training.cost import CostLedger
 from senn_ray.training.natural import Natural
 from senn_ray.training.optimizers import AdamW
 from senn_ray.training.reducer import Reducer, sum_all
+from senn_ray.training.schedule import Descent
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class Trace:
     evaluations: list[Evaluation] = field(default_factory=list)
     expansions: list[Expansion] = field(default_factory=list)
     checks: int = 0
-    quiet_checks: int = 0
-    """Number of growth checks in a row, up to now, that accepted nothing."""
-    descent: int | None = None
-    """The first step after the trunk; nothing while the run is in it."""
+    is_settled: bool = False
+    """Whether the last growth check accepted nothing."""
+    descent: Descent | None = None
+    """The part after the trunk; nothing while the run is in it."""
     front: list[Rung] = field(default_factory=list)
     """The rungs that have ended; what they are worth beside each other is measured when
     all have."""
@@ -62,13 +63,14 @@ class Trace:
 
 def trace_of(state: dict[str, Any]) -> Trace:
     """Rebuild a trace from a copy of what ``Trace.state`` gave."""
-    best = state["best"]
+    best, descent = state["best"], state["descent"]
     return Trace(**{
         **state,
         "evaluations": [Evaluation(**values) for values in state["evaluations"]],
         "expansions": [Expansion(**values) for values in state["expansions"]],
         "front": [Rung(**values) for values in state["front"]],
         "best": None if best is None else Quality(**best),
+        "descent": None if descent is None else Descent(**descent),
         "losses": list(state["losses"]),
     })
 

@@ -17,14 +17,29 @@ LEAST_STEPS = 25
 memorised soon after."""
 FINAL_RATE = 0.02
 """The last learning rate, as a fraction of the first."""
-RUNG_SHARE = 16
-"""Steps of a plain run over those of a rung, if nothing is said."""
+WALK_SHARE = 1.0
+"""Steps of all rungs together over those of a plain run, if nothing is said."""
 RUNG_EVALUATIONS = 4
 """Evaluations of a rung; the best of them is kept."""
-SHORTEST_TRUNK = 0.25
+SHORTEST_TRUNK = 0.4
 """Least steps of a trunk, as a fraction of those of a plain run."""
-QUIET_CHECKS = 2
-"""Number of growth checks in a row without an addition that end a trunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """The part of a run after its trunk."""
+
+    start: int
+    """Its first step."""
+    rung_steps: int
+
+    def done(self, step: int) -> int:
+        """Return how many steps of its rung come before a step."""
+        return (step - self.start) % self.rung_steps
+
+    def ends(self, step: int) -> bool:
+        """Tell whether a rung ends before a step."""
+        return step > self.start and self.done(step) == 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,53 +50,47 @@ class Schedule:
     """Steps of a plain run."""
     longest_trunk: int
     shortest_trunk: int
-    rung_steps: int
+    walk_steps: int
+    """Of all rungs together."""
+    rung_steps: int | None
+    """Of each rung, if that was said."""
     lr: float
     checks: frozenset[int]
     """Steps before which growth is checked, in the trunk."""
     trunk_evaluations: int
     """Steps between evaluations in the trunk."""
-    rung_evaluations: int
-    """Steps between evaluations of a rung."""
     walks: bool
     """Whether the run has more rungs than one."""
 
-    def rate(self, step: int, descent: int | None) -> float:
-        """Return the learning rate of a step: constant, then falling in every rung.
-
-        Args:
-            step: The step.
-            descent: The first step of the descent; nothing in the trunk.
-        """
+    def rate(self, step: int, descent: Descent | None) -> float:
+        """Return the learning rate of a step: constant, then falling in every rung."""
         if descent is None:
             return self.lr
-        left = 1 - (step - descent) % self.rung_steps / self.rung_steps
+        left = 1 - descent.done(step) / descent.rung_steps
         return self.lr * max(FINAL_RATE, left)
 
-    def trunk_ends(self, step: int, quiet_checks: int) -> bool:
+    def trunk_ends(self, step: int, *, is_settled: bool) -> bool:
         """Tell whether the trunk ends before a step.
 
         Args:
             step: The step.
-            quiet_checks: Growth checks in a row, up to now, without an addition.
+            is_settled: Whether the last growth check accepted nothing.
         """
-        settled = quiet_checks >= QUIET_CHECKS and step >= self.shortest_trunk
-        return settled or step >= self.longest_trunk
+        may_end = is_settled and step >= self.shortest_trunk
+        return may_end or step >= self.longest_trunk
 
-    def rung_ends(self, step: int, descent: int | None) -> bool:
-        """Tell whether a rung ends before a step."""
-        if descent is None or step <= descent:
-            return False
-        return (step - descent) % self.rung_steps == 0
+    def descent(self, step: int, rungs: int) -> Descent:
+        """Lay out so many rungs from a step on."""
+        return Descent(step, self.rung_steps or max(1, self.walk_steps // rungs))
 
-    def evaluates(self, step: int, descent: int | None) -> bool:
+    def evaluates(self, step: int, descent: Descent | None) -> bool:
         """Tell whether the validation loss is measured before a step."""
-        if self.rung_ends(step, descent):
+        if descent is not None and descent.ends(step):
             return True
         if descent is None or not self.walks:
             return step > 0 and step % self.trunk_evaluations == 0
-        done = (step - descent) % self.rung_steps
-        return done > 0 and done % self.rung_evaluations == 0
+        done, every = descent.done(step), descent.rung_steps // RUNG_EVALUATIONS
+        return done > 0 and done % max(1, every) == 0
 
 
 def make_schedule(
@@ -101,14 +110,12 @@ def make_schedule(
     steps = train.steps(n_train)
     # The last rung has a step at least.
     annealed = min(round(steps * (1 - train.cooldown)), steps - 1)
-    longest, shortest, rung = annealed, annealed, steps - annealed
+    longest, shortest, walk = annealed, annealed, steps - annealed
     if front is not None:
-        rung = front.rung_steps or max(1, steps // RUNG_SHARE)
+        walk = round(WALK_SHARE * steps)
         shortest = round(SHORTEST_TRUNK * steps)
         if not growth.enabled:
-            longest = shortest = round(
-                (SHORTEST_TRUNK + 1 - train.cooldown) / 2 * steps
-            )
+            longest = shortest
     half_pass = n_train // (2 * train.batch_size)
     every = growth.check_every or max(LEAST_STEPS, half_pass)
     # Early steps change much and are cheap to wait for; later checks are a constant
@@ -121,10 +128,10 @@ def make_schedule(
         steps=steps,
         longest_trunk=longest,
         shortest_trunk=shortest,
-        rung_steps=rung,
+        walk_steps=walk,
+        rung_steps=front.rung_steps if front else None,
         lr=train.lr,
         checks=frozenset(checks),
         trunk_evaluations=max(1, steps // train.evaluations),
-        rung_evaluations=max(1, rung // RUNG_EVALUATIONS),
         walks=front is not None,
     )

@@ -32,6 +32,8 @@ from senn_ray.training.run_state import RunState
 from tests.training.problems import rings, schedule_of, spec, tensors_equal, waves
 
 RAW = rings()
+SHARE = 1 / 40
+"""Steps between two choices of decay, over those of a plain run."""
 
 
 def trained(steps: int = 60, raw: RawData = RAW, **changes: object) -> RunState:
@@ -91,41 +93,39 @@ def test_decay_rises_only_if_smaller_weights_would_be_better(
     run = trained()
     scale_weights(run, scale)
     run.weight_decay = 0.5
-    moved = next_decay(run, evaluate(run, run.net, run.val).loss)
+    moved = next_decay(run, evaluate(run, run.net, run.val).loss, SHARE)
     assert (moved > 0.5) == rises
     assert moved != 0.5
 
 
 def test_decay_stays_within_its_bounds_and_moves_evenly() -> None:
-    config, decay = TrainConfig(evaluations=10), 0.01
-    for _ in range(10):
-        decay = followed(decay, Slope(100.0, 0.0), config)
+    decay = 0.01
+    for _ in range(40):
+        decay = followed(decay, Slope(100.0, 0.0), SHARE)
     assert decay == pytest.approx(0.01 * rule.SPEED)
     for slope_, bound in ((100.0, rule.BOUNDS[1]), (-100.0, rule.BOUNDS[0])):
-        for _ in range(60):
-            decay = followed(decay, Slope(slope_, 0.0), config)
+        for _ in range(240):
+            decay = followed(decay, Slope(slope_, 0.0), SHARE)
         assert decay == bound
-    steps = [followed(1.0, Slope(s, 0.0), config) for s in (0.02, 0.04)]
+    steps = [followed(1.0, Slope(s, 0.0), SHARE) for s in (0.02, 0.04)]
     assert steps[1] == pytest.approx(steps[0] ** 2)
 
 
 def test_decay_falls_more_slowly_than_it_rises() -> None:
-    config = TrainConfig()
-    up, down = (followed(1.0, Slope(s, 0.0), config) for s in (0.05, -0.05))
+    up, down = (followed(1.0, Slope(s, 0.0), SHARE) for s in (0.05, -0.05))
     assert down == pytest.approx(up**-rule.FALL)
 
 
 @pytest.mark.parametrize("value", [0.05, -0.05])
 def test_an_unsure_slope_moves_less(value: float) -> None:
-    config = TrainConfig()
     moves = [
-        abs(math.log(followed(1.0, Slope(value, error), config)))
+        abs(math.log(followed(1.0, Slope(value, error), SHARE)))
         for error in (0.0, 0.05, 0.5, 5.0)
     ]
     assert moves == sorted(moves, reverse=True)
     assert moves[1] == pytest.approx(moves[0] / 2)
     assert moves[3] < moves[0] / 1000
-    assert followed(1.0, Slope(0.0, 0.0), config) == 1.0
+    assert followed(1.0, Slope(0.0, 0.0), SHARE) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_trial_changes_no_network() -> None:
 def test_a_decay_that_is_given_is_held_fixed_and_costs_nothing(given: float) -> None:
     run = trained(steps=1, train__weight_decay=given)
     before = run.ledger.sample_visits
-    assert next_decay(run, 1.0) == given
+    assert next_decay(run, 1.0, SHARE) == given
     assert run.ledger.sample_visits == before
     record = train_run(spec(kind="fixed", train__weight_decay=given), RAW)
     assert set(decays_of(record)) == {given}
@@ -165,7 +165,7 @@ def test_a_trial_is_counted() -> None:
     before = run.ledger.sample_visits
     loss_here = evaluate(run, run.net, run.val).loss
     looked = run.ledger.sample_visits - before
-    next_decay(run, loss_here)
+    next_decay(run, loss_here, SHARE)
     assert run.ledger.sample_visits - before == looks(run.spec.train) * looked
 
 

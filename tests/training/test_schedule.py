@@ -39,43 +39,45 @@ def test_a_plain_run_has_all_its_steps_and_one_cool_down(
     growth: GrowthConfig, steps: int, cooldown: float
 ) -> None:
     plain = schedule(steps, growth, cooldown=cooldown)
-    descent = plain.longest_trunk
-    assert descent + plain.rung_steps == plain.steps == steps
-    rates = [plain.rate(step, descent) for step in range(descent, steps)]
+    descent = plain.descent(plain.longest_trunk, 1)
+    assert descent.start + descent.rung_steps == plain.steps == steps
+    rates = [plain.rate(step, descent) for step in range(descent.start, steps)]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == plain.rate(0, None) == plain.lr
-    assert plain.rung_ends(steps, descent)
+    assert descent.ends(steps)
     assert plain.evaluates(steps, descent)
 
 
 def test_rates_fall_in_every_rung_and_begin_again_in_the_next() -> None:
     found = schedule(front=FrontConfig(rung_steps=20))
-    rates = [found.rate(step, 300) for step in range(300, 360)]
+    descent = found.descent(300, 3)
+    rates = [found.rate(step, descent) for step in range(300, 360)]
     assert rates[:20] == rates[20:40] == rates[40:]
     assert rates[0] == found.lr
     assert min(rates) >= 0.02 * found.lr
-    ends = [step for step in range(300, 361) if found.rung_ends(step, 300)]
+    ends = [step for step in range(300, 361) if descent.ends(step)]
     assert ends == [320, 340, 360]
-    assert [s for s in range(300, 321) if found.evaluates(s, 300)] == [
-        305,
-        310,
-        315,
-        320,
-    ]
+    measured = [s for s in range(300, 321) if found.evaluates(s, descent)]
+    assert measured == [305, 310, 315, 320]
+
+
+@pytest.mark.parametrize("rungs", [1, 7, 16])
+def test_rungs_share_the_steps_of_a_plain_run(rungs: int) -> None:
+    found = schedule(front=FrontConfig())
+    descent = found.descent(500, rungs)
+    assert rungs * descent.rung_steps <= found.steps < rungs * (descent.rung_steps + 1)
 
 
 def test_a_trunk_ends_when_growth_does_but_not_too_early_or_too_late() -> None:
     found = schedule(front=FrontConfig())
     assert found.shortest_trunk < found.longest_trunk == 600
-    assert not found.trunk_ends(found.shortest_trunk - 1, 9)
-    assert found.trunk_ends(found.shortest_trunk, 2)
-    assert not found.trunk_ends(599, 1)
-    assert found.trunk_ends(600, 0)
+    assert not found.trunk_ends(found.shortest_trunk - 1, is_settled=True)
+    assert found.trunk_ends(found.shortest_trunk, is_settled=True)
+    assert not found.trunk_ends(599, is_settled=False)
+    assert found.trunk_ends(600, is_settled=False)
 
 
 def test_the_trunk_of_a_fixed_network_has_one_length() -> None:
     found = schedule(growth=FIXED, front=FrontConfig())
     assert found.checks == frozenset()
     assert found.shortest_trunk == found.longest_trunk
-    assert found.trunk_ends(found.longest_trunk, 0)
-    assert not found.trunk_ends(found.longest_trunk - 1, 99)
