@@ -17,16 +17,22 @@ from torch import Tensor
 
 from senn_ray.core.records import GrowthKind
 from senn_ray.growth.measure import (
-    Measured,
-    Metric,
     draw,
     measure,
-    measure_site_halves,
+    measure_halves,
     measure_whitenings,
     rows_of,
     site_metric,
 )
-from senn_ray.maths.heldout import Halves, Heldout, heldout_gain
+from senn_ray.maths.heldout import (
+    Halves,
+    Heldout,
+    Tried,
+    extended,
+    followed,
+    heldout_gain,
+    tried,
+)
 from senn_ray.maths.insertion import heldout_layer_gain, layer_gain
 from senn_ray.maths.measured import measured_gain
 from senn_ray.maths.proposals import (
@@ -36,7 +42,7 @@ from senn_ray.maths.proposals import (
     initial_candidates,
     symmetric_whitening,
 )
-from senn_ray.maths.score import Gain, Reduce, Site, extend_gain, score_gain
+from senn_ray.maths.score import Reduce, Site
 from senn_ray.nets.conv import conv
 from senn_ray.nets.mlp import dense
 from senn_ray.nets.network import LayerIndex, Network
@@ -78,71 +84,74 @@ class Proposal:
     """Puts it into the network, without changing the function."""
 
 
-def search(
-    run: RunState, step: int, number: int = 0, *, divisions: int = 1
-) -> tuple[float, list[list["Pool"]]]:
-    """Find the best candidates of every place that may still grow.
+class Search:
+    """The candidates of every place that may still grow, on one measurement.
 
-    The network is measured once, however often the examples are divided.
-
-    Args:
-        run: The run; it is not changed.
-        step: The step of the decision.
-        number: The round at this step; examples and candidates follow from both.
-        divisions: Divisions of the examples into those searched on and those held out.
-
-    Returns:
-        The mean training loss on the decision examples, and the pools of every
-        division: the same places, in one order.
+    The examples are divided into those searched on and those held out in several ways;
+    a division is searched when it is asked for.
     """
-    drawn = draw(run, "decision", step, number, divisions=divisions)
-    whitenings = measure_whitenings(run, drawn)
-    measured = measure(
-        run,
-        run.net,
-        drawn,
-        whitenings=whitenings,
-        with_inputs=run.may_insert_dense,
-        depth_cap=run.spec.model.depth_cap,
-    )
-    generator = run.generator("candidates", step, number)
-    metrics = [site_metric(run, layer, measured.error) for layer in measured.layers]
-    return measured.loss, [
-        _pools(run, measured, halves, metrics, whitenings, generator)
-        for halves in drawn.divisions
-    ]
 
+    def __init__(
+        self, run: RunState, step: int, number: int = 0, *, divisions: int = 1
+    ) -> None:
+        """Measure the network.
 
-def _pools(
-    run: RunState,
-    measured: Measured,
-    halves: tuple[Tensor, Tensor],
-    metrics: list[Metric],
-    whitenings: list[Whitening],
-    generator: torch.Generator,
-) -> list["Pool"]:
-    """Search the candidates of every place on one division of the examples."""
-    # Pools whose neurons feed the same linear layer share its site, so that what one of
-    # them installs counts for the others.
-    sites = [
-        SharedSite(measure_site_halves(run, layer, metric, halves))
-        for layer, metric in zip(measured.layers, metrics, strict=True)
-    ]
-    pools: list[Pool] = []
-    for view, whitening, coordinates in zip(
-        measured.views, whitenings, measured.coordinates, strict=True
-    ):
-        rows = rows_of(torch.cat(halves), measured.layers[view.layer].group)
-        seen = coordinates[rows]
-        pools.append(
-            NeuronPool(run, view, sites[view.layer], whitening, seen, generator)
+        Args:
+            run: The run; it is not changed.
+            step: The step of the decision.
+            number: The round at this step; examples and candidates follow from both.
+            divisions: How often the examples are divided.
+        """
+        self.run = run
+        self.moment = step, number
+        self._drawn = draw(run, "decision", step, number, divisions=divisions)
+        self._whitenings = measure_whitenings(run, self._drawn)
+        self._measured = measure(
+            run,
+            run.net,
+            self._drawn,
+            whitenings=self._whitenings,
+            with_inputs=run.may_insert_dense,
+            depth_cap=run.spec.model.depth_cap,
         )
-    if run.may_insert_dense:
-        pools += [
-            LayerPool(run, layer, shared.halves, generator)
-            for layer, shared in enumerate(sites)
+        error = self._measured.error
+        self._metrics = [site_metric(run, at, error) for at in self._measured.layers]
+        self._pools: dict[int, list[Pool]] = {}
+
+    @property
+    def loss(self) -> float:
+        """The mean training loss on the decision examples."""
+        return self._measured.loss
+
+    def pools(self, division: int = 0) -> list["Pool"]:
+        """Search one division: the same places, in the same order, for all of them."""
+        if division not in self._pools:
+            self._pools[division] = self._search(division)
+        return self._pools[division]
+
+    def _search(self, division: int) -> list["Pool"]:
+        run, measured = self.run, self._measured
+        halves = self._drawn.divisions[division]
+        generator = run.generator("candidates", *self.moment, division)
+        # Pools whose neurons feed the same linear layer share its site, so that what one
+        # of them installs counts for the others.
+        sites = [
+            SharedSite(measure_halves(run, layer, metric, halves))
+            for layer, metric in zip(measured.layers, self._metrics, strict=True)
         ]
-    return pools
+        pools: list[Pool] = []
+        for view, whitening, coordinates in zip(
+            measured.views, self._whitenings, measured.coordinates, strict=True
+        ):
+            rows = rows_of(torch.cat(halves), measured.layers[view.layer].group)
+            seen, shared = coordinates[rows], sites[view.layer]
+            pools.append(NeuronPool(run, view, shared, whitening, seen, generator))
+        if run.may_insert_dense:
+            pools += [
+                LayerPool(run, layer, shared.halves, generator)
+                for layer, shared in enumerate(sites)
+            ]
+        return pools
 
 
 @dataclass
@@ -204,9 +213,9 @@ class NeuronPool:
         )
         self.fan_in = whitening.fan_in(candidates)
         values = activations(candidates, coordinates, run.net.family.fresh)
-        self._search_values, self._heldout_values = values[:split], values[split:]
+        self._values = values[:split], values[split:]
         self._taken = torch.zeros(len(candidates), dtype=torch.bool)
-        self._scored: tuple[Site, Gain, Tensor] | None = None
+        self._tried: tuple[Halves, Tried, Tensor] | None = None
 
     @property
     def search(self) -> Site:
@@ -230,7 +239,7 @@ class NeuronPool:
         return self._propose(int(free[number % len(free)]))
 
     def _propose(self, k: int) -> Proposal:
-        gain, promised = self._gains()
+        _, promised = self._gains()
         return Proposal(
             pool=self,
             index=k,
@@ -238,33 +247,35 @@ class NeuronPool:
             place=self.place,
             score_gain=promised[k].item(),
             current_score=self.heldout.current_score,
-            judge=partial(self._judge, k, gain),
+            judge=partial(self._judge, k),
             install=partial(self._install, k),
         )
 
-    def _gains(self) -> tuple[Gain, Tensor]:
+    def _gains(self) -> tuple[Tried, Tensor]:
         """Score the candidates; the tensor [K] is what counts between places."""
-        known, values = self._scored, self._search_values
+        known, halves, reduce = self._tried, self.shared.halves, self.run.reduce
         # An addition elsewhere does not change what is known of this place.
-        if known is None or known[0] is not self.search:
-            site, reduce = self.search, self.run.reduce
-            gain = (
-                score_gain(site, values, reduce=reduce)
+        if known is None or known[0] is not halves:
+            now = (
+                tried(halves, *self._values, reduce=reduce)
                 if known is None
-                else extend_gain(site, values, known[1], reduce=reduce)
+                else followed(halves, known[1], reduce=reduce)
             )
-            promised = measured_gain(site, values, gain, reduce=reduce)
-            known = self._scored = site, gain, promised
+            search = now.search
+            promised = measured_gain(
+                halves.search, search.values, search.gain, reduce=reduce
+            )
+            known = self._tried = halves, now, promised
         return known[1:]
 
-    def _judge(self, k: int, gain: Gain) -> Heldout:
-        values, reduce = self._heldout_values[:, k], self.run.reduce
-        return heldout_gain(self.shared.halves, values, gain, k, reduce=reduce)
+    def _judge(self, k: int) -> Heldout:
+        now, _ = self._gains()
+        return heldout_gain(self.shared.halves, now, k, reduce=self.run.reduce)
 
     def _install(self, k: int) -> None:
         """Add a neuron, and measure the site again with it."""
         fan_in, run = self.fan_in[k], self.run
-        gain, _ = self._gains()
+        now, _ = self._gains()
         change = self._add(run.net, fan_in)
         # The best network so far is to have the same size: see ``RunState.best``.
         if run.best is not None:
@@ -275,10 +286,8 @@ class NeuronPool:
         self._taken[k] = True
         # The fan-out is zero, so no gradient has changed: the neuron is one more input
         # of the site, whose residual gradient no longer holds what it can explain.
-        values = self._search_values[:, k], self._heldout_values[:, k]
-        self.shared.halves = self.shared.halves.extended(
-            values, gain, k, reduce=run.reduce
-        )
+        halves = self.shared.halves
+        self.shared.halves = extended(halves, now, k, reduce=run.reduce)
 
     def _add(self, net: Network, fan_in: Tensor) -> Surgery:
         if self.kind == "insert_layer":

@@ -8,7 +8,7 @@ replicas decide alike without a message. Nothing here touches the state of train
 """
 
 import dataclasses
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -16,10 +16,9 @@ import torch
 
 from senn_ray.config import GrowthConfig
 from senn_ray.core.records import Expansion
-from senn_ray.growth.candidates import LayerPool, Pool, Proposal, search
+from senn_ray.growth.candidates import LayerPool, Pool, Proposal, Search
 from senn_ray.growth.measure import most_examples
-from senn_ray.maths.heldout import Heldout, agreed, most_additions
-from senn_ray.maths.kronecker import score_ceiling
+from senn_ray.maths.heldout import Heldout, agreed
 from senn_ray.maths.score import Site
 from senn_ray.nets.surgery import site
 from senn_ray.training.run_state import RunState
@@ -27,6 +26,9 @@ from senn_ray.training.run_state import RunState
 DIVISIONS = 3
 """Number of divisions of the examples into those searched on and those held out, where
 a decision looks at all there are. With one alone, luck decides much about the size."""
+FIRST_LOOK = 0.1
+"""Share of the rate of false acceptances for the first division alone; the others are
+asked, for the rest of it, where that is not enough."""
 
 
 @dataclass(frozen=True)
@@ -86,29 +88,27 @@ def _round(
         additions: Number of proposals that earlier rounds of the check accepted.
     """
     run, growth = judge.run, judge.run.spec.growth
-    loss, divisions = search(run, *moment, divisions=count)
+    search = Search(run, *moment, divisions=count)
     # Pools whose neurons feed the same layer share its site: it counts once.
-    sites = {id(pool.heldout): pool.heldout for pool in divisions[0]}
+    sites = {id(pool.heldout): pool.heldout for pool in search.pools()}
     current_score = sum(where.current_score for where in sites.values())
-    bound, events = math.inf, list[Expansion]()
+    division, events = 0, list[Expansion]()
     while additions + len(events) < growth.max_additions:
-        divisions = [_open(run, pools, len(events)) for pools in divisions]
-        if not divisions[0]:
+        # The other divisions do not know what this one installs: their sites would
+        # promise the same gain once more.
+        asked = [division] if events else range(count)
+        choice = judge.choose(search, asked, len(events))
+        if choice is None:
             break
-        judged, division, accepted = judge.choose(divisions, (*moment, len(events)))
-        proposal, hidden = judged.proposal, run.hidden
-        if accepted:
-            # The other divisions do not know what this one installs: their sites would
-            # promise the same gain once more.
-            divisions = [divisions[division]]
-            if not events:
-                bound = sum(_most(judge, pool) for pool in divisions[0])
+        judged, proposal, hidden = choice.judged, choice.judged.proposal, run.hidden
+        if choice.passes:
+            division = choice.division
             proposal.install()
             judge.admit()
         events.append(
             Expansion(
                 step=moment[0],
-                kind=proposal.kind if accepted else "rejected",
+                kind=proposal.kind if choice.passes else "rejected",
                 site=site(run.net, proposal.place),
                 score_gain=proposal.score_gain,
                 relative_gain=judged.heldout.gain / max(judged.current_score, 1e-30),
@@ -118,17 +118,14 @@ def _round(
                 removal_cost=None,
                 hidden_before=hidden,
                 hidden_after=run.hidden,
-                loss_before=loss,
+                loss_before=search.loss,
                 loss_after=None,
             )
         )
         # After a new layer all that was measured is of another network.
-        if not accepted or isinstance(proposal.pool, LayerPool):
+        if not choice.passes or isinstance(proposal.pool, LayerPool):
             break
-    check = Check(loss=loss, current_score=current_score, events=events)
-    if check.additions > bound:
-        raise RuntimeError(f"{check.additions} additions exceed the bound {bound:.1f}")
-    return check
+    return Check(loss=search.loss, current_score=current_score, events=events)
 
 
 def at_cap(run: RunState) -> bool:
@@ -160,23 +157,6 @@ def _open(run: RunState, pools: list[Pool], additions: int) -> list[Pool]:
     return neurons or places
 
 
-def _most(judge: "Judge", pool: Pool) -> float:
-    """Bound the additions at one place; a layer ends its check."""
-    if isinstance(pool, LayerPool):
-        return 1
-    if pool.heldout.terms.metric == "gradient":
-        return math.inf  # The control has no ceiling.
-    where = pool.heldout
-    (power,) = judge.run.reduce([
-        score_ceiling(where.gradients, where.chol_G)[None] * len(where.gradients)
-    ])
-    return most_additions(
-        power.item() / where.weight,
-        relative_threshold=0.0,
-        absolute_threshold=judge.least,
-    )
-
-
 @dataclass(frozen=True)
 class Judged:
     """A proposal, and what it is worth on examples that it was not found on."""
@@ -189,18 +169,24 @@ class Judged:
     current_score: float
     """Score of the site before anything is done to it."""
 
+    @property
+    def gain(self) -> float:
+        """The held-out gain."""
+        return self.heldout.gain
+
     def passes(
-        self, growth: GrowthConfig, *, tries: int = 1, on_trial: bool = False
+        self, growth: GrowthConfig, *, tries: float = 1, on_trial: bool = False
     ) -> bool:
         """Decide: significant, above the absolute and above the relative threshold.
 
         Args:
             growth: The other thresholds.
-            tries: Number of proposals judged; the best of them is to be accepted by
-                luck no more often than a single one (Bonferroni).
+            tries: Number of proposals judged, over the share of the rate of false
+                acceptances that is theirs; the best of them is to be accepted by luck
+                no more often than a single one (Bonferroni).
             on_trial: Whether the absolute threshold is enough for a neuron.
         """
-        gain = self.heldout.gain
+        gain = self.gain
         # Only neurons come on trial: their removal is priced one by one.
         if on_trial and self.proposal.kind == "widen":
             return gain > self.least
@@ -211,7 +197,7 @@ class Judged:
         )
 
 
-def corrected(z: float, tries: int) -> float:
+def corrected(z: float, tries: float) -> float:
     """Return the z that the best of some tries must reach, for the luck of one.
 
     Args:
@@ -221,6 +207,16 @@ def corrected(z: float, tries: int) -> float:
     normal = NormalDist()
     luck = normal.cdf(-z) / tries
     return -normal.inv_cdf(luck) if luck > 0 else z
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The proposal that is chosen, and what is decided."""
+
+    judged: Judged
+    division: int
+    """Which division of the examples found it."""
+    passes: bool
 
 
 class Judge:
@@ -243,23 +239,54 @@ class Judge:
         self._known: dict[int, tuple[Site, Judged]] = {}
 
     def choose(
-        self, divisions: list[list[Pool]], draw: tuple[int, ...]
-    ) -> tuple[Judged, int, bool]:
+        self, search: Search, divisions: Sequence[int], additions: int
+    ) -> "Choice | None":
         """Choose a proposal, and decide.
 
+        The first division is asked alone: where it is very sure, the others need no
+        search, and neither where it expects harm. The rate of false acceptances is
+        divided between the two looks.
+
+        Args:
+            search: Where candidates are found.
+            divisions: Which divisions of the examples may be asked.
+            additions: Number of additions since the search.
+
         Returns:
-            The proposal with the largest held-out gain, of those that pass or else of
-            all; the number of its division; and whether it passes.
+            The choice; none if no place may grow.
         """
-        growth, tries = self.run.spec.growth, len(divisions[0])
+        if len(divisions) == 1:
+            return self._look(search, divisions, additions)
+        first = self._look(search, divisions[:1], additions, share=FIRST_LOOK)
+        if first is None or first.passes or first.judged.gain == 0:
+            return first
+        return self._look(search, divisions, additions, share=1 - FIRST_LOOK)
+
+    def _look(
+        self,
+        search: Search,
+        divisions: Sequence[int],
+        additions: int,
+        *,
+        share: float = 1.0,
+    ) -> "Choice | None":
+        """Choose the largest held-out gain of those that pass, or else of all.
+
+        ``share`` is the part of the rate of false acceptances that the look may use.
+        """
+        run, growth = self.run, self.run.spec.growth
+        asked = [_open(run, search.pools(k), additions) for k in divisions]
+        places = len(asked[0])
+        if not places:
+            return None
         if growth.score == "random":
-            generator = self.run.generator("choice", *draw)
+            generator = run.generator("choice", *search.moment, additions)
             numbers = torch.randint(2**31, (2,), generator=generator).tolist()
-            pool = divisions[0][numbers[0] % tries]
-            judged = self._judge(pool.pick(numbers[1]))
-            return judged, 0, judged.passes(growth, on_trial=self._on_trial)
-        choices: list[tuple[bool, float, Judged, int]] = []
-        for place in zip(*divisions, strict=True):
+            judged = self._judge(asked[0][numbers[0] % places].pick(numbers[1]))
+            passes = judged.passes(growth, on_trial=self._on_trial)
+            return Choice(judged, divisions[0], passes)
+        choices: list[Choice] = []
+        for place in zip(*asked, strict=True):
             # All divisions say together how sure they are that this place should grow;
             # how it would, and by how much, says the one that found the best neuron.
             # Their neurons differ, so gains cannot be averaged for one of them.
@@ -268,10 +295,10 @@ class Judge:
             sure = agreed([judged.heldout for judged in each]).z
             heldout = dataclasses.replace(each[best].heldout, z=sure)
             judged = dataclasses.replace(each[best], heldout=heldout)
+            tries = places / share
             passes = judged.passes(growth, tries=tries, on_trial=self._on_trial)
-            choices.append((passes, heldout.gain, judged, best))
-        passes, _, judged, best = max(choices, key=lambda choice: choice[:2])
-        return judged, best, passes
+            choices.append(Choice(judged, divisions[best], passes))
+        return max(choices, key=lambda choice: (choice.passes, choice.judged.gain))
 
     def admit(self) -> None:
         """Note that a proposal was accepted in this check."""

@@ -2,7 +2,7 @@
 
 Examples are drawn (``draw``), the network is observed on them (``measure``), and every
 linear layer that neurons feed becomes a ``Site`` on each half of them
-(``measure_site_halves``): moments A, dW, the residual gradient, and the metric G.
+(``measure_halves``): moments A, dW, the residual gradient, and the metric G.
 """
 
 from collections.abc import Iterator
@@ -260,7 +260,7 @@ def rows_of(examples: Tensor, group: int) -> Tensor:
     return (examples[:, None] * group + at).flatten()
 
 
-def measure_site_halves(
+def measure_halves(
     run: RunState, layer: Layer, metric: Metric, halves: tuple[Tensor, Tensor]
 ) -> Halves:
     """Measure a site on the search half and on the held-out half of the examples."""

@@ -22,12 +22,13 @@ import torch
 from torch import Tensor
 
 from senn_ray.maths.score import (
-    Gain,
     Reduce,
+    Scored,
     Site,
     extend_site,
+    follow,
     measured_curvature,
-    score_gain,
+    score,
 )
 
 
@@ -51,42 +52,15 @@ class Halves:
     """c_r [n, m] of what was added, with the projections of the search half, on the
     held-out examples."""
 
-    def residual(self, candidate: Tensor, proposal: Gain, index: int) -> Tensor:
-        """Take off a candidate's held-out activations c [n] what the search explains."""
-        projection = proposal.projection[:, index]
-        present = len(projection) - self.carried.shape[1]
-        return (
-            candidate
-            - self.heldout.activations @ projection[:present]
-            - self.carried @ projection[present:]
-        )
 
-    def extended(
-        self,
-        candidate: tuple[Tensor, Tensor],
-        proposal: Gain,
-        index: int,
-        *,
-        reduce: Reduce,
-    ) -> "Halves":
-        """Add a candidate to the site.
+@dataclass(frozen=True)
+class Tried:
+    """Candidates on both parts of the examples."""
 
-        Args:
-            candidate: Its activations [n] on the search half, and on the other.
-            proposal: Score gains on the search half.
-            index: Which of their candidates it is.
-            reduce: Sums over the gang.
-        """
-        searched, heldout = candidate
-        own = score_gain(self.heldout, heldout[:, None], reduce=reduce)
-        c_r = self.residual(heldout, proposal, index)[:, None]
-        # The gradient metric explains nothing: it has nothing to carry.
-        explains = self.search.terms.metric == "natural"
-        return Halves(
-            extend_site(self.search, searched, proposal, index, reduce=reduce),
-            extend_site(self.heldout, heldout, own, 0, reduce=reduce),
-            torch.cat([self.carried, c_r], 1) if explains else self.carried,
-        )
+    search: Scored
+    heldout: Scored
+    carried: Tensor
+    """c_r [n, K] with the projections of the search half, on the held-out examples."""
 
 
 def halves_of(search: Site, heldout: Site) -> Halves:
@@ -94,25 +68,59 @@ def halves_of(search: Site, heldout: Site) -> Halves:
     return Halves(search, heldout, carried=heldout.added)
 
 
-def heldout_gain(
-    halves: Halves, candidate: Tensor, proposal: Gain, index: int, *, reduce: Reduce
-) -> Heldout:
+def tried(halves: Halves, search: Tensor, heldout: Tensor, *, reduce: Reduce) -> Tried:
+    """Score candidates on both parts of the examples.
+
+    Args:
+        halves: Statistics of the site.
+        search: Candidate activations c [n, K] on the examples searched on.
+        heldout: The same on those held out.
+        reduce: Sums over the gang.
+    """
+    scored = score(halves.search, search, reduce=reduce)
+    present, added = scored.gain.projection.tensor_split([len(halves.search.chol_A)])
+    # Of the gradient metric nothing is explained, so nothing is carried either.
+    explained = halves.heldout.activations @ present + halves.carried @ added
+    own = score(halves.heldout, heldout, reduce=reduce)
+    return Tried(scored, own, heldout - explained)
+
+
+def followed(halves: Halves, before: Tried, *, reduce: Reduce) -> Tried:
+    """Score candidates again after additions to their site; see ``score.follow``."""
+    search = follow(halves.search, before.search, reduce=reduce)
+    share = search.gain.projection[len(before.search.gain.projection) :]
+    if not len(share):
+        return before
+    new = halves.carried[:, -len(share) :]
+    own = follow(halves.heldout, before.heldout, reduce=reduce)
+    return Tried(search, own, before.carried - new @ share)
+
+
+def extended(halves: Halves, of: Tried, index: int, *, reduce: Reduce) -> Halves:
+    """Add one of the candidates to their site."""
+    search = extend_site(halves.search, of.search, index, reduce=reduce)
+    heldout = extend_site(halves.heldout, of.heldout, index, reduce=reduce)
+    if halves.search.terms.metric == "gradient":
+        return Halves(search, heldout, halves.carried)
+    column = of.carried[:, index, None]
+    return Halves(search, heldout, torch.cat([halves.carried, column], 1))
+
+
+def heldout_gain(halves: Halves, of: Tried, index: int, *, reduce: Reduce) -> Heldout:
     """Measure a proposal on held-out examples.
 
     Args:
         halves: Statistics of the site on both parts of the examples.
-        candidate: The proposal's activations c [n] on those held out.
-        proposal: Score gains on the optimisation examples.
-        index: Which of their candidates is proposed.
+        of: Candidates.
+        index: Which of them is proposed.
         reduce: Sums over the gang.
 
     Returns:
         The held-out gain and its significance.
     """
-    site = halves.heldout
-    d = proposal.direction[:, index]
-    c_r = halves.residual(candidate, proposal, index)
-    exact = score_gain(site, candidate[:, None], reduce=reduce).exact.item()
+    site, c_r = halves.heldout, of.carried[:, index]
+    d = of.search.gain.direction[:, index]
+    exact = of.heldout.gain.exact[index].item()
     length = (site.chol_G.T @ d).square().sum()
 
     def curvature(power: Tensor) -> Tensor:
@@ -187,27 +195,3 @@ def agreed(verdicts: Sequence[Heldout]) -> Heldout:
         gain=sum(v.gain for v in verdicts) / count,
         z=sum(v.z for v in verdicts) / math.sqrt(count * (count + 1) / 2),
     )
-
-
-def most_additions(
-    ceiling: float, *, relative_threshold: float, absolute_threshold: float
-) -> float:
-    """Bound the number of additions at one point of the parameters.
-
-    N_s < 1 + ln(λ/α) / ln(1 + τ): the first accepted addition lifts the score above α,
-    every further one multiplies it by more than 1 + τ, and it stays below λ (Mitchell
-    et al. 2023, 3.2). And N_s < λ/α, because each adds more than α: of use where τ is
-    small.
-
-    Args:
-        ceiling: λ, the score that no inputs can exceed.
-        relative_threshold: τ.
-        absolute_threshold: α, in units of the score.
-
-    Returns:
-        The smaller bound; at least 1.
-    """
-    ratio = max(ceiling / absolute_threshold, 1.0)
-    if relative_threshold == 0:
-        return ratio
-    return min(ratio, 1 + math.log(ratio) / math.log1p(relative_threshold))

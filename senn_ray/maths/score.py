@@ -229,31 +229,49 @@ def score_gain(site: Site, candidates: Tensor, *, reduce: Reduce) -> Gain:
     return _natural_gain(site, P, schur, projection)
 
 
-def extend_gain(site: Site, candidates: Tensor, gain: Gain, *, reduce: Reduce) -> Gain:
+@dataclass(frozen=True)
+class Scored:
+    """Candidates of a site, with what the additions to it leave of them."""
+
+    values: Tensor
+    """c [n, K]."""
+    residual: Tensor
+    """c_r [n, K]."""
+    gain: Gain
+
+
+def score(site: Site, candidates: Tensor, *, reduce: Reduce) -> Scored:
+    """Score candidates c [n, K] of which several may be added."""
+    gain = score_gain(site, candidates, reduce=reduce)
+    return Scored(candidates, candidates - site.explained(gain.projection), gain)
+
+
+def follow(site: Site, scored: Scored, *, reduce: Reduce) -> Scored:
     """Score candidates again after additions to their site, by what these change.
 
     Args:
         site: Statistics of the site after the additions.
-        candidates: Candidate activations c [n, K], as before.
-        gain: What was known of them, before the last additions.
+        scored: What was known before them.
         reduce: Sums over the gang.
 
     Returns:
-        What ``score_gain`` gives, for products with the new columns alone.
+        What ``score`` gives, for products with the new columns alone.
     """
+    gain = scored.gain
     known = len(gain.projection)
-    new = slice(known - len(site.chol_A), None)
     if site.terms.metric == "gradient" or known == site.dW.shape[1]:
-        return gain
-    (cross,) = reduce([site.added[:, new].T @ candidates])
+        return scored
+    new = slice(known - len(site.chol_A), None)
+    (cross,) = reduce([site.added[:, new].T @ scored.values])
     cross = cross / site.weight
     share = cross / site.schur[new, None]
-    return _natural_gain(
+    gain = _natural_gain(
         site,
         gain.P - site.dW[:, known:] @ share,
         gain.schur - (cross * share).sum(0),
         torch.cat([gain.projection, share]),
     )
+    return Scored(scored.values, scored.residual - site.added[:, new] @ share, gain)
 
 
 def _natural_gain(site: Site, P: Tensor, schur: Tensor, projection: Tensor) -> Gain:
@@ -301,30 +319,28 @@ def gain_cotangent(site: Site, candidates: Tensor, gain: Gain) -> Tensor:
     return (2 / site.weight) * (pull - residual_candidates * gain.saturation)
 
 
-def extend_site(
-    site: Site, candidate: Tensor, gain: Gain, index: int, *, reduce: Reduce
-) -> Site:
+def extend_site(site: Site, scored: Scored, index: int, *, reduce: Reduce) -> Site:
     """Measure the site again as if one candidate had been added to it.
 
     The function has not changed, so neither have g and G.
 
     Args:
         site: Statistics before the addition.
-        candidate: Activations c [n] of the added neuron.
-        gain: What ``score_gain`` gave there.
-        index: Which of its candidates is added.
+        scored: Candidates there.
+        index: Which of them is added.
         reduce: Sums over the gang.
     """
-    score = site.current_score + gain.exact[index].item()
+    gain = scored.gain
+    current_score = site.current_score + gain.exact[index].item()
     if site.terms.metric == "gradient":
-        return replace(site, current_score=score)
-    c_r = candidate - site.explained(gain.projection[:, index])
+        return replace(site, current_score=current_score)
+    c_r = scored.residual[:, index]
     P, schur = gain.P[:, index], gain.schur[index]
     larger = replace(
         site,
-        residual=site.residual - torch.outer(c_r, P / schur),
+        residual=torch.addr(site.residual, c_r, P / schur, alpha=-1),
         dW=torch.cat([site.dW, P[:, None]], 1),
-        current_score=score,
+        current_score=current_score,
         added=torch.cat([site.added, c_r[:, None]], 1),
         schur=torch.cat([site.schur, schur[None]]),
     )

@@ -13,9 +13,10 @@ from scipy import stats
 
 from senn_ray.config import GrowthConfig
 from senn_ray.core.records import Expansion
-from senn_ray.growth.candidates import NeuronPool, Proposal, search
+from senn_ray.growth.candidates import NeuronPool, Pool, Proposal, Search
 from senn_ray.growth.checks import (
     DIVISIONS,
+    FIRST_LOOK,
     Judged,
     check_growth,
     corrected,
@@ -60,9 +61,14 @@ def test_random_labels_are_rarely_grown_for(n: int, candidates: int) -> None:
     assert accepted <= 6 + 3
 
 
-def test_places_compete_by_what_all_divisions_know_of_their_best() -> None:
+def test_places_compete_by_what_all_divisions_know_of_their_best(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the first division alone is not sure enough."""
+    monkeypatch.setattr("senn_ray.growth.checks.FIRST_LOOK", 1e-30)
     run = trained(spec(model__hidden=(3, 3), growth__max_additions=1), rings())
-    _, divisions = search(run, 40, divisions=DIVISIONS)
+    search = Search(run, 40, divisions=DIVISIONS)
+    divisions = [search.pools(k) for k in range(DIVISIONS)]
     verdicts = [
         [pool.best().judge() for pool in place]
         for place in zip(*divisions, strict=True)
@@ -106,7 +112,7 @@ def test_what_promises_more_lowers_the_loss_more(seed: int) -> None:
     for k in range(16):
         run = fresh()
         with torch.no_grad():
-            _, ((pool,),) = search(run, 40)
+            (pool,) = Search(run, 40).pools()
             proposal = pool.pick(k)
             promise = proposal.judge().gain / 2
             proposal.install()
@@ -114,12 +120,6 @@ def test_what_promises_more_lowers_the_loss_more(seed: int) -> None:
     ranks = torch.tensor(stats.rankdata(pairs, axis=0))
     # Spearman's: without any relation above this in one case of twenty.
     assert torch.corrcoef(ranks.T)[0, 1].item() > 0.43
-
-
-def test_the_bound_on_additions_is_asserted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("senn_ray.growth.checks.most_additions", lambda *_, **__: 0.5)
-    with pytest.raises(RuntimeError, match="exceed the bound"):
-        check_growth(trained(spec(), rings()), 40)
 
 
 def test_every_division_holds_out_what_it_does_not_search_on() -> None:
@@ -136,11 +136,11 @@ def test_what_was_added_is_what_was_scored(monkeypatch: pytest.MonkeyPatch) -> N
     """A check of the larger network on the same examples finds the score raised so."""
     monkeypatch.setattr("senn_ray.growth.checks.DIVISIONS", 1)
     run = trained(spec(growth__max_additions=1), rings())
-    _, (before,) = search(run, 40)
+    before = Search(run, 40).pools()
     check = check_growth(run, 40)
     assert check.additions == 1
     (event,) = check.events
-    _, (after,) = search(run, 40)
+    after = Search(run, 40).pools()
     assert event.current_score == pytest.approx(before[0].heldout.current_score)
     rise = after[0].search.current_score - before[0].search.current_score
     assert event.score_gain is not None
@@ -161,7 +161,7 @@ def test_few_examples_are_looked_at_in_few_directions(
     raw = dataclasses.replace(raw, train_x=x, test_x=x[:300], feature_shape=(40,))
     run_spec = spec(growth__rank=32)
     run = prepare(run_spec, raw, reducer=SingleReducer(), device="cpu")
-    search(run, 0)
+    Search(run, 0)
     assert run.whitening is not None
     assert run.whitening.basis.shape == (40, directions)
 
@@ -203,7 +203,7 @@ def test_a_neuron_promises_more_than_its_computation_is_worth(
     monkeypatch: pytest.MonkeyPatch, gain: float, accepted: int
 ) -> None:
     """The threshold is 1e-4 nats; a gain is twice that, however sure it is."""
-    found = iter([gain] * DIVISIONS + [0.0] * 100)
+    found = iter([gain] + [0.0] * 100)
     monkeypatch.setattr(
         "senn_ray.growth.candidates.heldout_gain",
         lambda *_, **__: Heldout(gain=next(found), z=9.0),
@@ -217,12 +217,61 @@ def test_neurons_come_on_trial_only_after_a_sure_one(
     monkeypatch: pytest.MonkeyPatch, first: float, accepted: int
 ) -> None:
     """The second one gains enough, but nobody is sure of it."""
-    verdicts = [Heldout(gain=1.0, z=first)] * DIVISIONS + [Heldout(gain=0.01, z=0.5)]
+    asked = 1 if first > 3 else DIVISIONS
+    verdicts = [Heldout(gain=1.0, z=first)] * asked + [Heldout(gain=0.01, z=0.5)]
     judged = iter(verdicts + [Heldout(gain=0.0, z=-1.0)] * 100)
     monkeypatch.setattr(
         "senn_ray.growth.candidates.heldout_gain", lambda *_, **__: next(judged)
     )
     assert check_growth(trained(spec(), rings()), 40).additions == accepted
+
+
+@pytest.mark.parametrize(
+    ("zs", "asked", "accepted"),
+    [
+        # 2.615 is a tenth of the luck of 1.7; what is left of it asks for 1.749.
+        ([2.7], 1, True),
+        ([2.5, 1.0, 1.0], DIVISIONS, True),
+        ([2.5, 0.9, 0.85], DIVISIONS, False),
+        ([1.0, 3.0, 3.0], DIVISIONS, True),
+        ([-0.1, 9.0, 9.0], 1, False),
+    ],
+)
+def test_other_divisions_are_asked_where_the_first_is_neither_sure_nor_against(
+    monkeypatch: pytest.MonkeyPatch, zs: list[float], asked: int, *, accepted: bool
+) -> None:
+    verdicts = iter([Heldout(gain=max(z, 0.0), z=z) for z in zs])
+    monkeypatch.setattr(
+        "senn_ray.growth.candidates.heldout_gain", lambda *_, **__: next(verdicts)
+    )
+    searched: list[int] = []
+    pools = Search.pools
+
+    def count(search: Search, division: int = 0) -> list[Pool]:
+        searched.append(division)
+        return pools(search, division)
+
+    monkeypatch.setattr(Search, "pools", count)
+    run = trained(spec(growth__max_additions=1), rings())
+    assert check_growth(run, 40).additions == accepted
+    assert set(searched) == set(range(asked))
+
+
+def test_looking_twice_is_no_luckier_than_looking_once() -> None:
+    """Of noise three divisions have normal z that correlate by a half."""
+    luck = NormalDist().cdf(-GrowthConfig().significance)
+    generator = torch.Generator().manual_seed(0)
+    common = torch.randn(400_000, 4, generator=generator, dtype=torch.float64)
+    z = (common[:, :3] + common[:, 3:]) / math.sqrt(2)
+    first, both = (
+        corrected(GrowthConfig().significance, 1 / share)
+        for share in (FIRST_LOOK, 1 - FIRST_LOOK)
+    )
+    sure = z[:, 0] >= first
+    agree = (z[:, 0] > 0) & (z.sum(1) / math.sqrt(6) >= both)
+    rate = (sure | agree).double().mean().item()
+    # The standard error of the rate is 0.0003.
+    assert 0.7 * luck < rate < luck + 0.001
 
 
 @pytest.mark.parametrize("tries", [1, 3, 40])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from senn_ray.data.examples import RawData
-from senn_ray.growth.candidates import search
+from senn_ray.growth.candidates import Search
 from senn_ray.growth.checks import check_growth
 from senn_ray.growth.measure import Draw, draw
 from senn_ray.nets.activations import FAMILIES
@@ -81,7 +81,7 @@ def test_the_order_of_examples_changes_no_decision(
     plain = check_growth(run, 40)
     run = trained(run_spec, rings())
     # Measured once, from the first examples of the first decision.
-    search(run, 40)
+    Search(run, 40)
     monkeypatch.setattr("senn_ray.growth.candidates.draw", shuffled)
     other = check_growth(run, 40)
     assert plain.additions > 0

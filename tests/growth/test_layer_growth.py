@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from senn_ray.config import REACHES_IDENTITY
-from senn_ray.growth.candidates import LayerPool, Proposal, search
+from senn_ray.growth.candidates import LayerPool, Proposal, Search
 from senn_ray.growth.checks import Judged, check_growth
 from senn_ray.growth.pruning import prune_to
 from senn_ray.maths.heldout import Heldout
@@ -27,8 +27,7 @@ def test_an_inserted_layer_gains_what_was_scored(
     )
     run = trained(run_spec, rings())
     with torch.no_grad():
-        _, (pools,) = search(run, 40)
-        pool = next(p for p in pools if isinstance(p, LayerPool))
+        pool = next(p for p in Search(run, 40).pools() if isinstance(p, LayerPool))
         tensors, layout = run.net.tensors(), run.net.layout
         for number in range(4):
             proposal = pool.pick(number)

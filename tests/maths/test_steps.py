@@ -5,11 +5,18 @@ import itertools
 import pytest
 import torch
 
-from senn_ray.maths.heldout import halves_of, heldout_gain
+from senn_ray.maths.heldout import halves_of, heldout_gain, tried
 from senn_ray.maths.kronecker import damped_cholesky
 from senn_ray.maths.measured import climb_from, measured_gain
 from senn_ray.maths.removal import residual_inputs
-from senn_ray.maths.score import Site, Terms, extend_site, measure_site, score_gain
+from senn_ray.maths.score import (
+    Site,
+    Terms,
+    extend_site,
+    measure_site,
+    score,
+    score_gain,
+)
 from senn_ray.maths.steps import square_of_sums, square_of_sums_slope, step_curvature
 
 POSITIONS = 6
@@ -112,15 +119,16 @@ def test_on_its_own_examples_a_step_is_held_to_the_curvature_measured_there() ->
     gain = score_gain(where, c, reduce=lambda t: t)
     measured = measured_gain(where, c, gain, reduce=lambda t: t)
     halves = halves_of(where, where)
-    verdict = heldout_gain(halves, c[:, 1], gain, 1, reduce=lambda t: t)
+    both = tried(halves, c, c, reduce=lambda t: t)
+    verdict = heldout_gain(halves, both, 1, reduce=lambda t: t)
     assert verdict.gain == pytest.approx(measured[1].item(), rel=1e-6)
 
 
 def test_an_addition_does_not_forget_how_curvature_is_measured() -> None:
     where = site(same=True, roots=None)
     c = randn(60 * POSITIONS, seed=2)
-    gain = score_gain(where, c[:, None], reduce=lambda t: t)
-    larger = extend_site(where, c, gain, 0, reduce=lambda t: t)
+    scored = score(where, c[:, None], reduce=lambda t: t)
+    larger = extend_site(where, scored, 0, reduce=lambda t: t)
     assert larger.roots is where.roots
     fresh = measure_site(
         torch.cat([c[:, None], where.activations], 1), where.gradients, where.chol_G,
