@@ -30,6 +30,8 @@ case "${RAY_AUTH_MODE:-}" in
 esac
 export RAY_AUTH_MODE
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=0
+# Jobs that are stopped have time to write their report; Ray's own limit is 3 s.
+export RAY_JOB_STOP_WAIT_TIME_S="${RAY_JOB_STOP_WAIT_TIME_S:-30}"
 
 exec ray start --head --block --disable-usage-stats \
   --port "${SENN_RAY_PORT:-6379}" \

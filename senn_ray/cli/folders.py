@@ -1,11 +1,13 @@
 """The verbs on a run folder: look, stop, go on, repeat, report, export."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from senn_ray.cli.asking import asking
 from senn_ray.cli.common import (
     DEFAULTS,
     INTERRUPTED,
@@ -21,14 +23,17 @@ from senn_ray.cli.common import (
 from senn_ray.config import Config
 from senn_ray.core.errors import ConfigError, DataError
 
+Trust = Annotated[bool, Parameter(negative=())]
 
-def resume(
+
+def resume(  # noqa: PLR0913 - flags
     run: str,
     /,
     *,
     extend: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     retry_failed: Annotated[bool, Parameter(negative=())] = False,
     force: Annotated[bool, Parameter(negative=())] = False,
+    trust: Trust = False,
     settings: AllSettings = DEFAULTS,
     common: Common = NO_FLAGS,
 ) -> int:
@@ -41,6 +46,7 @@ def resume(
         retry_failed: Do runs that failed again, with the same seeds.
         force: Take the folder at once from a driver that may still be alive. If it is,
             it is stopped, and what both do until it notices is done twice.
+        trust: Run code that the folder names (factory:..., arms of a module) unasked.
         settings: Settings are those of the job; others are refused, but where it runs
             (cluster.address, cluster.max_parallel_runs, data.root) may change.
         common: Flags of every verb.
@@ -60,6 +66,7 @@ def resume(
             extend=extend,
             retry_failed=retry_failed,
             force=force,
+            trust=may,
             observe=observe,
             executor=executor,
         )
@@ -67,7 +74,13 @@ def resume(
             people(common).print("this job was over already: nothing was run")
         return result
 
-    return run_job(go_on, settings, verbs.locate(run), common)
+    def go(*, trust: bool) -> int:
+        nonlocal may
+        may = trust
+        return run_job(go_on, settings, verbs.locate(run), common)
+
+    may = trust
+    return asking(go, trust=trust)
 
 
 def status(run: str, /, *, common: Common = NO_FLAGS) -> int:
@@ -129,6 +142,7 @@ def rerun(
     /,
     *,
     tolerance: float = 0.0,
+    trust: Trust = False,
     settings: AllSettings = DEFAULTS,
     common: Common = NO_FLAGS,
 ) -> int:
@@ -137,6 +151,7 @@ def rerun(
     Args:
         run: RUN/RUN_ID, or the RUN_ID of a run in the newest folder of output.root.
         tolerance: Relative difference of numbers that is let pass (default: equal bits).
+        trust: Run code that the folder names (factory:..., arms of a module) unasked.
         settings: Settings are those of the job; where it runs may change.
         common: Flags of every verb.
     """
@@ -144,15 +159,20 @@ def rerun(
     from senn_ray.service import verbs
 
     folder, run_id = verbs.find_run(run, settings.output.root)
-    with shown(common) as (observe, executor):
-        found = verbs.rerun(
-            folder,
-            run_id,
-            tolerance=tolerance,
-            settings=settings,
-            observe=observe,
-            executor=executor,
-        )
+
+    def again(*, trust: bool) -> dict[str, Any]:
+        with shown(common) as (observe, executor):
+            return verbs.rerun(
+                folder,
+                run_id,
+                tolerance=tolerance,
+                trust=trust,
+                settings=settings,
+                observe=observe,
+                executor=executor,
+            )
+
+    found = asking(again, trust=trust)
     if common.json:
         print(json.dumps(found))
     people(common).print(repeated(found), soft_wrap=True)
@@ -164,6 +184,7 @@ def report(
     /,
     *more: str,
     out: str | None = None,
+    trust: Trust = False,
     common: Common = NO_FLAGS,
 ) -> int:
     """Rebuild the summary, tables and page of a run folder from its journal.
@@ -172,6 +193,7 @@ def report(
         run: Run folder: a path or a URI.
         more: Other run folders: then one page shows all of them side by side.
         out: Folder of the page of several runs; must be empty or new.
+        trust: Run code that the folder names (factory:..., arms of a module) unasked.
         common: Flags of every verb.
 
     Raises:
@@ -180,30 +202,39 @@ def report(
     from senn_ray.service import verbs
 
     if more:
-        page = verbs.report_several([run, *more], out=out)
+        several = functools.partial(verbs.report_several, [run, *more], out=out)
+        page = asking(several, trust=trust)
         if common.json:
             print(json.dumps({"report": str(page)}))
         people(common).print(f"report {page}", soft_wrap=True)
         return 0
     if out is not None:
         raise ConfigError("--out is for the page of several runs; give more than one")
-    page = verbs.report(run)
+    page = asking(functools.partial(verbs.report, run), trust=trust)
     show_result(verbs.summary(run), page, common)
     return 0
 
 
-def export(run: str, /, *, pick: str | None = None, common: Common = NO_FLAGS) -> int:
+def export(
+    run: str,
+    /,
+    *,
+    pick: str | None = None,
+    trust: Trust = False,
+    common: Common = NO_FLAGS,
+) -> int:
     """Write a network as a model folder that needs torch only.
 
     Args:
         run: Run folder: a path or a URI.
         pick: Run whose network is taken (default: the one of median validation loss,
             on the most examples).
+        trust: Run code that the folder names (factory:..., arms of a module) unasked.
         common: Flags of every verb.
     """
     from senn_ray.service import verbs
 
-    model = verbs.export(run, pick=pick)
+    model = asking(functools.partial(verbs.export, run, pick=pick), trust=trust)
     if common.json:
         print(json.dumps({"model": str(model)}))
     else:

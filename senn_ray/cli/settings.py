@@ -125,7 +125,8 @@ def _read_environment(environment: Mapping[str, str]) -> Settings:
         rest = name.removeprefix(ENV_PREFIX)
         key = names.get(name)
         if key is not None:
-            value = text.split(",") if holds_tuple(known[key]) else text
+            items = text.split(",") if text else []
+            value = items if holds_tuple(known[key]) else text
             settings[key] = Setting(value=value, source=name)
         elif key := removed.get(name):
             raise ConfigError(f"{name}: {unknown_key(key)}")
@@ -134,6 +135,16 @@ def _read_environment(environment: Mapping[str, str]) -> Settings:
             hint = f" Did you mean {close[0]}?" if close else ""
             raise ConfigError(f"{name} is not a setting.{hint} ({HELP})")
     return settings
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that set the same; ``read_layers`` reads them."""
+    return {
+        ENV_PREFIX + key.upper().replace(".", "_"): ",".join(map(_text, entry.value))
+        if isinstance(entry.value, list | tuple)
+        else _text(entry.value)
+        for key, entry in settings.items()
+    }
 
 
 def is_section(key: str) -> bool:

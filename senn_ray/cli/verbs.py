@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -161,6 +162,8 @@ def submit(
 ) -> int:
     """Run a verb on a cluster: senn-ray submit --address URL -- VERB ...
 
+    Settings of files (-c FILE) and of SENN_RAY_ variables are sent along.
+
     Args:
         verb: The verb and its flags, after --.
         address: Ray's job address, such as http://HOST:8265.
@@ -170,14 +173,15 @@ def submit(
     Raises:
         ConfigError: if there is no verb to run.
     """
-    del common
     if not verb:
         raise ConfigError(
             "submit needs a verb: senn-ray submit --address URL -- compare ..."
         )
+    from senn_ray.cli.settings import as_environment, read_layers
     from senn_ray.service import verbs
 
-    return verbs.submit(address, list(verb), working_dir=working_dir)
+    below = as_environment(read_layers(list(common.config), os.environ))
+    return verbs.submit(address, list(verb), environment=below, working_dir=working_dir)
 
 
 def doctor(*, settings: AllSettings = DEFAULTS, common: Common = NO_FLAGS) -> int:

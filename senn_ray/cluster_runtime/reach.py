@@ -13,8 +13,13 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from senn_ray.core.errors import ClusterLostError, ResourceError
+
+if TYPE_CHECKING:
+    import grpc
 
 WAIT_S = 10.0
 LOOK_S = 1.0
@@ -23,6 +28,7 @@ PRIVATE_PATIENCE_S = 5.0
 """Seconds: a private cluster's head is never restarted, but it may be slow to answer."""
 # Ray's own limit, and its default, after which it ends the process.
 _LIMIT = ("RAY_gcs_rpc_server_reconnect_timeout_s", 60.0)
+_ALIVE, _TOKEN = "/ray.rpc.NodeInfoGcsService/CheckAlive", "UNAUTHENTICATED"
 Address = tuple[str, int]
 _HELP = "Is it running? Try: ray status --address {address}. "
 _HELP += "For a local run: drop cluster.address"
@@ -70,10 +76,7 @@ def explain(address: str, error: Exception) -> str:
             "versions of Python and Ray; see: senn-ray doctor"
         )
     if type(error).__name__ == "AuthenticationError":
-        return (
-            f"the Ray cluster at {address} wants a token: set RAY_AUTH_MODE=token and "
-            "RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH)"
-        )
+        return _wants_token(address)
     if address == "local":
         return f"Ray did not start here: {text} See: senn-ray doctor"
     return f"cannot join Ray at {address}: {text} {_HELP.format(address=address)}"
@@ -160,7 +163,12 @@ def _require_answer(address: str, host: str, port: int, wait_s: float) -> None:
         raise ResourceError(
             f"no Ray cluster at {address} ({error}). {_HELP.format(address=address)}"
         ) from error
-    if os.environ.get("RAY_USE_TLS") != "1" and not _speaks_grpc(host, port, wait_s):
+    if os.environ.get("RAY_USE_TLS") == "1":
+        return
+    status = _status(host, port, wait_s)
+    if status == _TOKEN:
+        raise ResourceError(_wants_token(address))
+    if status is None:
         raise ResourceError(
             f"{address} does not answer like a Ray head. cluster.address is the port "
             "that `ray start --head` prints (usually 6379); port 8265 is for: "
@@ -168,15 +176,49 @@ def _require_answer(address: str, host: str, port: int, wait_s: float) -> None:
         )
 
 
-def _speaks_grpc(host: str, port: int, wait_s: float) -> bool:
+def _status(host: str, port: int, wait_s: float) -> str | None:
+    """Ask a head whether it is there, without a token if there is none here.
+
+    Returns:
+        The name of the status of its answer; nothing, if it does not speak as heads do.
+    """
     import grpc
 
-    with grpc.insecure_channel(f"{host}:{port}") as channel:
+    # A proxy of the environment is for the world outside, not for a cluster.
+    options = [("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(f"{host}:{port}", options=options) as channel:
         try:
             grpc.channel_ready_future(channel).result(timeout=wait_s)
+            channel.unary_unary(_ALIVE)(
+                b"", timeout=wait_s, metadata=tuple(_credentials())
+            )
         except grpc.FutureTimeoutError:
-            return False
-    return True
+            return None
+        except grpc.RpcError as error:
+            return cast("grpc.Call", error).code().name
+    return "OK"
+
+
+def _credentials() -> list[tuple[str, str]]:
+    """Return what shows a token to a head, if this process is to have one."""
+    if os.environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
+        return []
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token"
+    token = os.environ.get("RAY_AUTH_TOKEN")
+    if not token:
+        try:
+            token = Path(path).expanduser().read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return []
+    return [("authorization", f"Bearer {token}")]
+
+
+def _wants_token(address: str) -> str:
+    had = "takes another token than the one here" if _credentials() else "wants a token"
+    return (
+        f"the Ray cluster at {address} {had}: set RAY_AUTH_MODE=token and "
+        "RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH)"
+    )
 
 
 def _is_loopback(host: str) -> bool:

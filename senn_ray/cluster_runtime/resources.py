@@ -8,6 +8,7 @@ from senn_ray.core.errors import ResourceError
 
 # Ray counts resources in ten-thousandths.
 _GRAIN = 1e-4
+STRICT = "STRICT_SPREAD"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,16 +40,17 @@ def runs_that_fit(cluster: ClusterConfig, nodes: Sequence[Node]) -> int:
         ResourceError: if not even one run would ever fit.
     """
     gang = cluster.workers_per_run + cluster.spares
-    replicas = sum(_on_one_node(cluster, node) for node in nodes)
+    held = [_on_one_node(cluster, node) for node in nodes]
+    replicas = _spread(held, gang) if cluster.placement == STRICT else sum(held)
     asked = [
         ("GPU", "gpus_per_worker", cluster.gpus_per_worker, [n.gpus for n in nodes]),
         ("CPU", "cpus_per_worker", cluster.cpus_per_worker, [n.cpus for n in nodes]),
     ]
-    for unit, key, wanted, held in asked:
-        if wanted > max(held, default=0) + _GRAIN:
+    for unit, key, wanted, offers in asked:
+        if wanted > max(offers, default=0) + _GRAIN:
             raise ResourceError(
                 f"each replica asks for {_count(wanted, unit)}; the largest node has "
-                f"{max(held, default=0):g} (cluster: {describe(nodes)}). It would wait "
+                f"{max(offers, default=0):g} (cluster: {describe(nodes)}). It would wait "
                 f"for ever. Lower --cluster.{key.replace('_', '-')}, or give "
                 "--cluster.address of a larger cluster"
             )
@@ -58,15 +60,24 @@ def runs_that_fit(cluster: ClusterConfig, nodes: Sequence[Node]) -> int:
             needs += f" and {_count(cluster.gpus_per_worker, 'GPU')}"
         spares = f" and {_count(cluster.spares, 'spare')}" if cluster.spares else ""
         lower = " or --cluster.spares" if cluster.spares else ""
+        apart = ", each on a node of its own" if cluster.placement == STRICT else ""
         raise ResourceError(
             f"each run asks for {cluster.workers_per_run} replicas{spares} of "
-            f"{needs}; the cluster ({describe(nodes)}) holds {replicas}. It would wait "
+            f"{needs}{apart}; the cluster ({describe(nodes)}) holds {replicas}. It would wait "
             "for ever. Lower "
             f"--cluster.workers-per-run{lower}, or give --cluster.address of a larger "
             "cluster"
         )
     fitting = replicas // gang
     return min(fitting, cluster.max_parallel_runs or fitting)
+
+
+def _spread(held: Sequence[int], gang: int) -> int:
+    """Count the replicas that fit if those of a gang lie on different nodes."""
+    gangs = 0
+    while sum(min(n, gangs + 1) for n in held) >= (gangs + 1) * gang:
+        gangs += 1
+    return gangs * gang or sum(n > 0 for n in held)
 
 
 def _on_one_node(cluster: ClusterConfig, node: Node) -> int:

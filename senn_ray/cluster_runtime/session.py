@@ -1,16 +1,19 @@
 """A Ray session: join the cluster that is given, or start a private one here.
 
-A private cluster listens on the loopback device only, has no dashboard and writes
-nothing to the console; it ends with the session. A joined cluster is left as it was.
+A private cluster listens on the loopback device only, wants a token that nobody else knows,
+has no dashboard and writes nothing to the console; it ends with the session. A joined
+cluster is left as it was, and so is a Ray that the caller had joined before.
 """
 
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +25,7 @@ from senn_ray.cluster_runtime.reach import (
 )
 from senn_ray.cluster_runtime.resources import Node, describe, runs_that_fit
 from senn_ray.config import ClusterConfig
-from senn_ray.core.errors import ResourceError
+from senn_ray.core.errors import ConfigError, ResourceError
 
 # Read by Ray when it is first imported. What the user has set wins.
 _ENVIRONMENT = {
@@ -33,6 +36,11 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 # The only switch that makes all of Ray listen on the loopback device.
+_AUTH = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+# Names of sockets may have 107 bytes; this is what Ray puts behind its folder.
+_SOCKET = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+_SOCKET_BYTES = 107
+_SHORT = "/tmp"
 _LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "ENABLE_RAY_CLUSTER")
 
 
@@ -56,8 +64,9 @@ def open_session(
 ) -> Iterator[Session]:
     """Hold a connection to Ray for the length of a ``with`` block.
 
-    The address is ``cluster.address``, or ``RAY_ADDRESS`` as inside a submitted job;
-    without one, or with ``local``, a private cluster is started. It is a
+    A Ray that this process has joined already (``ray.init`` was called, or this is a task)
+    is used as it is. Else the address is ``cluster.address``, or ``RAY_ADDRESS`` as inside a
+    submitted job; without one, or with ``local``, a private cluster is started. It is a
     ResourceError, within seconds, if the cluster cannot be reached or a run would
     never fit.
 
@@ -72,18 +81,40 @@ def open_session(
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"
-    if address == "local":
+    joined = _joined_already(cluster)
+    if address == "local" and not joined:
         _refuse_early(cluster, cpus or local_cpus() or os.cpu_count() or 1)
     limits: dict[str, int | None] = {"num_cpus": cpus or local_cpus()}
     if object_store_mb:
         limits["object_store_memory"] = object_store_mb * 2**20
-    with _connected(address, limits), _interrupt_on_sigterm():
+    with (
+        _interrupt_on_sigterm() as ready,
+        contextlib.nullcontext() if joined else _connected(address, limits),
+    ):
+        ready()
         nodes = live_nodes()
         runs_that_fit(cluster, nodes)
         place = "local Ray" if address == "local" else f"Ray at {address}"
-        yield Session(
-            where=f"{place}, {describe(nodes)}", nodes=nodes, probe=_probe(address)
+        where = f"{joined or place}, {describe(nodes)}"
+        yield Session(where=where, nodes=nodes, probe=_probe(address, joined))
+
+
+def _joined_already(cluster: ClusterConfig) -> str:
+    """Name the Ray that this process had joined before; empty, if there is none.
+
+    Raises:
+        ConfigError: if another one is asked for: a process has one Ray.
+    """
+    ray: Any = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return ""
+    here = ray.get_runtime_context().gcs_address
+    if cluster.address not in {None, "auto", "local", here}:
+        raise ConfigError(
+            f"cluster.address {cluster.address}: this process has joined the Ray at {here} "
+            "already; leave cluster.address out, or call ray.shutdown() first"
         )
+    return f"the Ray that was joined before, at {here}"
 
 
 def _refuse_early(cluster: ClusterConfig, cpus: int) -> None:
@@ -100,11 +131,11 @@ def live_nodes() -> tuple[Node, ...]:
     return tuple(Node(cpus=r.get("CPU", 0), gpus=r.get("GPU", 0)) for r in held)
 
 
-def _probe(address: str) -> LivenessProbe:
+def _probe(address: str, joined: str = "") -> LivenessProbe:
     """Find out where the agent of this machine and the head listen."""
     import ray  # after the environment is set
 
-    is_private = address == "local"
+    is_private = address == "local" and not joined
     context = ray.get_runtime_context()
     mine = context.get_node_id()
     (node,) = (node for node in ray.nodes() if node["NodeID"] == mine)
@@ -112,7 +143,7 @@ def _probe(address: str) -> LivenessProbe:
     return LivenessProbe(
         "the private Ray of this job"
         if is_private
-        else f"the Ray cluster at {address}",
+        else joined or f"the Ray cluster at {address}",
         agent=(node["NodeManagerAddress"], node["NodeManagerPort"]),
         head=(host, int(port)),
         patience_s=PRIVATE_PATIENCE_S if is_private else head_patience_s(),
@@ -125,24 +156,94 @@ def _connected(address: str, limits: dict[str, int | None]) -> Iterator[None]:
         "logging_level": logging.ERROR,
         "log_to_driver": False,
     }
-    if address == "local":
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        quiet |= {"include_dashboard": False, **limits}
-        loopback = True
+    is_private = loopback = address == "local"
+    if is_private:
+        quiet |= {"include_dashboard": False, **limits, **_short_of_sockets()}
     else:
         address, loopback = reach.find_head(address)
     import ray  # after the environment is set
 
-    with _bound_to_loopback() if loopback else contextlib.nullcontext():
-        try:
-            ray.init(address=address, **quiet)
-        except Exception as e:  # Ray raises bare ones, as when a slow node is late.
-            raise ResourceError(reach.explain(address, e)) from e
-    with _silent() if address == "local" else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        if is_private:
+            stack.enter_context(_guarded_by_token())
+        with _bound_to_loopback() if loopback else contextlib.nullcontext():
+            try:
+                ray.init(address=address, **quiet)
+            except SystemExit as e:  # That is what Ray makes of SIGTERM meanwhile.
+                raise KeyboardInterrupt from e
+            except Exception as e:  # Ray raises bare ones, as when a slow node is late.
+                raise ResourceError(reach.explain(address, e)) from e
+        if is_private:
+            stack.enter_context(_silent())
         try:
             yield
         finally:
-            ray.shutdown()
+            with _unhurried():
+                ray.shutdown()
+
+
+def _short_of_sockets() -> dict[str, str]:
+    """Give Ray another folder if the names of its sockets would be too long.
+
+    Raises:
+        ResourceError: if there is none.
+    """
+    root = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(os.fsencode(root + _SOCKET)) <= _SOCKET_BYTES:
+        return {}
+    if not os.access(_SHORT, os.W_OK | os.X_OK):
+        longest = _SOCKET_BYTES - len(_SOCKET)
+        raise ResourceError(
+            f"{root} is too long for the sockets of Ray, and {_SHORT} cannot be written: "
+            f"set RAY_TMPDIR to a folder of at most {longest} letters"
+        )
+    return {"_temp_dir": f"{_SHORT}/ray"}
+
+
+@contextlib.contextmanager
+def _guarded_by_token() -> Iterator[None]:
+    """Let nobody but this process and its workers into the Ray that is started now.
+
+    Its ports are open to every user of this machine, and whoever reaches one of them runs
+    code as this user. The token is in environments, which other users cannot read.
+    """
+    before = {name: os.environ.pop(name) for name in _AUTH if name in os.environ}
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    _read_token()
+    try:
+        yield
+    finally:
+        for name in _AUTH:
+            os.environ.pop(name, None)
+        os.environ |= before
+        _read_token()
+
+
+def _read_token() -> None:
+    """Let Ray, which keeps what it has read, look at the environment again."""
+    from ray import _raylet
+
+    raylet: Any = _raylet
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextlib.contextmanager
+def _unhurried() -> Iterator[None]:
+    """Let a Ctrl-C pass while Ray ends, which it does anyway; a second one counts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def once(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
@@ -195,13 +296,22 @@ def _bound_to_loopback() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interrupt_on_sigterm() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that stopping a job ends it in good order."""
+def _interrupt_on_sigterm() -> Iterator[Callable[[], None]]:
+    """Treat SIGTERM like Ctrl-C, so that stopping a job ends it in good order.
+
+    Yields:
+        What must be called when Ray is there, which takes the signal over.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def take() -> None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    before = signal.getsignal(signal.SIGTERM)
+    take()
     try:
-        yield
+        yield take
     finally:
         signal.signal(signal.SIGTERM, before)

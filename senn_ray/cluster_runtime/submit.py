@@ -11,11 +11,13 @@ import os
 import shlex
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TextIO
 
 from senn_ray.cluster_runtime.reach import WAIT_S, explain
 from senn_ray.core.errors import ConfigError, ResourceError
@@ -28,6 +30,7 @@ Write = Callable[[str], object]
 # Never needed on the cluster; what .gitignore names stays behind, too.
 _LEFT_BEHIND = [".git", ".venv", "runs", "*.egg-info", "__pycache__"]
 _FOLDERS = ("--out", "--output.root")
+_ROOT = "SENN_RAY_OUTPUT_ROOT"
 _JOBS = frozenset({"grow", "compare", "scan"})
 """Verbs that make a run folder."""
 # Environment variables that would silently replace the address that was given.
@@ -38,6 +41,7 @@ def submit_job(
     address: str,
     args: Sequence[str],
     *,
+    environment: Mapping[str, str] = MappingProxyType({}),
     working_dir: Path | None = None,
     write: Write | None = None,
     note: Write | None = None,
@@ -50,6 +54,7 @@ def submit_job(
     Args:
         address: Ray's job address, such as ``http://HOST:8265``.
         args: The verb and its flags.
+        environment: Variables that the job gets, such as settings by their names.
         working_dir: Folder that is sent along, at most 100 MiB; the job starts in its
             copy.
         write: Takes the output of the job (default: standard output).
@@ -59,10 +64,19 @@ def submit_job(
         The exit code of the verb; 130 if interrupted.
     """
     write, note = write or _to(sys.stdout), note or _to(sys.stderr)
-    args = _with_absolute_out(args, note)
-    client = _client(address)
-    job = _start(client, args, working_dir)
-    note(f"submitted job {job} to {address}\n")
+    args, variables = _with_absolute_out(args, dict(environment), note)
+    with _reached_directly(address):
+        client = _client(address)
+        job = _start(client, args, variables, working_dir)
+        note(f"submitted job {job} to {address}\n")
+        if variables:
+            note(f"settings sent along: {', '.join(sorted(variables))}\n")
+        return _shown_to_its_end(client, job, address, write=write, note=note)
+
+
+def _shown_to_its_end(
+    client: "JobSubmissionClient", job: str, address: str, *, write: Write, note: Write
+) -> int:
     try:
         asyncio.run(_follow(client, job, write))
         return _exit_code(client, job, note)
@@ -74,9 +88,13 @@ def submit_job(
         return 130
 
 
-def _with_absolute_out(args: Sequence[str], note: Write) -> list[str]:
+def _with_absolute_out(
+    args: Sequence[str], variables: dict[str, str], note: Write
+) -> tuple[list[str], dict[str, str]]:
     """Make folders of results absolute: the job starts in a temporary folder."""
-    given, found = list(args), False
+    given, found = list(args), _ROOT in variables
+    if found:
+        variables[_ROOT] = _absolute("output.root", variables[_ROOT], note)
     for place, word in enumerate(given):
         flag, equals, value = word.partition("=")
         if flag not in _FOLDERS:
@@ -91,7 +109,7 @@ def _with_absolute_out(args: Sequence[str], note: Write) -> list[str]:
             "no --out: the results will be in a temporary folder of the head node. "
             "Give --out /FOLDER that the cluster can write to\n"
         )
-    return given
+    return given, variables
 
 
 def _absolute(flag: str, out: str, note: Write) -> str:
@@ -130,7 +148,9 @@ def _client(address: str) -> "JobSubmissionClient":
 def _require_answer(address: str) -> None:
     # Ray's client waits as long as the network does, which may be for minutes.
     try:
-        with urllib.request.urlopen(f"{address}/api/version", timeout=WAIT_S):
+        # A proxy of the environment is for the world outside, not for a cluster.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(f"{address}/api/version", timeout=WAIT_S):
             return
     except urllib.error.HTTPError:
         return  # It answers; what it wants, the client will tell.
@@ -151,14 +171,32 @@ def _address_from_arguments() -> Iterator[None]:
         os.environ.update(hidden)
 
 
+@contextlib.contextmanager
+def _reached_directly(address: str) -> Iterator[None]:
+    """Let the client of Ray pass by the proxies of the environment, as its logs do."""
+    host = urllib.parse.urlsplit(address).hostname or ""
+    before = {name: os.environ.get(name) for name in ("no_proxy", "NO_PROXY")}
+    for name, value in before.items():
+        os.environ[name] = ",".join(filter(None, (value, host)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            os.environ |= {} if value is None else {name: value}
+
+
 def _start(
-    client: "JobSubmissionClient", args: Sequence[str], working_dir: Path | None
+    client: "JobSubmissionClient",
+    args: Sequence[str],
+    variables: Mapping[str, str],
+    working_dir: Path | None,
 ) -> str:
     job = f"senn-ray-{uuid.uuid4().hex[:8]}"
-    runtime_env = {}
+    runtime_env: dict[str, Any] = {"env_vars": dict(variables)} if variables else {}
     if working_dir is not None:
         folder = str(working_dir.absolute())
-        runtime_env = {"working_dir": folder, "excludes": _LEFT_BEHIND}
+        runtime_env |= {"working_dir": folder, "excludes": _LEFT_BEHIND}
     try:
         return client.submit_job(
             # Unbuffered, so that its lines are seen when they are printed.

@@ -23,9 +23,10 @@ class ClusterConfig(Section):
         default=1, ge=1, description="CPU cores and threads a replica"
     )
     gpus_per_worker: float = Field(default=0.0, ge=0, description="GPUs a replica")
-    placement: Literal["PACK", "SPREAD"] = Field(
+    placement: Literal["PACK", "SPREAD", "STRICT_SPREAD"] = Field(
         default="PACK",
-        description="PACK: the replicas of a gang close together, SPREAD: apart",
+        description="PACK: the replicas of a gang close together, SPREAD: apart, "
+        "STRICT_SPREAD: each on a node of its own",
     )
     spares: int = Field(
         default=0,

@@ -20,6 +20,10 @@ class ConfigError(SennRayError):
     exit_code = 2
 
 
+class UntrustedCodeError(ConfigError):
+    """Report code that a run folder would run here, and that nobody has allowed."""
+
+
 class ResourceError(SennRayError):
     """Report a cluster that is unreachable or too small."""
 

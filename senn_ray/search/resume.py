@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from senn_ray.core.events import Event, JobEnded, TestOpened, end_of
+from senn_ray.core.names import inside
 from senn_ray.core.records import RunSpec
 from senn_ray.search.attempts import attempts
 from senn_ray.search.machine import State
@@ -85,5 +86,5 @@ def _moved(plan: Plan, spec: RunSpec) -> RunSpec:
     """Keep the network of a run where the run folder is now."""
     if spec.checkpoint is None or plan.checkpoints is None:
         return spec
-    path = plan.checkpoints / spec.run_id / Path(spec.checkpoint).name
+    path = inside(plan.checkpoints, f"{spec.run_id}/{Path(spec.checkpoint).name}")
     return dataclasses.replace(spec, checkpoint=str(path))

@@ -19,7 +19,7 @@ from senn_ray.search import changes
 from senn_ray.search.arms import unread
 from senn_ray.search.plan import Plan, Verb
 from senn_ray.search.specs import check_settings
-from senn_ray.service import freezing
+from senn_ray.service import freezing, trust
 from senn_ray.service.driver import Driver, Observer
 from senn_ray.service.live import live_writer
 from senn_ray.store import folder as run_folder
@@ -104,6 +104,7 @@ def start(
     """Run a job from its beginning; the arguments are those of the verbs."""
     location = locations.choose(out, config, verb)
     folder = locations.work_folder(location)
+    locations.require_writable(location)
     plan, raw = prepare(verb, config, seeds)
     plan = replace(plan, checkpoints=folder / "checkpoints")
     frozen = freezing.freeze(plan, raw)
@@ -163,6 +164,7 @@ class Continuation:
     extend: Sequence[str] = ()
     retry_failed: bool = False
     force: bool = False
+    trust: bool = False
 
 
 def resume(
@@ -178,6 +180,8 @@ def resume(
 
     location = locations.locate(run)
     with locations.opened(location, *DESCRIPTION) as folder:
+        trust.require(folder, trust=how.trust)
+        run_folder.require_own(folder)
         continued(
             folder, settings, how.extend
         )  # nothing is written, if that is refused

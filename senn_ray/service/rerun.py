@@ -10,6 +10,7 @@ from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search import protocol
 from senn_ray.search import rerun as rules
 from senn_ray.service import jobs
+from senn_ray.service import trust as allow
 from senn_ray.store import folder as run_folder
 from senn_ray.store import journal, locations
 from senn_ray.store.locations import Location
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from senn_ray.search.executor import Executor
 
 
-def rerun(
+def rerun(  # noqa: PLR0913 - each is a flag of the command line
     run: Location,
     run_id: str,
     *,
     tolerance: float = 0.0,
+    trust: bool = False,
     settings: Config | None = None,
     observe: jobs.Observer | None = None,
     executor: jobs.MakeExecutor | None = None,
@@ -34,6 +36,7 @@ def rerun(
         run_id: The run.
         tolerance: Relative difference of numbers that is let pass; 0 asks for equal
             bits, which the same versions on the same kind of processor give.
+        trust: Whether code that the folder names may run here.
         settings: Settings, of which those that are explicitly set must agree with the
             job's; only where it runs may change.
         observe: Is shown signs of life, and the new record.
@@ -44,6 +47,7 @@ def rerun(
         checksum wall_s versions_changed{package: [was, now]}``.
     """
     with locations.opened(run, "config.yaml", "protocol.json") as folder:
+        allow.require(folder, trust=trust)
         spec, record = rules.recorded(journal.read(folder), run_id)
         plan, _ = jobs.continued(folder, settings)
         raw = jobs.same_data(plan, folder)

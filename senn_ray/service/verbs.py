@@ -5,15 +5,17 @@ demand, Arrow tables. Heavy imports are made when they are needed, so that impor
 this module loads neither torch nor ray.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from senn_ray.config import Config
-from senn_ray.core.errors import SennRayError
+from senn_ray.core.errors import ConfigError, SennRayError
 from senn_ray.search import protocol
 from senn_ray.search.plan import Verb
 from senn_ray.service import jobs
+from senn_ray.service import trust as allow
 from senn_ray.service.jobs import JobResult, MakeExecutor, Observer, in_process
 from senn_ray.service.live import has_begun, status, stop, watch
 from senn_ray.service.matching import match
@@ -165,6 +167,7 @@ def resume(  # noqa: PLR0913 - each is a flag of the command line
     extend: Sequence[str] = (),
     retry_failed: bool = False,
     force: bool = False,
+    trust: bool = False,
     observe: Observer | None = None,
     executor: MakeExecutor | None = None,
 ) -> "JobResult[Summary]":
@@ -183,14 +186,18 @@ def resume(  # noqa: PLR0913 - each is a flag of the command line
         retry_failed: Whether runs that failed are done again, with the same seeds.
         force: Whether to take the folder from a driver that may still be alive: that
             one is stopped, and until it notices both train the same runs.
+        trust: Whether code that the folder names, a ``factory:`` or an arm of a module,
+            may run here.
         observe: Is shown every event while the job runs.
         executor: Makes the executor (default: Ray); ``in_process`` needs no Ray.
     """
-    how = jobs.Continuation(extend=extend, retry_failed=retry_failed, force=force)
+    how = jobs.Continuation(
+        extend=extend, retry_failed=retry_failed, force=force, trust=trust
+    )
     return jobs.resume(run, settings, how=how, observe=observe, executor=executor)
 
 
-def export(run: Location, *, pick: str | None = None) -> Location:
+def export(run: Location, *, pick: str | None = None, trust: bool = False) -> Location:
     """Write the network of a run as files that need torch only.
 
     If the data set is within reach, the test loss is measured again on these files.
@@ -198,6 +205,7 @@ def export(run: Location, *, pick: str | None = None) -> Location:
     Args:
         run: A run folder: a path or a URI.
         pick: The run (default: the one of median validation loss).
+        trust: Whether code that the folder names may run here.
 
     Returns:
         The folder of the model, ``model/``.
@@ -206,8 +214,11 @@ def export(run: Location, *, pick: str | None = None) -> Location:
     from senn_ray.analysis.pick import pick as choose
     from senn_ray.export.export import export
 
+    _refuse_run_id(run)
     needed = (*jobs.DESCRIPTION, "checkpoints/")
     with locations.opened(run, *needed, send=True) as folder:
+        allow.require(folder, trust=trust)
+        run_folder.require_own(folder)
         job = gather(journal.read(folder))
         networks = {p.parent.name: p for p in folder.glob("checkpoints/*/final.pt")}
         record = choose(job.records, pick, is_kept=networks.__contains__)
@@ -216,28 +227,32 @@ def export(run: Location, *, pick: str | None = None) -> Location:
     return locations.below(locations.locate(run), "model")
 
 
-def report(run: Location) -> Location:
+def report(run: Location, *, trust: bool = False) -> Location:
     """Compute summary, tables and page again, from the journal alone.
 
     Args:
         run: A run folder: a path or a URI.
+        trust: Whether code that the folder names may run here.
 
     Returns:
         The page, ``report/index.html``.
     """
     with locations.opened(run, *jobs.DESCRIPTION, lock.FILE_NAME, send=True) as folder:
+        allow.require(folder, trust=trust)
+        run_folder.require_own(folder)
         jobs.finish(folder)
     return locations.below(locations.locate(run), "report/index.html")
 
 
 def report_several(
-    runs: Sequence[Location], *, out: Location | None = None
+    runs: Sequence[Location], *, out: Location | None = None, trust: bool = False
 ) -> Location:
     """Write one page about several jobs, from their journals.
 
     Args:
         runs: Run folders: paths or URIs.
         out: The folder of the page, new or empty (default: a new one under ``runs``).
+        trust: Whether code that the folders name may run here.
 
     Returns:
         The page, ``index.html``.
@@ -250,6 +265,7 @@ def report_several(
     found = []
     for run in runs:
         with locations.opened(run) as folder:
+            allow.require(folder, trust=trust)
             found.append(summarise(journal.read(folder)))
     names = several.names_of([str(locations.locate(run)) for run in runs])
     shown = [
@@ -273,12 +289,19 @@ def summary(run: Location) -> "Summary":
         return from_json((folder / "summary.json").read_bytes(), source=str(run))
 
 
-def submit(address: str, args: Sequence[str], *, working_dir: Path) -> int:
+def submit(
+    address: str,
+    args: Sequence[str],
+    *,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    working_dir: Path,
+) -> int:
     """Run a verb as a job of a cluster, and show what it prints.
 
     Args:
         address: Ray's job address, such as ``http://HOST:8265``.
         args: The verb and its flags.
+        environment: Variables that the job gets, such as settings by their names.
         working_dir: Folder that is sent along.
 
     Returns:
@@ -286,7 +309,7 @@ def submit(address: str, args: Sequence[str], *, working_dir: Path) -> int:
     """
     from senn_ray.cluster_runtime.submit import submit_job
 
-    return submit_job(address, args, working_dir=working_dir)
+    return submit_job(address, args, environment=environment, working_dir=working_dir)
 
 
 def doctor(config: Config | None = None) -> list[Check]:
@@ -307,6 +330,18 @@ def doctor(config: Config | None = None) -> list[Check]:
         _try("data", lambda: _data_line(config)),
         *check_cluster(config.cluster),
     ]
+
+
+def _refuse_run_id(run: Location) -> None:
+    """Say how one run of a job is meant, if a path seems to name one."""
+    found = locate(run)
+    if not isinstance(found, Path) or (found / journal.FILE_NAME).exists():
+        return
+    if (found.parent / journal.FILE_NAME).exists():
+        raise ConfigError(
+            f"{run} is a run of {found.parent}, not a run folder; type: senn-ray export "
+            f"{found.parent} --pick {found.name}"
+        )
 
 
 def _settings(config: Config | None, dataset: str | None) -> Config:

@@ -11,6 +11,7 @@ from senn_ray.config import Config, without_removed
 from senn_ray.core import files
 from senn_ray.core.errors import ConfigError, DataError, from_os
 from senn_ray.core.events import Event, JobStarted, RunFinished
+from senn_ray.core.names import inside
 from senn_ray.core.versions import versions
 from senn_ray.search.changes import config_of
 from senn_ray.search.plan import Plan, Verb
@@ -57,7 +58,8 @@ def amend(
     """
     old = files.read_json(folder / "protocol.json")
     if old:
-        files.write_json(folder / f"protocol-{old['protocol_id']}.json", old)
+        name = f"protocol-{old['protocol_id']}.json"
+        files.write_json(inside(folder, name), old)
     deviation = {
         "utc_s": time.time(),
         "after_protocol_id": old.get("protocol_id"),
@@ -68,6 +70,15 @@ def amend(
     files.write_json(folder / "protocol.json", {**protocol, "deviations": said})
     config = plan.config.model_dump(mode="json")
     files.write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+
+
+def require_own(folder: Path) -> None:
+    """Refuse a run folder in which a link leads elsewhere: what is written stays there."""
+    if folder.is_dir():
+        runs = folder / "checkpoints"
+        kept = [f"checkpoints/{path.name}" for path in runs.glob("*")]
+        for name in [*(path.name for path in folder.iterdir()), *kept]:
+            inside(folder, name)
 
 
 def events(folder: Path) -> list[Event]:

@@ -19,7 +19,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -28,7 +28,15 @@ from pydantic import TypeAdapter
 
 from senn_ray.config import without_removed
 from senn_ray.core.errors import DataError, Notice, ResourceError
-from senn_ray.core.events import Event, RunProgressed
+from senn_ray.core.events import (
+    Event,
+    JobResumed,
+    RunFinished,
+    RunProgressed,
+    RunSubmitted,
+    TestOpened,
+)
+from senn_ray.core.names import plain
 
 FILE_NAME = "journal.jsonl"
 VERSION = 2
@@ -216,7 +224,8 @@ def _decode(values: dict[str, Any], path: Path) -> tuple[float, Event]:
     """Make the event of a line; any other than the present form raises.
 
     Raises:
-        DataError: if a later version wrote it, which may mean something else by it.
+        DataError: if a later version wrote it, which may mean something else by it; or
+            if it names a run by a path.
     """
     version = values.get("version", 1)
     if version > VERSION:
@@ -230,7 +239,26 @@ def _decode(values: dict[str, Any], path: Path) -> tuple[float, Event]:
     # A setting may go between two versions of journals.
     if settings := SETTINGS.get(name):
         data = {**data, settings: without_removed(data[settings])}
-    return float(values["utc_s"]), _ADAPTERS[name].validate_python(data)
+    event = _ADAPTERS[name].validate_python(data)
+    for run_id in _named(event):
+        try:
+            plain(run_id)
+        except DataError as error:
+            raise DataError(f"{path}: {error}; this is no journal of a job") from error
+    return float(values["utc_s"]), event
+
+
+def _named(event: Event) -> Iterable[str]:
+    """List the names of runs that an event brings with it: folders are called so."""
+    match event:
+        case RunSubmitted(spec=run) | RunFinished(record=run):
+            return [run.run_id]
+        case TestOpened(run_ids=run_ids):
+            return run_ids
+        case JobResumed(resubmitted=resubmitted, lost_device_s=lost):
+            return [*resubmitted, *lost]
+        case _:
+            return []
 
 
 def _write_all(file: int, data: bytes) -> None:

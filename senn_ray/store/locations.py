@@ -114,6 +114,24 @@ def check_writable(root: Location) -> str:
         raise from_os(error, f"cannot write {root}", "set output.root") from error
 
 
+def require_writable(location: Location) -> None:
+    """Refuse a run folder that cannot be made, before anything expensive starts.
+
+    Nothing is left behind; errors of the system are told by their cause.
+    """
+    if not isinstance(location, Path):
+        check_writable(location)
+        return
+    there = next(path for path in (location, *location.parents) if path.exists())
+    try:
+        with tempfile.TemporaryDirectory(dir=there, prefix=".senn-ray-"):
+            return
+    except OSError as error:
+        raise from_os(
+            error, f"cannot write {location}", "give another --out"
+        ) from error
+
+
 @contextlib.contextmanager
 def opened(location: Location, *names: str, send: bool = False) -> Iterator[Path]:
     """Give a local folder in which a run folder can be read.

@@ -23,6 +23,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from senn_ray.core.errors import ConfigError, ResourceError, SennRayError
+from senn_ray.core.names import inside
 from senn_ray.store import lock, stopping
 from senn_ray.store.journal import FILE_NAME as JOURNAL
 from senn_ray.store.journal import newest_epoch
@@ -215,7 +216,8 @@ def fetch(far: Far, folder: Path, only: tuple[str, ...] = ("",)) -> dict[str, _S
         only: What is needed beside the journal: names begin so.
 
     Returns:
-        The files that were copied, and their states here.
+        The files that were copied, and their states here. A name that would lead out of
+        the folder is refused.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if text := read_journal(far):
@@ -224,7 +226,7 @@ def fetch(far: Far, folder: Path, only: tuple[str, ...] = ("",)) -> dict[str, _S
     for name in far.names():
         is_journal = name.startswith(f"{SEGMENTS}/") or name == JOURNAL
         if not is_journal and name.startswith(only):
-            there = far.fetch(name, folder / name)
+            there = far.fetch(name, inside(folder, name))
             if there and name not in PRIVATE:
                 copied[name] = _state(folder / name)
     return copied

@@ -183,7 +183,8 @@ def test_submit_passes_the_verb_on_unread(job, monkeypatch):
         "y",
     ]
     assert run(["submit", "--address", "http://head:8265", "--", *words]) == 6
-    assert job.calls == [(("http://head:8265", words), {"working_dir": Path()})]
+    given = {"environment": {}, "working_dir": Path()}
+    assert job.calls == [(("http://head:8265", words), given)]
 
 
 def test_submit_needs_a_verb(job, capsys):
@@ -212,7 +213,8 @@ def test_doctor_names_what_is_ill(monkeypatch, capsys, failed, code):
 
 
 def test_report_shows_the_rebuilt_summary(monkeypatch, capsys, tmp_path):
-    def rebuild(run):
+    def rebuild(run, *, trust):
+        assert not trust
         (tmp_path / "summary.json").write_text(json.dumps(SUMMARY))
         return f"{run}/report/index.html"
 

@@ -1,9 +1,15 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from senn_ray.cli.main import run
-from senn_ray.cli.settings import expand_flags, known_keys
+from senn_ray.cli.settings import (
+    as_environment,
+    expand_flags,
+    known_keys,
+    read_layers,
+)
 from senn_ray.config import Config
 from senn_ray.service import verbs
 
@@ -208,3 +214,25 @@ def test_bad_variables_are_named(capsys, monkeypatch):
     monkeypatch.setenv("SENN_RAY_SEED", "x")
     assert run(["grow"]) == 2
     assert "seed = x (from SENN_RAY_SEED)" in capsys.readouterr().err
+
+
+def test_what_files_and_variables_set_can_travel_as_variables(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        "model: {hidden: [4, 8]}\nscan: {arms: []}\ngrowth: {enabled: false}\n"
+        "train: {lr: 0.001}\ncluster: {address: 'head:6379'}\n"
+    )
+    below = read_layers([file], {"SENN_RAY_TRAIN__LR": "0.5", "SENN_RAY_WORK": "/x"})
+    sent = as_environment(below)
+    assert sent == {
+        "SENN_RAY_MODEL_HIDDEN": "4,8",
+        "SENN_RAY_SCAN_ARMS": "",
+        "SENN_RAY_GROWTH_ENABLED": "false",
+        "SENN_RAY_TRAIN_LR": "0.5",
+        "SENN_RAY_CLUSTER_ADDRESS": "head:6379",
+    }
+    again = read_layers([], sent)
+    assert {k: str(e.value).lower() for k, e in again.items()} == {
+        k: str([*map(str, e.value)] if isinstance(e.value, list) else e.value).lower()
+        for k, e in below.items()
+    }

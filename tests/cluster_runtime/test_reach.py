@@ -1,6 +1,11 @@
 import socket
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
 from senn_ray.cluster_runtime.reach import (
@@ -36,6 +41,65 @@ def test_something_else_listening_is_told_apart_within_the_limit() -> None:
         silent.start()
         with pytest.raises(ResourceError, match="does not answer like a Ray head"):
             find_head(f"127.0.0.1:{port}", wait_s=0.5)
+
+
+class Head(grpc.GenericRpcHandler):
+    """Answer whatever is asked, if the right token comes with it."""
+
+    token = ""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        shown = dict(handler_call_details.invocation_metadata).get("authorization", "")
+
+        def answer(_: bytes, context: grpc.ServicerContext) -> bytes:
+            if self.token and shown != f"Bearer {self.token}":
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "token")
+            return b""
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+@pytest.fixture
+def head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Head, str]]:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    server, handler = grpc.server(ThreadPoolExecutor(1)), Head()
+    server.add_generic_rpc_handlers([handler])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield handler, f"127.0.0.1:{port}"
+    server.stop(None)
+
+
+def test_a_proxy_of_the_environment_does_not_swallow_the_address_of_a_head(
+    head: tuple[Head, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    _, address = head
+    assert find_head(address, wait_s=5.0)[0] == address
+
+
+def test_a_head_with_a_token_is_told_at_once_from_one_without(
+    head: tuple[Head, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    handler, address = head
+    handler.token = "right"
+    with pytest.raises(ResourceError, match="wants a token: set RAY_AUTH_MODE=token"):
+        find_head(address)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "wrong")
+    with pytest.raises(ResourceError, match="takes another token than the one here"):
+        find_head(address)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "right")
+    assert find_head(address)[0] == address
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("right\n")
+    assert find_head(address)[0] == address
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(ResourceError, match="wants a token"):
+        find_head(address)
 
 
 @pytest.mark.parametrize("address", ["http://head:8265", "ray://head:10001"])

@@ -65,3 +65,20 @@ def test_resources_are_named_for_people() -> None:
     assert describe(LAPTOP) == "2 CPUs"
     assert describe([Node(cpus=1, gpus=1)]) == "1 CPU, 1 GPU"
     assert describe(CLUSTER) == "32 CPUs, 4 GPUs, 3 nodes"
+
+
+@pytest.mark.parametrize(
+    ("held", "gang", "runs"),
+    [([4, 4], 2, 4), ([4, 1], 2, 1), ([3, 2, 1], 2, 3), ([2, 2, 2], 3, 2)],
+)
+def test_replicas_that_must_lie_apart_fill_nodes_one_by_one(held, gang, runs) -> None:
+    cluster = ClusterConfig(workers_per_run=gang, placement="STRICT_SPREAD")
+    nodes = [Node(cpus=n, gpus=0) for n in held]
+    assert runs_that_fit(cluster, nodes) == runs
+
+
+def test_more_replicas_apart_than_nodes_are_refused() -> None:
+    cluster = ClusterConfig(workers_per_run=3, placement="STRICT_SPREAD")
+    nodes = [Node(cpus=8, gpus=0)] * 2
+    with pytest.raises(ResourceError, match=r"each on a node of its own.*holds 2\."):
+        runs_that_fit(cluster, nodes)

@@ -5,15 +5,18 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
+import requests
 
 from senn_ray.cluster_runtime import submit
 from senn_ray.cluster_runtime.submit import submit_job
@@ -148,6 +151,45 @@ def test_a_relative_root_of_run_folders_is_made_absolute_too(monkeypatch) -> Non
     absolute = str(Path("mine").absolute())
     assert client.submitted["entrypoint"].endswith(f"--output.root={absolute}")
     assert f"--output.root mine is taken as {absolute}" in noted
+
+
+def test_settings_from_below_the_command_line_travel_as_variables(monkeypatch) -> None:
+    client, noted = FakeClient("SUCCEEDED", 0), list[str]()
+    monkeypatch.setattr(submit, "_client", lambda _: client)
+    monkeypatch.setattr(submit.asyncio, "sleep", _at_once)
+    given = {"SENN_RAY_TRAIN_LR": "0.1", "SENN_RAY_OUTPUT_ROOT": "mine"}
+    submit_job(
+        "http://head:8265",
+        ["scan"],
+        environment=given,
+        write=noted.append,
+        note=noted.append,
+    )
+    absolute = str(Path("mine").absolute())
+    sent = client.submitted["runtime_env"]["env_vars"]
+    assert sent == given | {"SENN_RAY_OUTPUT_ROOT": absolute}
+    said = "".join(noted)
+    assert "settings sent along: SENN_RAY_OUTPUT_ROOT, SENN_RAY_TRAIN_LR" in said
+    assert "no --out" not in said
+
+
+def test_proxies_of_the_environment_do_not_swallow_the_address_of_a_cluster(
+    monkeypatch,
+) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "elsewhere")
+    seen = dict[str, str | None]()
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        submit._require_answer(address)
+        with submit._reached_directly(address):
+            seen |= requests.utils.get_environ_proxies(address)
+            assert requests.utils.get_environ_proxies("http://far.example")
+        server.shutdown()
+    assert not seen
+    assert os.environ["no_proxy"] == "elsewhere"
 
 
 def test_an_unreachable_cluster_is_one_line() -> None:

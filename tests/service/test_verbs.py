@@ -226,3 +226,19 @@ def test_a_scan_that_asks_for_too_much_leaves_no_folder_behind(tmp_path: Path) -
             settings(data={}, model={"hidden": (2, 2)}, scan={"oracle": ["all"]})
         )
     assert not (tmp_path / "a").exists()
+
+
+def test_export_of_a_run_by_its_path_says_what_to_type(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    verbs.grow(settings(), out=folder, executor=verbs.in_process)
+    with pytest.raises(ConfigError, match=rf"export {folder} --pick senn-0-000"):
+        verbs.export(folder / "senn-0-000")
+
+
+@pytest.mark.parametrize("out", ["/proc/x", "/proc/x/y", "/dev/null/x"])
+def test_a_folder_that_cannot_be_made_is_refused_before_workers_start(out: str) -> None:
+    def never(*_: object) -> LocalExecutor:
+        pytest.fail("started")
+
+    with pytest.raises(ConfigError, match=r"cannot write .*another --out"):
+        verbs.grow(settings(), out=out, executor=never)

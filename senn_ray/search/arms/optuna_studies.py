@@ -23,6 +23,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from senn_ray.core.errors import ConfigError, DataError
+from senn_ray.core.names import inside
 from senn_ray.core.records import RunRecord
 from senn_ray.core.seeds import derive
 from senn_ray.search.arms import Proposer, find
@@ -81,7 +82,7 @@ class OptunaStudies:
         return _choose(self._plan, key.arm, trial)
 
     def _open(self, key: Key) -> tuple[optuna.Study, JournalStorage]:
-        path = str(self._folder / f"{key.arm}-{key.study}.log")
+        path = str(inside(self._folder, f"{key.arm}-{key.study}.log"))
         backend = JournalFileBackend(path, lock_obj=JournalFileOpenLock(path))
         storage = JournalStorage(backend)
         study = optuna.create_study(
