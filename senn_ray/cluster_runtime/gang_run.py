@@ -11,9 +11,13 @@ for the next epoch; a spare, or a new process, is ready too. As soon as none is 
 in the old membership and enough are ready, they are seated again: survivors under their
 old ranks. The replicas themselves (``training/recovery.py``) find the newest state that
 one of them has kept, and go on from there.
+
+A process that is starting may wait for a core that others use: that is no silence, and no
+device time. A run whose machines fail too often has not failed itself: it is ``abandoned``.
 """
 
 import dataclasses
+import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -27,8 +31,9 @@ from senn_ray.cluster_runtime.gang import Gang, Stream, one_line
 from senn_ray.cluster_runtime.messages import Seat
 from senn_ray.cluster_runtime.worker import Message
 from senn_ray.core.records import Progress, RunRecord, RunSpec
-from senn_ray.search.executor import failed_record
+from senn_ray.search.executor import failed_record, not_its_own
 
+_OF_NODE = re.compile(r"its node has died|node failure|^(\S+ \d+: )?silent for")
 LATE_S = 5.0
 """Seconds that replicas get to follow when others have finished, or told of a loss."""
 
@@ -86,12 +91,38 @@ class GangRun:
         self._recovery: PendingRecovery | None = None
         self._losses = 0
         self._notes: list[str] = []
-        self._started_s = self._heard_s = self._formed_s = clock()
+        self._heard_s = self._submitted_s = clock()
+        self._since_s: float | None = None
+        """Since when it is carried out; nothing while it waits for its processes."""
+        self._held_s = 0.0
+        """How long it was before that."""
+        self.abandoned: str | None = None
+        """Why it cannot go on with this gang, through no fault of its own."""
         self._question: Any = None
         """What a replica without peers was asked, to see whether it is alive."""
         self._record: RunRecord | None = None
         self._ending_s = 0.0
         self._members = [self._begin(slot) for slot in range(gang.slots)]
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is carried out: at the latest with its first sign of life."""
+        return self._since_s is not None
+
+    @property
+    def pending_s(self) -> float:
+        """For how many seconds it has been waiting for its processes; 0 if it is not."""
+        waits = self._record is None and not (
+            self._with("seated") or self._with("ready")
+        )
+        return self._clock() - max(self._heard_s, self._submitted_s) if waits else 0.0
+
+    @property
+    def held_device_s(self) -> float:
+        """What it has used so far: seconds times replicas."""
+        now = self._ending_s or self._clock()
+        since = now if self._since_s is None else self._since_s
+        return (self._held_s + now - since) * self._size
 
     @property
     def live(self) -> list[Stream]:
@@ -113,9 +144,13 @@ class GangRun:
         except ray.exceptions.RayTaskError as error:
             # The run itself raised, and would do so again: nothing is to be recovered.
             member.status = "ended"
-            if self._record is None:
+            if self._record is None and self.abandoned is None:
                 cause = getattr(error, "cause", None) or error
-                self._fail(self._named(member, one_line(cause)))
+                why = self._named(member, one_line(cause))
+                if not_its_own(cause) is None:
+                    self._fail(why)
+                else:
+                    self._abandon(self._named(member, str(not_its_own(cause))))
         except ray.exceptions.RayError as error:
             self._lose(slot, one_line(error))
         else:
@@ -128,6 +163,8 @@ class GangRun:
         cluster, recovery = self.gang.cluster, self._recovery
         if self._record is not None:
             due_s = self._ending_s + LATE_S
+        elif self.gang.is_alone and not self._with("seated"):
+            return None  # It waits for a core, however long others use them.
         elif recovery is not None and not self._with("seated"):
             due_s = recovery.since_s + cluster.replace_s
         elif recovery is not None:
@@ -136,7 +173,7 @@ class GangRun:
             # of the loss, that patience is over already.
             patience_s = cluster.silence_s if recovery.has_death else 0.0
             due_s = recovery.since_s + LATE_S + patience_s
-        elif self._size == 1:
+        elif self._size == 1 and self._with("seated"):
             due_s = self._heard_s + cluster.silence_s
         else:
             return None  # The replicas watch each other.
@@ -171,8 +208,7 @@ class GangRun:
         if self._notes:
             # The ledgers of replicas that were lost are lost, too. What the gang was
             # held for, less what the run has used, is all that no ledger counts.
-            taken = (self._ending_s - self._formed_s) * self._size
-            lost = max(taken - record.cost.device_s, cost.wasted_device_s)
+            lost = max(self.held_device_s - cost.device_s, cost.wasted_device_s)
             cost = dataclasses.replace(cost, wasted_device_s=lost)
         notes = (*self._notes, *record.interruptions)
         return dataclasses.replace(record, cost=cost, interruptions=notes)
@@ -180,8 +216,6 @@ class GangRun:
     def _begin(self, slot: int) -> Member:
         """Let a process begin the run; one that works alone waits for no seat."""
         stream = self.gang.begin(slot, self.spec, self._data, self._name)
-        if self.gang.is_alone:
-            return Member(stream=stream, status="seated", rank=0)
         return Member(stream=stream, status="starting")
 
     def _with(self, status: str) -> list[int]:
@@ -196,6 +230,10 @@ class GangRun:
             member.status = "ended"
             if self._record is None:
                 self._end(message)
+        elif self.gang.is_alone:
+            member.status, member.rank = "seated", 0
+            self._since_s = self._clock() if self._since_s is None else self._since_s
+            self._form()
         elif message.epoch == self._epoch or member.status == "starting":
             member.status = "ready"
             if message.lost and member.rank is not None:
@@ -209,8 +247,12 @@ class GangRun:
     def _lose(self, slot: int, reason: str) -> None:
         """Note a process that is gone or silent, and start another one in its place."""
         member = self._members[slot]
-        was_needed = member.status == "seated" or self._recovery is not None
+        needed = self.gang.is_alone or self._recovery is not None
+        was_needed = member.status == "seated" or needed
         member.status = "ended"
+        if self.gang.is_alone and self._since_s is not None:
+            self._held_s += self._clock() - self._since_s
+            self._since_s = None  # Its next process may have to wait.
         if self._record is not None:
             self.is_sound = False  # It would lack a process in its next run.
             return
@@ -228,7 +270,8 @@ class GangRun:
         if self._losses <= self.gang.cluster.max_recoveries:
             self.gang.replace(slot)
             self._members[slot] = self._begin(slot)
-            self._form()
+            if not self.gang.is_alone:
+                self._form()
         elif was_needed:
             self._give_up(reason)
 
@@ -246,7 +289,7 @@ class GangRun:
             return
         recovery = self._recovery
         if self.gang.is_alone and recovery is not None:
-            self._note_recovery(recovery)  # It has begun again already.
+            self._note_recovery(recovery)  # It has begun again.
             return
         is_whole = self._epoch > 0 and recovery is None
         # While one of the old membership is still seated, it might be in a message with
@@ -263,7 +306,7 @@ class GangRun:
                 self._give_up("; ".join(recovery.reasons))
                 return
         if not self._epoch:
-            self._formed_s = self._clock()
+            self._since_s = self._clock()
         self._epoch += 1
         for rank, slot in enumerate(seating(self._members, ready, self._size)):
             member = self._members[slot]
@@ -286,8 +329,7 @@ class GangRun:
             self._size = len(ready)
             self._form()
             return
-        self.is_sound = False
-        self._fail(
+        self._abandon(
             f"{'; '.join(recovery.reasons)} (not replaced within "
             f"{cluster.replace_s:g} s: raise --cluster.replace-s, or go on with "
             "fewer replicas by --cluster.shrink)"
@@ -316,14 +358,25 @@ class GangRun:
         """Fail the run because it was lost too often."""
         limit = self.gang.cluster.max_recoveries
         self.is_sound = False
-        self._fail(
+        error = (
             f"{reason} (lost {self._losses} times, --cluster.max-recoveries {limit})"
         )
+        # A process that dies again and again may do so because of its run, as one that is
+        # too large for the memory; a node, or a process that only falls silent, does not.
+        if _OF_NODE.search(reason):
+            self._abandon(error)
+        else:
+            self._fail(error)
 
     def _fail(self, error: str) -> None:
         """End the run with a record that says why."""
-        wall_s = self._clock() - self._started_s
+        wall_s = self.held_device_s / self._size
         self._end(failed_record(self.spec, error, wall_s=wall_s))
+
+    def _abandon(self, reason: str) -> None:
+        """End the attempt without a record: the run is to be attempted again."""
+        self.abandoned, self.is_sound = reason, False
+        self._ending_s = self._clock()
 
     def _end(self, record: RunRecord) -> None:
         """Keep the first outcome; the others have ``LATE_S`` to come to theirs."""

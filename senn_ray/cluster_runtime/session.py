@@ -13,12 +13,14 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from senn_ray.cluster_runtime import reach
 from senn_ray.cluster_runtime.reach import (
+    LOOK_S,
     PRIVATE_PATIENCE_S,
     LivenessProbe,
     head_patience_s,
@@ -92,8 +94,10 @@ def open_session(
         contextlib.nullcontext() if joined else _connected(address, limits),
     ):
         ready()
-        nodes = live_nodes()
-        runs_that_fit(cluster, nodes)
+        is_private = address == "local" and not joined
+        nodes = fitting_nodes(
+            cluster, 0.0 if is_private else cluster.wait_for_workers_s
+        )
         place = "local Ray" if address == "local" else f"Ray at {address}"
         where = f"{joined or place}, {describe(nodes)}"
         yield Session(where=where, nodes=nodes, probe=_probe(address, joined))
@@ -121,6 +125,36 @@ def _refuse_early(cluster: ClusterConfig, cpus: int) -> None:
     """Do not start Ray, which takes seconds, to find that the cores are too few."""
     asked = cluster.model_copy(update={"gpus_per_worker": 0.0})
     runs_that_fit(asked, [Node(cpus=cpus, gpus=0)])
+
+
+def fitting_nodes(
+    cluster: ClusterConfig,
+    wait_s: float,
+    *,
+    look: Callable[[], tuple[Node, ...]] | None = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> tuple[Node, ...]:
+    """Wait until a run fits on a cluster, whose workers may still be on their way.
+
+    Args:
+        cluster: What runs ask for.
+        wait_s: How long; then it is a ResourceError.
+        look: Lists the nodes (default: those of the present cluster).
+        pause: Waits so many seconds.
+    """
+    waited_s = 0.0
+    while True:
+        nodes = (look or live_nodes)()
+        try:
+            runs_that_fit(cluster, nodes)
+        except ResourceError as error:
+            if waited_s >= wait_s:
+                waited = f" (after {wait_s:g} s: --cluster.wait-for-workers-s)"
+                raise ResourceError(f"{error}{waited if wait_s else ''}") from error
+        else:
+            return nodes
+        pause(LOOK_S)
+        waited_s += LOOK_S
 
 
 def live_nodes() -> tuple[Node, ...]:

@@ -81,7 +81,8 @@ class Worker:
                 works alone.
 
         Yields:
-            Whenever it waits for a seat, that it does; signs of life (of rank 0 only);
+            Whenever it waits for a seat, that it does (alone: once, that it has begun);
+            signs of life (of rank 0 only);
             then the record, unless the run needs it no more.
         """
         messages: queue.SimpleQueue[Message | BaseException | None]
@@ -104,6 +105,8 @@ class Worker:
         # Training has a thread of its own, so that signs of life leave the process while
         # it goes on, and a run that is let go does not block the one that follows.
         threading.Thread(target=work, daemon=True).start()
+        if membership is None:
+            yield Ready(epoch=0)
         while isinstance(message := messages.get(), Progress | Ready):
             yield message
         if isinstance(message, BaseException):

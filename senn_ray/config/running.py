@@ -42,6 +42,11 @@ class ClusterConfig(Section):
     replace_s: float = Field(
         default=120.0, gt=0, description="seconds to wait for a new replica"
     )
+    wait_for_workers_s: float = Field(
+        default=30.0,
+        ge=0,
+        description="seconds to wait for nodes on which a run fits, of a cluster that is joined",
+    )
     shrink: bool = Field(
         default=False,
         description="go on with fewer replicas if a lost one is not replaced in time",

@@ -47,6 +47,21 @@ class RunSubmitted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RunBegun:
+    """A run is being carried out: until then it waited, for free, for its workers."""
+
+    run_id: str
+    workers: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CapacityChanged:
+    """Nodes have come or gone: so many runs may be in flight now. Not kept."""
+
+    capacity: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunProgressed:
     """A run shows a sign of life. Not kept in the journal."""
 
@@ -97,6 +112,8 @@ Event = (
     JobStarted
     | JobResumed
     | RunSubmitted
+    | RunBegun
+    | CapacityChanged
     | RunProgressed
     | RunFinished
     | TargetLocked

@@ -14,6 +14,7 @@ from senn_ray.core.events import (
     JobEnded,
     JobResumed,
     JobStarted,
+    RunBegun,
     RunFinished,
     RunSubmitted,
 )
@@ -69,9 +70,13 @@ def seconds_lost(timed: Timed) -> dict[str, float]:
     Returns:
         Seconds times replicas, by the name of the run.
     """
+    # Journals of earlier versions do not tell when a run began.
+    tells = any(isinstance(event, RunBegun) for _, event in timed)
     began = dict[str, tuple[float, int]]()
     for utc_s, event in timed:
-        if isinstance(event, RunSubmitted):
+        if isinstance(event, RunBegun):
+            began[event.run_id] = (utc_s, event.workers)
+        elif isinstance(event, RunSubmitted) and not tells:
             began[event.spec.run_id] = (utc_s, event.spec.workers)
         elif isinstance(event, RunFinished):
             began.pop(event.record.run_id, None)

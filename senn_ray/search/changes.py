@@ -16,6 +16,7 @@ from senn_ray.core.events import Event, JobResumed, JobStarted, RunFinished
 FREE = frozenset({
     "cluster.address",
     "cluster.max_parallel_runs",
+    "cluster.wait_for_workers_s",
     "data.root",
     "output.root",
 })

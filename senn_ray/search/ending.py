@@ -10,8 +10,8 @@ from senn_ray.core.events import (
     Event,
     JobEnded,
     JobResumed,
+    RunBegun,
     RunFinished,
-    RunSubmitted,
     StopRequested,
 )
 from senn_ray.core.numbers import significant
@@ -29,8 +29,8 @@ _REPEATED = re.compile(rf"(?:^|: )({'|'.join(_KINDS)}): (.*)", flags=re.DOTALL)
 class Meter:
     """Add up device-seconds and the time that drivers have worked.
 
-    Runs in flight count with the time since they were handed over, so a job stops
-    submitting before its budget is used up by what it has started. So do those that
+    Runs in flight count with the time since they began, so a job stops submitting before
+    its budget is used up by what it has started; waiting for workers is free. So do those that
     ended with their driver, up to its last sign of life.
     """
 
@@ -58,8 +58,8 @@ class Meter:
 
     def observe(self, event: Event) -> None:
         """Take note of an event."""
-        if isinstance(event, RunSubmitted):
-            self._flying[event.spec.run_id] = (self._clock(), event.spec.workers)
+        if isinstance(event, RunBegun):
+            self._flying[event.run_id] = (self._clock(), event.workers)
         elif isinstance(event, RunFinished):
             self._flying.pop(event.record.run_id, None)
             self._device_s += _device_s(event.record)

@@ -11,7 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, Self
 
-from senn_ray.core.events import RunFinished, RunProgressed, StopRequested
+from senn_ray.core.errors import ConfigError, ResourceError, from_os
+from senn_ray.core.events import (
+    CapacityChanged,
+    RunBegun,
+    RunFinished,
+    RunProgressed,
+    StopRequested,
+)
 from senn_ray.core.records import Cost, Progress, RunRecord, RunSpec, blank_record
 
 _SHORT_OF_MEMORY = re.compile(
@@ -22,7 +29,8 @@ _FEWER_BYTES = (
     "arms alike, or --model.max-hidden)"
 )
 
-Report = RunProgressed | RunFinished | StopRequested
+_OF_MACHINES = (ResourceError, ConfigError)
+Report = RunBegun | RunProgressed | RunFinished | CapacityChanged | StopRequested
 OnProgress = Callable[[Progress], None]
 RunFunction = Callable[[RunSpec, OnProgress], RunRecord]
 
@@ -48,13 +56,29 @@ class Executor(Protocol):
         """Block until something happened to a run in flight, and tell what.
 
         Returns an empty list at once if nothing is in flight. A run that raises
-        becomes a RunFinished with a failed record.
+        becomes a RunFinished with a failed record, unless it is not to blame
+        (``not_its_own``): that is no outcome of the run, so it is raised.
         """
         ...
 
     def close(self) -> None:
         """Abandon what is in flight and release everything. May be called twice."""
         ...
+
+
+def not_its_own(error: BaseException) -> ResourceError | None:
+    """Tell a failure of disks, networks and limits from one of the run that met it.
+
+    Returns:
+        What to tell the user; nothing if the run itself failed, which counts.
+    """
+    if isinstance(error, ResourceError):
+        return error
+    if not isinstance(error, OSError):
+        return None
+    found = from_os(error)
+    # What may not be written here may be elsewhere; what is missing is data.
+    return ResourceError(str(found)) if isinstance(found, _OF_MACHINES) else None
 
 
 def explained(error: str) -> str:
@@ -89,8 +113,10 @@ class LocalExecutor:
 
     def __init__(self, run: RunFunction) -> None:
         self._run = run
-        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[Report | ResourceError] = queue.SimpleQueue()
         self._thread = ThreadPoolExecutor(max_workers=1)
+        self._failure: ResourceError | None = None
+        """What no run is to blame for: raised when all before it has been told."""
         self._in_flight = 0
         self._closed = False
 
@@ -111,9 +137,15 @@ class LocalExecutor:
         """Block for a report; return an empty list if nothing is in flight."""
         if self._in_flight == 0:
             return []
-        reports = [self._reports.get()]
-        while not self._reports.empty():
-            reports.append(self._reports.get())
+        reports = list[Report]()
+        while self._failure is None and not (reports and self._reports.empty()):
+            found = self._reports.get()
+            if isinstance(found, ResourceError):
+                self._failure = found
+            else:
+                reports.append(found)
+        if self._failure is not None and not reports:
+            raise self._failure
         self._in_flight -= sum(isinstance(r, RunFinished) for r in reports)
         return reports
 
@@ -123,12 +155,18 @@ class LocalExecutor:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _carry_out(self, spec: RunSpec) -> None:
+        if self._closed:
+            return
         started = time.monotonic()
+        self._reports.put(RunBegun(run_id=spec.run_id, workers=spec.workers))
         try:
             record = self._run(spec, self._report)
         except _AbandonedError:
             return
         except Exception as error:  # noqa: BLE001 - one bad run must not stop the others
+            if (why := not_its_own(error)) is not None:
+                self._reports.put(why)
+                return
             text = f"{type(error).__name__}: {error}"
             record = failed_record(spec, text, wall_s=time.monotonic() - started)
         self._reports.put(RunFinished(record=record))

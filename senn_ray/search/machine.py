@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from senn_ray.core.events import (
+    CapacityChanged,
     Event,
     JobEnded,
     JobResumed,
@@ -100,8 +101,8 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
     match event:
         case JobStarted() | JobResumed():
             return _begin(state)
-        case StopRequested():
-            return _advance(dataclasses.replace(state, stopping=event))
+        case StopRequested() | CapacityChanged():
+            return _advance(_told(state, event))
         case Proposed(key=key, choice=choice):
             mine = (key.arm, key.study)
             study = [r for k, r in state.finished.items() if (k.arm, k.study) == mine]
@@ -115,6 +116,12 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
             return state, [*tells, *commands]
         case _:
             return state, []
+
+
+def _told(state: State, event: StopRequested | CapacityChanged) -> State:
+    if isinstance(event, StopRequested):
+        return dataclasses.replace(state, stopping=event)
+    return dataclasses.replace(state, capacity=event.capacity)
 
 
 def _begin(state: State) -> tuple[State, list[Command]]:

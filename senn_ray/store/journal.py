@@ -2,7 +2,7 @@
 
 An event is on the disk before anything acts on it, so the journal is the truth: every
 table and every number of a report can be rebuilt from it. Signs of life
-(RunProgressed) are not kept.
+(RunProgressed, CapacityChanged) are not kept.
 
 A line is ``{"writer": EPOCH, "event": NAME, "utc_s": SECONDS, "version": VERSION,
 "data": {...}}``; ``data`` has the fields of the class NAME in ``senn_ray.core.events``.
@@ -29,8 +29,10 @@ from pydantic import TypeAdapter
 from senn_ray.config import without_removed
 from senn_ray.core.errors import DataError, Notice, ResourceError
 from senn_ray.core.events import (
+    CapacityChanged,
     Event,
     JobResumed,
+    RunBegun,
     RunFinished,
     RunProgressed,
     RunSubmitted,
@@ -90,7 +92,7 @@ class Journal:
 
     def append(self, event: Event) -> None:
         """Write one event and force it to the disk. Signs of life are skipped."""
-        if isinstance(event, RunProgressed):
+        if isinstance(event, RunProgressed | CapacityChanged):
             return
         if self._guard is not None:
             self._guard()
@@ -253,6 +255,8 @@ def _named(event: Event) -> Iterable[str]:
     match event:
         case RunSubmitted(spec=run) | RunFinished(record=run):
             return [run.run_id]
+        case RunBegun(run_id=run_id):
+            return [run_id]
         case TestOpened(run_ids=run_ids):
             return run_ids
         case JobResumed(resubmitted=resubmitted, lost_device_s=lost):

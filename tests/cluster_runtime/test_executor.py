@@ -4,15 +4,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from senn_ray.cluster_runtime import executor as executor_module
 from senn_ray.cluster_runtime.executor import RayExecutor
 from senn_ray.cluster_runtime.session import Session
 from senn_ray.config import ClusterConfig
 from senn_ray.core.errors import ResourceError
-from senn_ray.core.events import RunFinished, RunProgressed
+from senn_ray.core.events import CapacityChanged, RunBegun, RunFinished, RunProgressed
 from senn_ray.data.examples import RawData
 from senn_ray.search.executor import RunFunction
 from tests.cluster_runtime import doubles
-from tests.search.executor_suite import ExecutorSuite, drain, make_record, make_spec
+from tests.search.executor_suite import (
+    ExecutorSuite,
+    drain,
+    make_record,
+    make_spec,
+    run_well,
+)
 
 pytestmark = pytest.mark.ray
 GANG = ClusterConfig(workers_per_run=2)
@@ -92,6 +99,7 @@ def test_a_gang_sums_and_reports_once_and_outlives_a_poison_run(ray_runtime) -> 
         reports = []
         while more := executor.wait():
             reports += more
+    reports = [report for report in reports if not isinstance(report, RunBegun)]
     failed, progress, finished = reports
     assert isinstance(failed, RunFinished)
     assert (failed.record.error or "").startswith("rank 1: worker process died: ")
@@ -104,3 +112,31 @@ def test_what_never_fits_is_refused_before_anything_starts(ray_runtime) -> None:
     huge = ClusterConfig(gpus_per_worker=8)
     with pytest.raises(ResourceError, match="asks for 8 GPUs; the largest node has 0"):
         _executor(ray_runtime, doubles.sum_ranks, huge).__enter__()
+
+
+def test_a_full_disk_of_a_worker_is_tried_again_and_then_ends_the_job_uncounted(
+    ray_runtime,
+) -> None:
+    alone = ClusterConfig(max_parallel_runs=1)
+    train = doubles.Adapted(doubles.no_space_or_run)
+    with _executor(ray_runtime, train, alone) as executor:
+        executor.submit(make_spec("run-3", width=3))
+        with pytest.raises(ResourceError, match=r"run-3 was begun 3 times .*No space"):
+            drain(executor)
+
+
+def test_nodes_that_come_and_go_change_what_is_in_flight(
+    ray_runtime, monkeypatch
+) -> None:
+    monkeypatch.setattr(executor_module, "NODES_S", 0.0)
+    nodes = [list(ray_runtime.nodes) * 3]
+    monkeypatch.setattr(executor_module, "live_nodes", lambda: nodes[0])
+    train = doubles.Adapted(run_well)
+    changes = list[int]()
+    with _executor(ray_runtime, train, ClusterConfig()) as executor:
+        for n in range(4):
+            executor.submit(make_spec(f"run-{n}"))
+        while reports := executor.wait():
+            changes += [r.capacity for r in reports if isinstance(r, CapacityChanged)]
+            nodes[0] = list(ray_runtime.nodes)[:1]
+    assert changes == [6, 2]

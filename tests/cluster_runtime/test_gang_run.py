@@ -1,5 +1,6 @@
 """The driver's side of recovery, with a gang that only exists on paper."""
 
+import errno
 import random
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from senn_ray.cluster_runtime.gang import one_line
 from senn_ray.cluster_runtime.gang_run import LATE_S, GangRun
 from senn_ray.cluster_runtime.messages import Ready, Seat
 from senn_ray.config import ClusterConfig
+from senn_ray.core.errors import ResourceError
 from senn_ray.core.records import Cost, Progress, RunRecord
 from tests.search.executor_suite import make_record, make_spec
 
@@ -227,7 +229,9 @@ def test_who_is_not_replaced_in_time_is_done_without_if_that_is_wanted(shrink) -
     if shrink:
         assert story.seats() == [(0, 2, 0, 2), (2, 2, 1, 2)]
     else:
-        assert "not replaced within 30 s: raise --cluster.replace-s" in story.error()
+        why = "not replaced within 30 s: raise --cluster.replace-s"
+        assert why in (story.run.abandoned or "")
+        assert story.run.outcome() is None
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -238,6 +242,8 @@ def test_a_run_that_is_lost_too_often_fails_with_the_reason(alone: bool) -> None
         if not alone:
             story.tell(0, lost(epoch - 1) if epoch > 1 else READY)
             story.tell(1, READY)
+        elif epoch < 3:  # The last time it dies before it has begun.
+            story.tell(0, READY)
         slot = 0 if alone else 1
         story.tell(slot, ActorDiedError())
     if not alone:
@@ -258,6 +264,7 @@ def test_replicas_that_cannot_reach_each_other_are_given_up_too() -> None:
 
 def test_a_run_that_raises_fails_at_once_and_its_worker_is_kept() -> None:
     story = Story(workers_per_run=1)
+    story.tell(0, READY)
     story.tell(0, raised(ValueError("ill")))
     assert story.error() == "ValueError: ill"
     assert story.run.is_sound
@@ -276,9 +283,13 @@ def test_the_peers_of_a_replica_that_raised_are_let_go() -> None:
 
 def test_a_lone_worker_that_died_begins_again() -> None:
     story = Story(workers_per_run=1)
+    story.after(1000)  # Other jobs have all cores.
+    story.tell(0, READY)
     story.after(7)
     story.tell(0, ActorDiedError())
     assert story.gang.replaced == [0]
+    story.after(1000)
+    story.tell(0, READY)
     story.after(3)
     used = Cost(device_s=2.5)
     story.tell(0, replace(make_record(SPEC), cost=used))
@@ -314,6 +325,7 @@ def test_whatever_happens_memberships_are_whole_and_count_up() -> None:
 
 def test_a_lone_worker_that_does_not_answer_counts_as_lost() -> None:
     story = Story(workers_per_run=1, silence_s=20)
+    story.tell(0, READY)
     for _ in range(5):  # Quiet, but alive.
         assert story.run.due_s() == 20
         story.after(20)
@@ -323,6 +335,7 @@ def test_a_lone_worker_that_does_not_answer_counts_as_lost() -> None:
     story.after(1)
     assert story.gang.replaced == [0]
     story.gang.answers = True
+    story.tell(0, READY)
     story.tell(0, make_record(SPEC))
     record = story.run.outcome()
     assert record is not None
@@ -339,3 +352,67 @@ def test_a_death_is_told_in_few_words() -> None:
     error.error_msg = told
     line = one_line(error)
     assert line == "worker process died: Worker exit type: SYSTEM_ERROR."
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_waiting_for_a_core_is_neither_silence_nor_device_time(alone: bool) -> None:
+    story = Story(workers_per_run=1 if alone else 2, silence_s=20, replace_s=30)
+    for _ in range(50):
+        assert story.run.due_s() is None
+        story.after(100)
+    assert story.gang.replaced == []
+    assert not story.run.has_begun
+    assert story.run.pending_s == 5000
+    assert story.run.held_device_s == 0
+    story.all_ready()
+    assert story.run.has_begun
+    assert story.run.pending_s == 0
+    story.now += 4
+    assert story.run.held_device_s == (4 if alone else 8)
+    story.tell(0, raised(ValueError("ill")))
+    if not alone:
+        story.tell(1, lost(1))
+    record = story.run.outcome()
+    assert record is not None
+    assert record.wall_s == 4
+    assert record.cost.device_s == 4 * record.workers
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EROFS, "Read-only file system"),
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+        ResourceError("node-7 has another senn-ray"),
+    ],
+)
+def test_what_disks_and_networks_do_to_a_run_is_no_outcome_of_it(
+    cause: Exception,
+) -> None:
+    story = Story(workers_per_run=1)
+    story.tell(0, READY)
+    story.tell(0, raised(cause))
+    assert story.run.outcome() is None
+    assert str(cause.args[-1]) in (story.run.abandoned or "")
+    assert not story.run.is_sound
+
+
+def test_nodes_that_die_under_a_run_again_and_again_are_no_outcome_of_it() -> None:
+    story = Story(workers_per_run=1, max_recoveries=1)
+    for _ in range(2):
+        story.tell(0, READY)
+        error = ActorDiedError()
+        error.error_msg = "The actor died because its node has died. Node Id: 1"
+        story.tell(0, error)
+    assert story.run.outcome() is None
+    assert "its node has died" in (story.run.abandoned or "")
+
+
+def test_a_process_that_its_run_kills_again_and_again_is_one() -> None:
+    story = Story(workers_per_run=1, max_recoveries=1)
+    for _ in range(2):
+        story.tell(0, READY)
+        story.tell(0, ActorDiedError())
+    assert story.run.abandoned is None
+    assert "lost 2 times" in story.error()

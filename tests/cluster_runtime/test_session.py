@@ -8,6 +8,7 @@ import ray
 
 from senn_ray.cluster_runtime import session
 from senn_ray.cluster_runtime.reach import find_head
+from senn_ray.cluster_runtime.resources import Node
 from senn_ray.config import ClusterConfig
 from senn_ray.core.errors import ConfigError, ResourceError
 
@@ -129,3 +130,18 @@ def test_one_interrupt_passes_while_ray_ends_and_the_second_counts() -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_workers_that_are_not_there_yet_are_waited_for_and_not_for_ever() -> None:
+    come, paused = [(), (), (Node(cpus=2, gpus=0),)], list[float]()
+    cluster = ClusterConfig(cpus_per_worker=2)
+    nodes = session.fitting_nodes(
+        cluster, 30.0, look=lambda: come[len(paused)], pause=paused.append
+    )
+    assert nodes == come[-1]
+    assert len(paused) == 2
+    with pytest.raises(
+        ResourceError, match=r"after 30 s: --cluster.wait-for-workers-s"
+    ):
+        session.fitting_nodes(cluster, 30.0, look=lambda: (), pause=paused.append)
+    assert sum(paused) == 32

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from senn_ray.config import DataConfig, GrowthConfig, ModelConfig, TrainConfig
-from senn_ray.core.events import RunFinished, RunProgressed
+from senn_ray.core.events import RunBegun, RunFinished, RunProgressed
 from senn_ray.core.records import Cost, Progress, RunRecord, RunSpec, blank_record
 from senn_ray.search.executor import Executor, RunFunction
 
@@ -113,8 +113,9 @@ class ExecutorSuite(ABC):
             reports = executor.wait()
             while not isinstance(reports[-1], RunFinished):
                 reports += executor.wait()
-        assert isinstance(reports[0], RunProgressed)
-        assert reports[0].progress.run_id == "run-0"
+        assert reports[0] == RunBegun(run_id="run-0")
+        assert isinstance(reports[1], RunProgressed)
+        assert reports[1].progress.run_id == "run-0"
 
     def test_a_run_that_raises_fails_alone(self) -> None:
         with self.make(run_odd) as executor:

@@ -12,8 +12,10 @@ from senn_ray.core.events import (
     JobEnded,
     JobResumed,
     JobStarted,
+    RunBegun,
     RunFinished,
     RunSubmitted,
+    TargetLocked,
     outcomes,
 )
 from senn_ray.core.records import Cost, RunRecord, RunSpec
@@ -163,3 +165,14 @@ def test_the_ledger_adds_up_over_arms_and_currencies() -> None:
     costs: list[Cost] = [record.cost for record in job.records]
     assert rows["total"].steps == sum(cost.steps for cost in costs)
     assert rows["total"].device_s == pytest.approx(sum(c.device_s for c in costs))
+
+
+def test_waiting_for_workers_is_not_lost_when_a_driver_ends() -> None:
+    waited, ran = make_spec("waited"), make_spec("ran")
+    timed: list[tuple[float, Event]] = [
+        (0.0, RunSubmitted(spec=waited)),
+        (0.0, RunSubmitted(spec=ran)),
+        (100.0, RunBegun(run_id="ran", workers=2)),
+        (130.0, TargetLocked(val_loss=1.0, max_params=1)),
+    ]
+    assert seconds_lost(timed) == {"ran": 60.0}

@@ -10,12 +10,18 @@ from hypothesis import strategies as st
 from senn_ray.config import Config
 from senn_ray.core import events
 from senn_ray.core.errors import ResourceError
-from senn_ray.core.events import JobEnded, JobStarted, RunFinished, RunSubmitted
+from senn_ray.core.events import (
+    CapacityChanged,
+    JobEnded,
+    JobStarted,
+    RunFinished,
+    RunSubmitted,
+)
 from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.arms import find
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.executor import Report
-from senn_ray.search.machine import State
+from senn_ray.search.machine import Ask, Start, State, step
 from senn_ray.search.plan import (
     CONFIRM,
     CONFIRM_FULL,
@@ -284,3 +290,16 @@ def test_an_error_of_the_machinery_is_noted_and_raised_again() -> None:
             observe=lambda _: None,
         )
     assert journal.events[-1] == JobEnded(state="failed", exit_code=3)
+
+
+def test_more_nodes_let_more_runs_begin_and_fewer_end_none() -> None:
+    plan = Plan(verb="compare", config=make_config())
+    state, commands = step(
+        State(plan=plan, capacity=1), started(make_config(), "compare")
+    )
+    assert sum(isinstance(c, Start | Ask) for c in commands) == 1
+    state, commands = step(state, CapacityChanged(capacity=4))
+    assert sum(isinstance(c, Start | Ask) for c in commands) == 3
+    state, commands = step(state, CapacityChanged(capacity=2))
+    assert commands == []
+    assert len(state.issued) == 4

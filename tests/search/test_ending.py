@@ -7,6 +7,7 @@ from senn_ray.core.events import (
     Event,
     JobEnded,
     JobResumed,
+    RunBegun,
     RunFinished,
     RunSubmitted,
     StopRequested,
@@ -51,9 +52,12 @@ def test_finished_runs_of_all_drivers_count_with_what_was_wasted() -> None:
 def test_runs_in_flight_count_by_the_clock_and_by_their_replicas() -> None:
     used, clock = meter([], device_hours=1)
     used.observe(RunSubmitted(spec=dataclasses.replace(SPEC, workers=4)))
-    clock.now = HOUR / 4 - 1
+    clock.now = 9 * HOUR  # It waits, for free, until it begins.
     assert used.exceeded() is None
-    clock.now = HOUR / 4
+    used.observe(RunBegun(run_id=SPEC.run_id, workers=4))
+    clock.now += HOUR / 4 - 1
+    assert used.exceeded() is None
+    clock.now += 1
     assert used.exceeded() is not None
     used.observe(finished(10.0))
     assert used.exceeded() is None
@@ -85,7 +89,7 @@ def test_what_ended_with_killed_drivers_counts_once() -> None:
     used.observe(resumed)
     assert used.exceeded() is None
     used, clock = meter([*killed, (HOUR, resumed)], device_hours=3)
-    used.observe(submitted)
+    used.observe(RunBegun(run_id=SPEC.run_id, workers=2))
     clock.now = HOUR / 2 - 11
     assert used.exceeded() is None
     clock.now = HOUR / 2

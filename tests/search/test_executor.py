@@ -1,10 +1,16 @@
+import errno
+import os
 import threading
 from collections.abc import Callable
 
+import pytest
+
+from senn_ray.core.errors import ResourceError
 from senn_ray.core.records import Progress, RunRecord, RunSpec
 from senn_ray.search.executor import LocalExecutor, RunFunction
 from tests.search.executor_suite import (
     ExecutorSuite,
+    drain,
     make_record,
     make_spec,
 )
@@ -46,3 +52,13 @@ def test_closing_unwinds_the_present_run_at_its_next_sign_of_life() -> None:
     go_on.set()
     closer.join(timeout=60)
     assert seen == ["before"]
+
+
+def test_a_full_disk_is_no_outcome_of_the_run_that_met_it() -> None:
+    def full(*_: object) -> RunRecord:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with LocalExecutor(full) as executor:
+        executor.submit(make_spec("a"))
+        with pytest.raises(ResourceError, match="No space left"):
+            drain(executor)
