@@ -197,7 +197,7 @@ class RayExecutor:
                 waited for.
         """
         now = time.monotonic()
-        if now < self._looked_s + NODES_S:
+        if now < self._looked_s + NODES_S or not self._probe.head_answers():
             return []
         try:
             capacity = runs_that_fit(self._cluster, live_nodes())

@@ -132,6 +132,10 @@ class LivenessProbe:
         elif now >= self._heard_s + self._patience_s:
             raise self._loss("the head (GCS)", self._head)
 
+    def head_answers(self) -> bool:
+        """Tell whether the head may be asked now: such a call blocks while it is away."""
+        return self._head is None or _listens(self._head) is True
+
     def _loss(self, part: str, address: Address) -> ClusterLostError:
         self.is_lost = True
         host, port = address
