@@ -1,7 +1,9 @@
 """The verbs on a run folder: look, stop, go on, repeat, report, export."""
 
+import csv
 import functools
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -240,6 +242,40 @@ def export(
     else:
         people(common).print(f"model {model}", soft_wrap=True)
         people(common).print(f"how to use it {model}/MODEL_CARD.md", soft_wrap=True)
+    return 0
+
+
+def predict(
+    model: str,
+    /,
+    *,
+    data: str,
+    out: Path | None = None,
+    common: Common = NO_FLAGS,
+) -> int:
+    """Predict the rows of a table with an exported network, in the labels of its data.
+
+    Args:
+        model: Model folder that export wrote, or a run folder.
+        data: Rows to predict: csv:FILE, parquet:URI, arrow:FILE or imagefolder:FOLDER,
+            with the columns of the training data.
+        out: File for the predictions: CSV, or Parquet by its ending (default: print
+            CSV).
+        common: Flags of every verb.
+    """
+    from senn_ray.service import verbs
+
+    table = verbs.predict(model, data, out=out)
+    if common.json:
+        told = {"rows": table.num_rows, "columns": table.column_names}
+        print(json.dumps({**told, "out": out and str(out)}))
+    elif out is None:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(table.column_names)
+        writer.writerows(zip(*table.to_pydict().values(), strict=True))
+    else:
+        line = f"{table.num_rows} predictions {out}"
+        people(common).print(line, soft_wrap=True)
     return 0
 
 

@@ -146,6 +146,7 @@ def build(settings: Settings) -> App:
         folders.stop,
         folders.report,
         folders.export,
+        folders.predict,
         folders.rerun,
         verbs.submit,
         verbs.doctor,

@@ -45,6 +45,8 @@ class Column:
     """Of a list, or of an image [channels, height, width]."""
     resize: bool = False
     """Whether images are scaled to their shape."""
+    deep: bool = False
+    """Whether pixels have 16 bits."""
 
     @property
     def width(self) -> int:

@@ -183,6 +183,21 @@ def encode(columns: Sequence[Column], batch: Batch, dtype: np.dtype) -> np.ndarr
     return inputs
 
 
+def unseen(columns: Sequence[Column], table: Table) -> Iterator[str]:
+    """Say which categories of a table have levels that the training part lacked."""
+    strange: dict[str, Counter[str]] = {column.name: Counter() for column in columns}
+    for batch in table.batches([column.name for column in columns]):
+        for column in columns:
+            texts = _texts(batch, column.name)
+            known = pc.is_in(texts, pa.array(column.levels, pa.string()))
+            strange[column.name].update(texts.filter(pc.invert(known)).to_pylist())
+    for column in columns:
+        if counts := strange[column.name]:
+            names = shown([level or "(missing)" for level, _ in counts.most_common()])
+            what = "rare or unseen" if column.rest else "unseen"
+            yield f"{counts.total()} rows have {what} levels of {column.name}: {names}"
+
+
 def _kinds(
     train: Table, layout: Layout, config: DataConfig
 ) -> tuple[dict[str, Kind], list[str]]:
@@ -355,7 +370,7 @@ def _number(
     name: str, kind: Kind, seen: _Seen, at: int, sample: np.ndarray | None
 ) -> Column:
     origin = 0.0 if seen.origin is None else float(seen.origin[at])
-    missing = seen.missing[at]
+    missing = int(seen.missing[at])
     mean = origin + float(seen.total[at]) / max(1.0, seen.rows - missing)
     points, scores = (
         ((), ()) if sample is None else _quantiles(sample[np.isfinite(sample)])

@@ -79,8 +79,7 @@ def check_duplicates(raw: RawData, *, allowed: bool, own_split: bool) -> list[st
     if found.shared:
         notes.append(
             f"{found.test_hit} of {found.n_test} test examples have the features of a "
-            f"training example ({found.shared} distinct ones), {found.copies} of "
-            f"{found.n_train} training examples those of another"
+            f"training example ({found.shared} distinct ones)"
         )
     if found.copies > MANY_COPIES * found.n_train:
         notes.append(

@@ -25,7 +25,7 @@ def image_rows(
     survey, kept, notes = images.Survey(), [], []
     for part in parts:
         fine = np.concatenate([
-            [survey.look(place, value) for place, value in _images(batch, column)]
+            [survey.look(place, value) for place, value in images_of(batch, column)]
             for batch in part.batches([column])
         ])
         kept.append(part.taking(fine.astype(bool)))
@@ -46,11 +46,13 @@ def image_rows(
         _pixels(which, part, column, form, dtype)
         for which, part in zip(("train", "test"), kept, strict=True)
     ]
-    told = Column(name=column, kind="image", shape=form.shape, resize=form.resize)
+    told = Column(
+        name=column, kind="image", shape=form.shape, resize=form.resize, deep=form.deep
+    )
     return (kept[0], kept[1]), rows, (told,), notes + survey.notes(form)
 
 
-def _images(batch: Batch, column: str) -> Iterator[tuple[str, Any]]:
+def images_of(batch: Batch, column: str) -> Iterator[tuple[str, Any]]:
     """Give each image with its place."""
     values = batch.table[column]
     kind = values.type
@@ -80,7 +82,7 @@ def _whole(
     """Leave out images that begin well and end badly."""
     fine = []
     for batch in table.batches([column]):
-        for place, value in _images(batch, column):
+        for place, value in images_of(batch, column):
             try:
                 images.decode(place, value, form)
             except DataError as error:
@@ -96,7 +98,7 @@ def _pixels(
 ) -> Rows:
     def read() -> Iterator[np.ndarray]:
         for batch in table.batches([column]):
-            found = list(_images(batch, column))
+            found = list(images_of(batch, column))
             places, encoded = zip(*found, strict=True)
             yield images.decode_all(places, encoded, form)
 

@@ -286,7 +286,7 @@ def _several(
             labels=found.labels,
             train_y=found.train_y,
             test_y=found.test_y,
-            notes=(f"{told} (targets? --data.task regression)",),
+            notes=(f"{told} (targets? --data.task regression)", *found.notes),
         )
     if config.task == "classification" or train.kind == "truth":
         raise DataError(

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from senn_ray.config import DataConfig
-from senn_ray.core.errors import ConfigError
+from senn_ray.core.errors import ConfigError, DataError
 from senn_ray.data import files, vision
 from senn_ray.data.assemble import assemble
 from senn_ray.data.examples import RawData
@@ -80,6 +80,34 @@ def open_tables(
         for part, members in found.parts.items()
     }
     return tables, found.notes
+
+
+def open_rows(dataset: str, config: DataConfig) -> Table:
+    """Open a table whose rows are to be predicted.
+
+    Args:
+        dataset: csv:, parquet:, arrow: or imagefolder: and a path.
+        config: Settings by which memory goes.
+
+    Raises:
+        ConfigError: if it is something else.
+        DataError: if it has several parts.
+    """
+    kind, _, rest = dataset.partition(":")
+    if rest and kind in TABLES:
+        tables, _ = open_tables(kind, rest, config)
+    elif rest and kind == "imagefolder":
+        tables = read_folder(rest)
+    else:
+        raise ConfigError(
+            f"--data {dataset!r}: rows to predict are csv:FILE, parquet:URI, arrow:FILE "
+            "or imagefolder:FOLDER"
+        )
+    if "all" not in tables:
+        raise DataError(
+            f"{dataset} has the parts {', '.join(tables)}; give the files of one of them"
+        )
+    return tables["all"]
 
 
 def _unknown_message(name: str) -> str:

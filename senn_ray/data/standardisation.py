@@ -18,6 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from senn_ray.data.codes import (
+    Column,
+    Labels,
+    column_from_json,
+    column_to_json,
+    labels_from_json,
+    labels_to_json,
+)
 from senn_ray.data.examples import Encoding, RawData, Task
 
 CHUNK = 8192
@@ -222,6 +230,10 @@ class Inputs:
     """[n_out]: of a regression, if its targets were standardised; float64 if float32
     cannot hold the targets."""
     target_scale: Tensor | None = None
+    columns: tuple[Column, ...] = ()
+    """How a table becomes features, if the data set was one."""
+    labels: Labels | None = None
+    """What the outputs stand for, if the data set told."""
 
 
 def inputs_of(raw: RawData) -> Inputs:
@@ -241,16 +253,29 @@ def inputs_of(raw: RawData) -> Inputs:
         scale=torch.tensor(scale),
         target_shift=target_shift,
         target_scale=target_scale,
+        columns=raw.columns,
+        labels=raw.labels,
     )
 
 
 def to_dict(inputs: Inputs) -> dict[str, Any]:
     """Return what a checkpoint can hold of inputs."""
-    return dataclasses.asdict(inputs)
+    flat = {f.name: getattr(inputs, f.name) for f in dataclasses.fields(inputs)}
+    return {
+        **flat,
+        "columns": [column_to_json(column) for column in inputs.columns],
+        "labels": inputs.labels and labels_to_json(inputs.labels),
+    }
 
 
 def from_dict(values: dict[str, Any] | None) -> Inputs | None:
     """Read what ``to_dict`` gave; old checkpoints hold nothing."""
     if values is None:
         return None
-    return Inputs(**{**values, "feature_shape": tuple(values["feature_shape"])})
+    labels = values.get("labels")
+    return Inputs(**{
+        **values,
+        "feature_shape": tuple(values["feature_shape"]),
+        "columns": tuple(map(column_from_json, values.get("columns", ()))),
+        "labels": labels and labels_from_json(labels),
+    })

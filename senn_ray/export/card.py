@@ -37,12 +37,52 @@ x = torch.zeros(5, {num_inputs}, dtype=torch.{input})  # raw features
 print(model(x){use})
 ```
 
-{weights}## Limits
+{table}{weights}## Limits
 
 It knows only examples like those of {dataset}. Nothing was done about fairness, drift
 or adversarial inputs. The size was chosen by growing, for this data and this budget.
 """
 
+
+TABLE = """With rows of a table, such as a CSV file of the columns that it was trained on
+(`senn-ray predict` does the same):
+
+```python
+import csv, datetime, json, torch
+
+spec = json.load(open("inputs.json"))
+model = torch.export.load("model.pt2").module()
+
+def inputs(row):
+    for c in spec["columns"]:
+        text, known = row[c["name"]].strip(), row[c["name"]].strip() not in spec["missing"]
+        if c["kind"] == "category":
+            hot = [float((text if known else "") == level) for level in c["levels"]]
+            yield from hot + [1 - sum(hot)] * c.get("rest", False)
+            continue
+VALUE
+        yield from [value] + [float(not known)] * c.get("indicator", False)
+
+def predict(path):
+    rows = [list(inputs(row)) for row in csv.DictReader(open(path, newline=""))]
+    outputs = model(torch.tensor(rows, dtype=torch.DTYPE))
+    return ANSWER
+```
+
+"""
+READ = [
+    '        read = {"number": float, "truth": lambda t: t.lower() in ("true", "1"), "time":',
+    "            lambda t: datetime.datetime.fromisoformat(t).replace(",
+    "                tzinfo=datetime.timezone.utc).timestamp()}",
+]
+INTERPOLATED = """\
+        if "points" in c:
+            import numpy
+            value = float(numpy.interp(value, c["points"], c["scores"]))"""
+CLASSES = (
+    '[(spec["labels"]["classes"][p.argmax()], p.tolist()) for p in outputs.softmax(1)]'
+)
+TARGETS = "outputs.tolist()"
 
 DENSE = """Without `torch.export`, from the weights:
 
@@ -108,6 +148,7 @@ def model_card(
     record: RunRecord,
     facts: Mapping[str, Any],
     measured: tuple[float, float | None] | None,
+    described: Mapping[str, Any],
 ) -> str:
     """Write the card of an exported network.
 
@@ -116,6 +157,7 @@ def model_card(
         facts: The contents of ``architecture.json``.
         measured: Test loss and accuracy (of a classification) of the exported program;
             or nothing, if the data set was out of reach.
+        described: The contents of ``inputs.json``.
     """
     test_loss, test_accuracy = measured or (record.test_loss, record.test_accuracy)
     classes = facts["task"] == "classification"
@@ -144,6 +186,7 @@ def model_card(
         test_loss=_number(test_loss),
         test_accuracy=_share(test_accuracy),
         checked=MEASURED if measured else UNMEASURED,
+        table=_from_table(described, facts),
         weights=_from_weights(facts),
         unit="cross-entropies in nats"
         if classes
@@ -154,6 +197,31 @@ def model_card(
         else "the targets, in their own units",
         use=".argmax(1)" if classes else "",
     )
+
+
+def _from_table(described: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """Show how rows of a table are predicted, where a line of text can hold one."""
+    kinds = {column["kind"] for column in described["columns"]}
+    labels = described["labels"]
+    if labels is None:
+        return ""
+    names = ", ".join(map(str, labels["classes"][:20] or labels["columns"]))
+    told = f"The outputs are, in this order: {names}.\n\n"
+    if kinds & {"list", "image"}:
+        return told
+    lines = ['        value = float(text) if known else c.get("fill", 0.0)']
+    if kinds & {"truth", "time"}:
+        lines = [
+            *READ,
+            '        value = read[c["kind"]](text) if known else c.get("fill", 0.0)',
+        ]
+    if any("points" in column for column in described["columns"]):
+        lines.append(INTERPOLATED)
+    classes = facts["task"] == "classification"
+    table = TABLE.replace("VALUE", "\n".join(lines)).replace(
+        "DTYPE", facts["input_dtype"]
+    )
+    return told + table.replace("ANSWER", CLASSES if classes else TARGETS)
 
 
 def _from_weights(facts: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ from senn_ray.core import files
 from senn_ray.core.errors import DataError
 from senn_ray.core.numbers import significant
 from senn_ray.core.records import RunRecord
+from senn_ray.data.codes import Column, column_to_json, labels_to_json
+from senn_ray.data.delimited import MISSING
 from senn_ray.data.examples import Examples, RawData
 from senn_ray.data.splits import test_examples
 from senn_ray.data.standardisation import Inputs, in_own_units, inputs_of, standardised
@@ -72,9 +74,12 @@ def export(
     with files.replacing_folder(folder) as fresh:
         _save_model(portable(net, inputs), math.prod(inputs.feature_shape), fresh)
         files.write_json(fresh / "architecture.json", facts)
+        files.write_json(fresh / "inputs.json", described(inputs))
         measured = None if raw is None else _checked(record, fresh / "model.pt2", raw)
         told = measured and (measured.loss, measured.accuracy)
-        files.write_text(fresh / "MODEL_CARD.md", model_card(record, facts, told))
+        files.write_text(
+            fresh / "MODEL_CARD.md", model_card(record, facts, told, described(inputs))
+        )
     return measured
 
 
@@ -88,6 +93,17 @@ def _checked(record: RunRecord, path: Path, raw: RawData) -> Measured:
     measured = measure(program, test_examples(raw), raw)
     _compare(record, measured)
     return measured
+
+
+def described(inputs: Inputs) -> dict[str, object]:
+    """Say what becomes of a row of a table, and what the outputs stand for."""
+    whole = Column(name="features", kind="list", shape=inputs.feature_shape)
+    labels = inputs.labels
+    return {
+        "columns": [column_to_json(c) for c in inputs.columns or (whole,)],
+        "missing": list(MISSING),
+        "labels": None if labels is None else labels_to_json(labels),
+    }
 
 
 def architecture(net: Network, inputs: Inputs) -> dict[str, object]:

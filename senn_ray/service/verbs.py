@@ -5,13 +5,15 @@ demand, Arrow tables. Heavy imports are made when they are needed, so that impor
 this module loads neither torch nor ray.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from senn_ray.config import Config
-from senn_ray.core.errors import ConfigError, SennRayError
+from senn_ray.core.errors import ConfigError, Notice, SennRayError, from_os
+from senn_ray.core.files import replacing
 from senn_ray.search import protocol
 from senn_ray.search.plan import Verb
 from senn_ray.service import jobs
@@ -25,6 +27,8 @@ from senn_ray.store import journal, locations, lock
 from senn_ray.store.locations import Location, choose, locate
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from senn_ray.analysis.results import (
         CompareSummary,
         GrowSummary,
@@ -48,6 +52,7 @@ __all__ = [
     "locate",
     "match",
     "plan",
+    "predict",
     "report",
     "report_several",
     "rerun",
@@ -225,6 +230,58 @@ def export(run: Location, *, pick: str | None = None, trust: bool = False) -> Lo
         raw = jobs.data_in_reach(run_folder.recorded_plan(folder), folder)
         export(record, networks[record.run_id], raw, folder / "model")
     return locations.below(locations.locate(run), "model")
+
+
+def predict(model: Location, data: str, *, out: Path | None = None) -> "pa.Table":
+    """Predict the rows of a table with the network of a run.
+
+    Levels of categories that the training data lacked are told by ``Notice``.
+
+    Args:
+        model: A folder that ``export`` wrote; or a run folder, a path or a URI, whose
+            model is exported first if that has not been done.
+        data: ``csv:``, ``parquet:``, ``arrow:`` or ``imagefolder:`` and a path.
+        out: A file for the predictions as well: CSV, or Parquet by its ending.
+
+    Returns:
+        A row for each row: ``prediction``, and of classes ``probability_…`` of each.
+    """
+    import pyarrow as pa
+
+    from senn_ray.data.sources import open_rows
+    from senn_ray.export.predict import Model
+
+    settings = Config().data
+    table = open_rows(data, settings)
+    folder = Path(str(model)).expanduser()
+    if (folder / "inputs.json").exists():
+        loaded = Model(folder)
+    else:
+        if not (folder / "model" / "inputs.json").exists():
+            export(model)
+        with locations.opened(model, "model/") as inside:
+            loaded = Model(inside / "model")
+    for text in loaded.unseen(table):
+        warnings.warn(f"{data}: {text}", Notice, stacklevel=2)
+    predictions = pa.table(loaded.predict(table))
+    if out is not None:
+        _write_table(predictions, out)
+    return predictions
+
+
+def _write_table(table: "pa.Table", path: Path) -> None:
+    """Write a table, as a whole or not at all."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    packed = path.suffix in {".parquet", ".pq"}
+    write = pyarrow.parquet.write_table if packed else pyarrow.csv.write_csv
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            write(table, str(partial))
+    except OSError as error:
+        raise from_os(error, f"cannot write {path}", "give another --out") from error
 
 
 def report(run: Location, *, trust: bool = False) -> Location:

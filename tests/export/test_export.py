@@ -78,7 +78,7 @@ def test_a_run_can_be_picked_and_replaces_the_model(
         model = Path(json.loads(capsys.readouterr().out)["model"])
         assert picked(model, grown).run_id == name
     assert {path.name for path in model.iterdir()} == {
-        "MODEL_CARD.md", "architecture.json", "model.pt2", "weights.pt",
+        "MODEL_CARD.md", "architecture.json", "inputs.json", "model.pt2", "weights.pt",
     }  # fmt: skip
     assert not (folder / "model.new").exists()
 
