@@ -5,7 +5,7 @@ finished, never on when. ``coordinator.py`` carries the commands out.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from senn_ray.core.events import (
@@ -22,7 +22,7 @@ from senn_ray.core.events import (
 from senn_ray.core.records import FAULTY, RunRecord, RunSpec
 from senn_ray.search.arms import RunRequest, find
 from senn_ray.search.plan import SENN, Choice, Key, Plan, key_of
-from senn_ray.search.run_requests import all_requests
+from senn_ray.search.run_requests import Board, renewed, taken
 from senn_ray.search.specs import fixed_spec, grow_spec, proposed_spec, run_id_of
 from senn_ray.search.targets import lock
 
@@ -83,6 +83,8 @@ class State:
     opened: frozenset[str] = frozenset()
     lost: tuple[RunSpec, ...] = ()
     """Runs that were in flight when the driver of a resumed job ended."""
+    board: Board | None = None
+    """What is asked for and not started: follows from the rest, kept for speed."""
     stopping: StopRequested | None = None
     """Why no run starts any more, until the job is resumed."""
 
@@ -112,7 +114,8 @@ def step(state: State, event: Event | Proposed) -> tuple[State, list[Command]]:
             key = key_of(record)
             finished = {**state.finished, key: record}
             tells = [Tell(key=key, record=record)] if _is_told(key) else []
-            state, commands = _advance(dataclasses.replace(state, finished=finished))
+            state = dataclasses.replace(state, finished=finished)
+            state, commands = _advance(state, key)
             return state, [*tells, *commands]
         case _:
             return state, []
@@ -140,32 +143,45 @@ def _begin(state: State) -> tuple[State, list[Command]]:
     return state, [*tells, *starts, *commands]
 
 
-def _advance(state: State) -> tuple[State, list[Command]]:
-    """Do what the finished runs justify: lock, open tests, start runs, or end."""
+def _advance(state: State, run: Key | None = None) -> tuple[State, list[Command]]:
+    """Do what the finished runs justify: lock, open tests, start runs, or end.
+
+    Args:
+        state: What is known.
+        run: The run that has finished, if that is what happened.
+    """
     state, locked = _lock(state)
-    if state.stopping is not None:
-        return state, [*locked, *_drain(state, state.stopping)]
-    requests = all_requests(state.plan, state.finished, state.target)
-    # Noted before the runs start, so that test data is never read without a trace.
-    state, opened = _open_tests(state, requests)
-    fresh = [(k, r) for k, r in requests.items() if k not in state.issued]
+    board = renewed(
+        state.board,
+        None if locked else run,
+        plan=state.plan,
+        finished=state.finished,
+        target=state.target,
+        issued=state.issued,
+        enough=state.capacity,
+    )
     # A resumed job may have more in flight than fits now: then none starts.
-    free = state.capacity - (len(state.issued) - len(state.finished))
-    begun = fresh[: max(free, 0)]
+    flying = len(state.issued) - len(state.finished)
+    if (request := state.stopping) is not None:
+        state = dataclasses.replace(state, board=board)
+        return state, [*locked, *_drain(state, board, request)]
+    # Noted before the runs start, so that test data is never read without a trace.
+    state, opened = _open_tests(state, board)
+    board, begun = taken(board, max(state.capacity - flying, 0))
     issued = state.issued.union(key for key, _ in begun)
-    state = dataclasses.replace(state, issued=issued)
+    state = dataclasses.replace(state, issued=issued, board=board)
     started = [_start(state.plan, key, request) for key, request in begun]
     # Nothing is asked for and nothing can finish, so nothing more would be asked for.
-    over = not fresh and len(state.issued) == len(state.finished)
+    over = not (begun or any(board.values()) or flying)
     ended: list[Command] = [Note(event=_ended(state))] if over else []
     return state, [*locked, *opened, *started, *ended]
 
 
-def _drain(state: State, request: StopRequested) -> list[Command]:
+def _drain(state: State, board: Board, request: StopRequested) -> list[Command]:
     """End the job as soon as nothing is in flight; a resumed job starts the rest."""
     if len(state.issued) > len(state.finished):
         return []
-    if all_requests(state.plan, state.finished, state.target).keys() <= state.issued:
+    if not any(board.values()):
         return [Note(event=_ended(state))]
     state_of, code = ENDS[request.why]
     return [Note(event=JobEnded(state=state_of, exit_code=code))]
@@ -184,12 +200,21 @@ def _lock(state: State) -> tuple[State, list[Command]]:
     return dataclasses.replace(state, target=target), [Note(event=target)]
 
 
-def _open_tests(state: State, keys: Iterable[Key]) -> tuple[State, list[Command]]:
-    """Note which of these runs read test data, if that is not noted yet."""
-    ids = tuple(run_id_of(state.plan, k) for k in keys if find(k.arm).opens_test)
-    if state.opened.issuperset(ids):
-        return state, []
+def _open_tests(state: State, board: Board) -> tuple[State, list[Command]]:
+    """Note which runs that are asked for read test data, if that is not noted yet."""
+    before = state.board or {}
+    keys = [
+        key
+        for name, asked in board.items()
+        # A list that is as it was has been noted.
+        if asked is not before.get(name)
+        for key, _ in asked
+        if find(key.arm).opens_test
+    ]
+    ids = (run_id_of(state.plan, key) for key in keys)
     fresh = tuple(run_id for run_id in ids if run_id not in state.opened)
+    if not fresh:
+        return state, []
     state = dataclasses.replace(state, opened=state.opened | set(fresh))
     return state, [Note(event=TestOpened(run_ids=fresh))]
 

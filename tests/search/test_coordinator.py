@@ -21,7 +21,7 @@ from senn_ray.core.records import RunRecord, RunSpec
 from senn_ray.search.arms import find
 from senn_ray.search.coordinator import run_job
 from senn_ray.search.executor import Report
-from senn_ray.search.machine import Ask, Start, State, step
+from senn_ray.search.machine import Ask, Proposed, Start, State, Tell, step
 from senn_ray.search.plan import (
     CONFIRM,
     CONFIRM_FULL,
@@ -29,6 +29,7 @@ from senn_ray.search.plan import (
     Plan,
     Verb,
 )
+from senn_ray.search.run_requests import all_requests
 from senn_ray.search.targets import score
 from tests.search.fakes import (
     EVERY_ARM,
@@ -303,3 +304,34 @@ def test_more_nodes_let_more_runs_begin_and_fewer_end_none() -> None:
     state, commands = step(state, CapacityChanged(capacity=2))
     assert commands == []
     assert len(state.issued) == 4
+
+
+@pytest.mark.parametrize("verb", ["compare", "scan", "grow"])
+@given(data=st.data())
+@settings(max_examples=8)
+def test_the_board_is_all_requests_but_those_that_were_started_or_fills_all_places(
+    verb: Verb, data: st.DataObject
+) -> None:
+    plan = Plan(verb=verb, config=CONFIG)
+    state, commands = step(State(plan=plan, capacity=5), started(CONFIG, verb))
+    studies, flying = FakeStudies(), list[RunSpec]()
+    while True:
+        for command in commands:
+            if isinstance(command, Tell):
+                studies.tell(command.key, command.record)
+        for command in commands:
+            if isinstance(command, Ask):
+                proposed = Proposed(key=command.key, choice=studies.ask(command.key))
+                state, started_one = step(state, proposed)
+                flying += [c.spec for c in started_one if isinstance(c, Start)]
+            elif isinstance(command, Start):
+                flying.append(command.spec)
+        board = {key: r for asked in (state.board or {}).values() for key, r in asked}
+        wanted = all_requests(plan, state.finished, state.target)
+        left = {k: r for k, r in wanted.items() if k not in state.issued}
+        assert board.items() <= left.items()
+        assert board == left or len(board) >= state.capacity
+        if not flying:
+            return
+        spec = flying.pop(data.draw(st.integers(0, len(flying) - 1)))
+        state, commands = step(state, RunFinished(record=fake_run(spec)))

@@ -80,6 +80,8 @@ class Arm:
     grows: bool = False
     growth: Mapping[str, Any] = field(default_factory=dict)
     """Settings of ``growth`` in which its growing runs differ."""
+    listed: bool = False
+    """Whether its runs follow from the plan alone: then it is asked for them once."""
     opens_test: bool = False
     """Whether its runs are measured on test data: none is chosen by its outcome."""
     width_only: bool = True

@@ -69,12 +69,14 @@ def _one_for_each(plan: Plan) -> Iterator[tuple[RunRequest, bool]]:
 
 MAX_ONCE = Arm(
     name="max_once",
+    listed=True,
     rule="one run of the largest width",
     next_runs=_largest,
     settings=frozenset({"repeats"}),
 )
 GRID = Arm(
     name=GRID_NAME,
+    listed=True,
     rule="in a comparison, plain networks of every doubled width, which then alone "
     "decide the smallest sufficient size; in a scan, plain networks of every doubled "
     "width, on the subsets of scan.oracle; sufficient if non-inferior to the "

@@ -15,6 +15,7 @@ def _every_run(state: ArmState) -> list[RunRequest]:
 
 SENN = Arm(
     name=SENN_NAME,
+    listed=True,
     rule="",  # The method itself: targets and scores say all of it.
     next_runs=_every_run,
     kind="growth",
@@ -24,6 +25,7 @@ SENN = Arm(
 )
 GRADMAX = Arm(
     name=GRADMAX_NAME,
+    listed=True,
     rule="self-expanding runs of the same seeds whose candidates are found by the "
     "size of the gradient; one run is one search",
     next_runs=_every_run,

@@ -9,7 +9,7 @@ side and a resumed job goes on.
 import math
 import random
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 
 from senn_ray.core.seeds import derive
 from senn_ray.search.arms.arm import Arm, ArmState, RunRequest
@@ -17,6 +17,8 @@ from senn_ray.search.plan import Plan, plain
 from senn_ray.search.targets import is_hit
 
 SEED_BITS = 63
+DRAWS = 100_000
+"""Draws that are kept: an arm is asked for all its runs again after each of them."""
 Draw = Callable[[Plan, int], int]
 
 
@@ -33,7 +35,7 @@ def until_hits(state: ArmState, *, draw: Draw) -> list[RunRequest]:
     for trial in range(baseline.max_trials):
         if possible_hits >= baseline.until_hits:
             break
-        requests.append(RunRequest(trial=trial, choice=plain(draw(state.plan, trial))))
+        requests.append(_request(trial, draw(state.plan, trial)))
         record = state.finished.get((0, trial))
         # Until the targets are locked, every trial may be a hit.
         if (
@@ -47,32 +49,47 @@ def until_hits(state: ArmState, *, draw: Draw) -> list[RunRequest]:
 
 def _every_trial(plan: Plan, *, draw: Draw) -> Iterator[tuple[RunRequest, bool]]:
     for trial in range(plan.config.baseline.max_trials):
-        request = RunRequest(trial=trial, choice=plain(draw(plan, trial)))
+        request = _request(trial, draw(plan, trial))
         yield request, trial < plan.config.baseline.until_hits
+
+
+@lru_cache(maxsize=DRAWS)
+def _request(trial: int, width: int) -> RunRequest:
+    return RunRequest(trial=trial, choice=plain(width))
 
 
 def random_width(plan: Plan, trial: int) -> int:
     """Draw the width of a trial at random: log-uniform between start width and cap."""
-    stream = random.Random(derive(plan.config.seed, "random", "width", trial))
-    return _width_at(plan, stream.random())
+    return _random_width(plan.config.seed, plan.lowest, plan.highest, trial)
+
+
+@lru_cache(maxsize=DRAWS)
+def _random_width(seed: int, lowest: int, highest: int, trial: int) -> int:
+    stream = random.Random(derive(seed, "random", "width", trial))
+    return _width_at(lowest, highest, stream.random())
 
 
 def even_width(plan: Plan, trial: int) -> int:
     """Return the width of a trial of a sequence that fills the range evenly."""
-    shift = derive(plan.config.seed, "qmc", "shift") / 2**SEED_BITS
+    return _even_width(plan.config.seed, plan.lowest, plan.highest, trial)
+
+
+@lru_cache(maxsize=DRAWS)
+def _even_width(seed: int, lowest: int, highest: int, trial: int) -> int:
+    shift = derive(seed, "qmc", "shift") / 2**SEED_BITS
     # The binary digits of the number, mirrored at the point: 1, 2, 3 to .1, .01, .11.
     value, digit, rest = 0.0, 0.5, trial
     while rest:
         value += digit * (rest & 1)
         rest, digit = rest >> 1, digit / 2
-    return _width_at(plan, (shift + value) % 1.0)
+    return _width_at(lowest, highest, (shift + value) % 1.0)
 
 
-def _width_at(plan: Plan, place: float) -> int:
+def _width_at(lowest: int, highest: int, place: float) -> int:
     """Return the width at a place from 0 to below 1, log-uniform over the range."""
-    low, high = math.log(plan.lowest), math.log(plan.highest + 1)
+    low, high = math.log(lowest), math.log(highest + 1)
     width = math.floor(math.exp(low + place * (high - low)))
-    return min(max(width, plan.lowest), plan.highest)
+    return min(max(width, lowest), highest)
 
 
 RANDOM = Arm(
