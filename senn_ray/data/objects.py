@@ -113,7 +113,10 @@ def _shape(part: Any) -> tuple[int, ...]:
     """Return the shape of an array, frame or plain list; of other things nothing."""
     found = getattr(part, "shape", None)
     if found is None and isinstance(part, list | tuple):
-        found = np.shape(np.asarray(part, dtype=object))
+        try:
+            found = np.shape(np.asarray(part, dtype=object))
+        except ValueError:  # Arrays of unlike shapes.
+            found = (len(part),)
     return () if found is None else tuple(found)
 
 
