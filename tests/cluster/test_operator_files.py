@@ -46,9 +46,15 @@ class Resources(Strict):
     limits: Amounts
 
 
+class Variable(Strict):
+    name: str
+    value: str
+
+
 class Container(Strict):
     name: str
     image: str
+    env: list[Variable] = []
     ports: list[Port] = []
     resources: Resources | None = None
     volume_mounts: list[Mount] = []
@@ -63,7 +69,13 @@ class Volume(Strict):
     persistent_volume_claim: Claim
 
 
+class SecurityContext(Strict):
+    fs_group: int
+
+
 class PodSpec(Strict):
+    security_context: SecurityContext | None = None
+    termination_grace_period_seconds: int | None = None
     containers: list[Container] = Field(min_length=1)
     volumes: list[Volume] = []
     restart_policy: Literal["Never", "OnFailure"] | None = None
@@ -140,6 +152,27 @@ def test_the_rayjob_has_only_fields_that_exist() -> None:
         assert mounted == claimed
     images = {c.image for pod in _pods(job) for c in pod.containers}
     assert len(images) == 1
+
+
+def test_pods_can_write_the_volume_and_have_time_to_end_in_good_order() -> None:
+    job = RayJob.model_validate(_load("rayjob.yaml"))
+    image = (CLUSTER / "Dockerfile").read_text(encoding="utf-8")
+    for pod in _pods(job):
+        assert pod.security_context is not None
+        assert f"--uid {pod.security_context.fs_group} ray" in image
+        assert (pod.termination_grace_period_seconds or 0) >= 60
+    (head,) = job.spec.ray_cluster_spec.head_group_spec.template.spec.containers
+    wait_s = {v.name: v.value for v in head.env}["RAY_JOB_STOP_WAIT_TIME_S"]
+    assert 3 < int(wait_s) < 60
+
+
+def test_nothing_but_what_the_image_copies_is_sent_to_its_builder() -> None:
+    rules = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    lines = (CLUSTER / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    copied = [line.split()[1:-1] for line in lines if line.startswith("COPY ")]
+    assert rules[0] == "*"
+    kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    assert kept == {name for group in copied for name in group}
 
 
 def test_the_rayjob_runs_the_ray_that_the_image_has() -> None:
