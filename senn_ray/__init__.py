@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         GrowSummary,
         JobStatus,
         MatchResult,
+        PickResult,
         ScanSummary,
     )
     from senn_ray.config import (
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         grow,
         in_process,
         match,
+        pick,
         plan,
         predict,
         report,
@@ -82,6 +84,7 @@ __all__ = [
     "ModelConfig",
     "NoEffectWarning",
     "OutputConfig",
+    "PickResult",
     "ResourceError",
     "ScanConfig",
     "ScanSummary",
@@ -94,6 +97,7 @@ __all__ = [
     "grow",
     "in_process",
     "match",
+    "pick",
     "plan",
     "predict",
     "report",
@@ -120,7 +124,7 @@ def __getattr__(name: str) -> Any:
         home = "senn_ray.core.errors"
     elif name.endswith("Warning"):
         home = "senn_ray.config.effects"
-    elif name.endswith("Summary") or name in {"JobStatus", "MatchResult"}:
+    elif name.endswith("Summary") or name in {"JobStatus", "MatchResult", "PickResult"}:
         home = "senn_ray.analysis.results"
     else:
         home = "senn_ray.service.verbs"

@@ -12,7 +12,8 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -214,6 +215,39 @@ class GrowSummary(RunValues, JobSummary):
 
     verb: Literal["grow"] = "grow"
     runs: tuple[RunSummary, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickResult:
+    """``pick``: the network that was chosen on the front of a run, and exported."""
+
+    run: str
+    """The run folder."""
+    run_id: str
+    seed: int
+    rule: str
+    """What chose it, in words."""
+    place: int
+    """Of the network in the front."""
+    front: tuple[RungRow, ...]
+    """The networks of the run, largest first."""
+    found: FoundRungs
+    test_loss: float | None
+    """Of the exported files; of the run, if the data set is out of reach."""
+    test_accuracy: float | None
+    model: str | Path
+    """Where the files are."""
+
+    @property
+    def rung(self) -> RungRow:
+        """The network."""
+        return self.front[self.place]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return strict JSON values."""
+        values = {**dataclasses.asdict(self), "rung": dataclasses.asdict(self.rung)}
+        values["model"] = str(self.model)
+        return json.loads(json.dumps(finite(values), allow_nan=False))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -428,6 +462,8 @@ class Cell:
     hidden: tuple[int, ...]
     hidden_start: tuple[int, ...]
     hidden_total: int
+    best_hidden_total: int | None = None
+    """Of the network of least validation loss; ``hidden_total`` is that of the found one."""
     params: int
     val_loss: float | None
     test_accuracy: float | None
@@ -456,6 +492,8 @@ class SizeCells:
     hidden_max: int | None
     spread: float | None
     """Greatest over least width."""
+    best_hidden_median: float | None = None
+    """Of the networks of least validation loss."""
     val_loss: float | None
     test_accuracy: float | None
 
@@ -662,6 +700,8 @@ class JobStatus:
     resumed: int
     retries: int
     """Runs that had to start again because their driver ended."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Of runs in flight on their way down, the networks kept so far; not of far folders."""
     writer: WriterStatus | None = None
     asked: bool | None = None
     """Of ``stop``: whether there was a process to ask."""

@@ -29,6 +29,7 @@ from senn_ray.analysis.statistics import rank_correlation
 from senn_ray.analysis.trend import Point, forms, log_log_trend, trend
 from senn_ray.config import ScanConfig
 from senn_ray.core.errors import ConfigError, DataError
+from senn_ray.core.fronts import best
 from senn_ray.core.records import FAULTY, RunRecord
 from senn_ray.search.plan import GRID
 
@@ -176,6 +177,9 @@ def _cell(record: RunRecord, subset_seed: int, classes: int | None) -> Cell:
         hidden=record.hidden,
         hidden_start=record.hidden_start,
         hidden_total=sum(record.hidden),
+        best_hidden_total=sum(record.front[best(record.front)].hidden)
+        if record.front
+        else None,
         params=record.params,
         val_loss=record.val_loss,
         test_accuracy=record.test_accuracy,
@@ -202,6 +206,7 @@ def _row(cells: Cells) -> SizeCells:
         hidden_min=min(widths, default=None),
         hidden_max=max(widths, default=None),
         spread=max(widths) / min(widths) if widths else None,
+        best_hidden_median=_median([c.best_hidden_total for c in cells if c.converged]),
         val_loss=_median([cell.val_loss for cell in cells]),
         test_accuracy=_median([cell.test_accuracy for cell in cells]),
     )

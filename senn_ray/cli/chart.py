@@ -19,8 +19,8 @@ LEAST_POINTS = 3
 """Fewer are told sooner in words."""
 LOG_FROM = 4.0
 """An axis is logarithmic if its largest value is so many times its smallest one."""
-GROWN, FIXED = "●", "o"
-COLOURS = {GROWN: "bold green", FIXED: ""}
+GROWN, FIXED, RUNG = "●", "o", "○"
+COLOURS = {GROWN: "bold green", FIXED: "", RUNG: ""}
 Points = Mapping[str, Sequence[tuple[float, float]]]
 """By mark."""
 
@@ -40,9 +40,13 @@ def picture(summary: Summary) -> Text | None:
             words = "hidden units", f"{GROWN} growing  {FIXED} fixed sizes, means"
             return chart(points, "validation loss", *words)
         case GrowSummary():
-            runs = [(float(sum(r.hidden)), r.val_loss) for r in summary.runs]
-            points = {GROWN: [(x, y) for x, y in runs if y is not None]}
-            words = "hidden units", f"{GROWN} a growing run"
+            rungs = [rung for run in summary.runs for rung in run.front]
+            found = [(float(r.params or 0), r.val_loss) for r in summary.runs]
+            points = {
+                RUNG: [(float(r.params), r.val_loss) for r in rungs],
+                GROWN: [(x, y) for x, y in found if y is not None],
+            }
+            words = "parameters", f"{GROWN} found size  {RUNG} other sizes of the front"
             return chart(points, "validation loss", *words)
         case ScanSummary():
             cells = [c for c in summary.cells if c.converged and c.examples_per_class]

@@ -5,10 +5,10 @@ Where output is not a terminal, only the lines are printed, without control code
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from senn_ray.cli.rungs import Fronts
 from senn_ray.core.events import (
     Event,
     JobResumed,
@@ -88,9 +89,10 @@ class _Lines:
     """Print one line per event worth one."""
 
     console: Console
+    fronts: Fronts = field(default_factory=Fronts)
 
     def __call__(self, event: Event) -> None:
-        line = describe(event)
+        line = self.fronts(event) or describe(event)
         if line is not None:
             # Plain print: no wrapping and no markup, so that other programs can read it.
             print(line, file=self.console.file, flush=True)
@@ -143,8 +145,20 @@ def _finished(record: RunRecord) -> str:
     )
 
 
-def _new_progress(console: Console) -> Progress:
-    return Progress(
+class Screen(Progress):
+    """Bars of arms, and below them the fronts of runs in flight."""
+
+    fronts: Fronts
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Show the bars, then a line for each run on its way down."""
+        yield from super().get_renderables()
+        # Rich asks once before there is one.
+        yield from self.fronts.shown() if hasattr(self, "fronts") else ()
+
+
+def _new_progress(console: Console) -> Screen:
+    return Screen(
         TextColumn("{task.description:<14}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
@@ -179,12 +193,17 @@ class _Arm:
 class LiveBars:
     """Show one bar per arm, and a line above them for every finished run."""
 
-    progress: Progress
+    progress: Screen
     arms: dict[str, _Arm] = field(default_factory=dict)
     arm_of: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Begin without fronts."""
+        self.progress.fronts = Fronts()
+
     def __call__(self, event: Event) -> None:
         """Show an event."""
+        self.progress.fronts(event)
         line = describe(event)
         if line is not None:
             self.progress.console.print(line, markup=False, highlight=False)
@@ -199,7 +218,8 @@ class LiveBars:
                 arm = self._arm(self.arm_of[sign.run_id])
                 arm.running[sign.run_id] = min(sign.step / max(sign.max_steps, 1), 1.0)
                 news = f"hidden {widths(sign.hidden)} val {number(sign.val_loss)}"
-                self._draw(arm, f"{news} {sign.phase} step {sign.step}")
+                down = f" {sign.rungs} sizes done" if sign.rungs > 1 else ""
+                self._draw(arm, f"{news}{down} step {sign.step}")
             case RunFinished(record=record):
                 arm = self._arm(record.arm)
                 _count(arm, record)

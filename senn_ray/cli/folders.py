@@ -1,4 +1,4 @@
-"""The verbs on a run folder: look, stop, go on, repeat, report, export."""
+"""The verbs on a run folder: look, stop, go on, repeat, report, predict."""
 
 import csv
 import functools
@@ -214,34 +214,6 @@ def report(
         raise ConfigError("--out is for the page of several runs; give more than one")
     page = asking(functools.partial(verbs.report, run), trust=trust)
     show_result(verbs.summary(run), page, common)
-    return 0
-
-
-def export(
-    run: str,
-    /,
-    *,
-    pick: str | None = None,
-    trust: Trust = False,
-    common: Common = NO_FLAGS,
-) -> int:
-    """Write a network as a model folder that needs torch only.
-
-    Args:
-        run: Run folder: a path or a URI.
-        pick: Run whose network is taken (default: the one of median validation loss,
-            on the most examples).
-        trust: Run code that the folder names (factory:..., arms of a module) unasked.
-        common: Flags of every verb.
-    """
-    from senn_ray.service import verbs
-
-    model = asking(functools.partial(verbs.export, run, pick=pick), trust=trust)
-    if common.json:
-        print(json.dumps({"model": str(model)}))
-    else:
-        people(common).print(f"model {model}", soft_wrap=True)
-        people(common).print(f"how to use it {model}/MODEL_CARD.md", soft_wrap=True)
     return 0
 
 

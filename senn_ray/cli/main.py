@@ -18,7 +18,7 @@ import pydantic
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
-from senn_ray.cli import begin, folders, studies, verbs
+from senn_ray.cli import begin, folders, picking, studies, verbs
 from senn_ray.cli.settings import (
     Layer,
     Settings,
@@ -145,7 +145,8 @@ def build(settings: Settings) -> App:
         folders.watch,
         folders.stop,
         folders.report,
-        folders.export,
+        picking.pick,
+        picking.export,
         folders.predict,
         folders.rerun,
         verbs.submit,

@@ -33,6 +33,9 @@ def overview(found: JobStatus) -> list[RenderableType]:
             f"best {best.run_id} hidden {widths(best.hidden)} "
             f"val {number(best.val_loss)}"
         )
+    if found.sizes:
+        kept = ", ".join(f"{name} {n}" for name, n in found.sizes.items())
+        parts.append(f"on their way down, with sizes kept so far: {kept}")
     if target := found.target:
         parts.append(
             f"target val {number(target.val_loss)}, at most "

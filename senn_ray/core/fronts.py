@@ -1,8 +1,9 @@
 """Choosing on the front of a run: best, one standard error, or by a budget."""
 
+import dataclasses
 from collections.abc import Sequence
 
-from senn_ray.core.records import Rung
+from senn_ray.core.records import Rung, RunRecord
 
 
 def best(front: Sequence[Rung]) -> int:
@@ -55,3 +56,32 @@ def within_budget(
     if loss_within is not None:
         return min(kept, key=lambda i: (front[i].params, front[i].val_loss))
     return min(kept, key=lambda i: (front[i].val_loss, front[i].params))
+
+
+def at_rung(record: RunRecord, place: int) -> RunRecord:
+    """Return the record of a run as if it had ended with, and found, one of its rungs.
+
+    The training loss is known for the found size only.
+    """
+    rung = record.front[place]
+    return dataclasses.replace(
+        record,
+        found=place,
+        hidden=rung.hidden,
+        params=rung.params,
+        train_loss=record.train_loss if place == record.found else None,
+        val_loss=rung.val_loss,
+        val_accuracy=rung.val_accuracy,
+        val_balanced_accuracy=rung.val_balanced_accuracy,
+        test_loss=rung.test_loss,
+        test_accuracy=rung.test_accuracy,
+        test_balanced_accuracy=rung.test_balanced_accuracy,
+        checksum=rung.checksum,
+        cost=dataclasses.replace(
+            record.cost,
+            steps=rung.steps,
+            sample_visits=rung.sample_visits,
+            flops=rung.flops_spent,
+            device_s=rung.device_s,
+        ),
+    )

@@ -255,6 +255,9 @@ class Progress:
     phase: Literal["trunk", "descent"] = "trunk"
     rungs: int = 0
     """Rungs that have ended."""
+    least_loss: float | None = None
+    """The least validation loss of the present rung; of the one that has just ended, the
+    loss that it has on the front."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

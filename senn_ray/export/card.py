@@ -7,21 +7,21 @@ from senn_ray.config import REACHES_IDENTITY
 from senn_ray.core.numbers import significant
 from senn_ray.core.records import RunRecord
 
-CARD = """# {dataset}: a network of {hidden} hidden units, grown from {start}
+CARD = """# {dataset}: a network of {hidden} hidden units, {origin}
 
 | | |
 |---|---|
 | data | {dataset}, {per_class} training examples per class, {n_train} in all |
 | network | {num_inputs} inputs, {hidden} hidden ({activation}), {num_outputs} outputs |
 | parameters | {params} |
-| run | {run_id}, seed {seed}, stopped: {stop_reason} |
+{size}| run | {run_id}, seed {seed}, growth ended: {stop_reason} |
 | cost | {steps} steps, {device_s:.1f} device-seconds |
 | training loss | {train_loss} |
 | validation loss | {val_loss} (accuracy {val_accuracy}) |
 | test loss | {test_loss} (accuracy {test_accuracy}) |
 
-Losses are {unit}. The validation loss is the least one at the final size. The test
-values {checked}.
+Losses are {unit}. The validation loss is the least one at this size, the cost that of
+the run until it had it. The test values {checked}.
 
 **Input**: {input} `[batch, {num_inputs}]`, any batch size; **raw** features as the data
 set has them ({dtype}, shape {shape}, flattened): the standardisation is inside.
@@ -40,7 +40,7 @@ print(model(x){use})
 {table}{weights}## Limits
 
 It knows only examples like those of {dataset}. Nothing was done about fairness, drift
-or adversarial inputs. The size was chosen by growing, for this data and this budget.
+or adversarial inputs. The size was chosen on validation examples of this data.
 """
 
 
@@ -138,6 +138,10 @@ too coarse for, are `model(x) * state["target_scale"] + state["target_shift"]`.
 MEASURED = (
     "were measured again on `model.pt2` when it was written, and agree with the run"
 )
+NEW = (
+    "were measured on `model.pt2` when it was written; the run itself reads test data for "
+    "its best and its found size only"
+)
 UNMEASURED = (
     "are those of the run: the data set was out of reach when `model.pt2` was written, "
     "so they were not measured again"
@@ -149,6 +153,7 @@ def model_card(
     facts: Mapping[str, Any],
     measured: tuple[float, float | None] | None,
     described: Mapping[str, Any],
+    chosen_by: str | None = None,
 ) -> str:
     """Write the card of an exported network.
 
@@ -158,15 +163,18 @@ def model_card(
         measured: Test loss and accuracy (of a classification) of the exported program;
             or nothing, if the data set was out of reach.
         described: The contents of ``inputs.json``.
+        chosen_by: The rule that chose the size, in words.
     """
     test_loss, test_accuracy = measured or (record.test_loss, record.test_accuracy)
+    checked = MEASURED if record.test_loss is not None else NEW
     classes = facts["task"] == "classification"
     return CARD.format(
         dataset=record.dataset,
         per_class=record.per_class,
         n_train=record.n_train,
         hidden=_widths(record.hidden),
-        start=_widths(record.hidden_start),
+        origin=_origin(record),
+        size=_size(record, chosen_by),
         activation=facts["activation"],
         num_inputs=facts["num_inputs"],
         num_outputs=facts["num_outputs"],
@@ -185,7 +193,7 @@ def model_card(
         val_accuracy=_share(record.val_accuracy),
         test_loss=_number(test_loss),
         test_accuracy=_share(test_accuracy),
-        checked=MEASURED if measured else UNMEASURED,
+        checked=checked if measured else UNMEASURED,
         table=_from_table(described, facts),
         weights=_from_weights(facts),
         unit="cross-entropies in nats"
@@ -230,6 +238,28 @@ def _from_weights(facts: Mapping[str, Any]) -> str:
         return ""
     text = CONV if facts["kind"] == "conv" else DENSE
     return text + WIDE if facts["output_dtype"] == "float64" else text
+
+
+def _origin(record: RunRecord) -> str:
+    """Say how the network came to its size."""
+    grown = f"grown from {_widths(record.hidden_start)}"
+    top = record.front[0].hidden if record.front else record.hidden
+    return grown if top == record.hidden else f"{grown} to {_widths(top)}, then pruned"
+
+
+def _size(record: RunRecord, chosen_by: str | None) -> str:
+    """Tell the rung, the rule that chose it, and what it costs in loss; as a row."""
+    place = record.found
+    if place is None or len(record.front) < 2:
+        return ""
+    rung, rule = record.front[place], f", chosen by: {chosen_by}" if chosen_by else ""
+    gap = (
+        "the best of the run"
+        if not rung.gap and not rung.gap_se
+        else f"validation loss {significant(rung.gap, 3)} ± {significant(rung.gap_se, 2)} "
+        "above the best of the run (± standard error, example by example)"
+    )
+    return f"| size | rung {place + 1} of {len(record.front)}{rule}; {gap} |\n"
 
 
 def _widths(hidden: tuple[int, ...]) -> str:

@@ -43,15 +43,21 @@ class Measured:
 
 
 def export(
-    record: RunRecord, source: Path, raw: RawData | None, folder: Path
+    record: RunRecord,
+    source: Path,
+    raw: RawData | None,
+    folder: Path,
+    *,
+    chosen_by: str | None = None,
 ) -> Measured | None:
     """Write the files of a model, and check that they do what the record says.
 
     Args:
-        record: The run.
+        record: The run, as of the rung that is exported (``core.fronts.at_rung``).
         source: Its checkpoint.
         raw: The data set that it was trained on; or nothing, if it is out of reach.
         folder: Where the files go; what is there is replaced.
+        chosen_by: The rule that chose the size, in words.
 
     Returns:
         What the program, read back, measures on the test examples, if there are any.
@@ -62,7 +68,7 @@ def export(
     net = checkpoints.load_network(source)
     if record.checksum is not None and checksum(net) != record.checksum:
         raise DataError(
-            f"{source} is not the network that {record.run_id} ended with; restore it"
+            f"{source} is not the network that {record.run_id} had there; restore it"
         )
     inputs = checkpoints.load_inputs(source) if raw is None else inputs_of(raw)
     if inputs is None:
@@ -77,9 +83,8 @@ def export(
         files.write_json(fresh / "inputs.json", described(inputs))
         measured = None if raw is None else _checked(record, fresh / "model.pt2", raw)
         told = measured and (measured.loss, measured.accuracy)
-        files.write_text(
-            fresh / "MODEL_CARD.md", model_card(record, facts, told, described(inputs))
-        )
+        card = model_card(record, facts, told, described(inputs), chosen_by)
+        files.write_text(fresh / "MODEL_CARD.md", card)
     return measured
 
 

@@ -10,6 +10,7 @@ from senn_ray.analysis.results import (
     Caveat,
     CompareSummary,
     GrowSummary,
+    RunSummary,
     ScanSummary,
     Summary,
 )
@@ -24,6 +25,7 @@ from senn_ray.report.formatting import (
     trend,
     widths,
 )
+from senn_ray.report.fronts import about_front, chosen, middle
 from senn_ray.search.targets import TargetName
 
 SENN = "senn"
@@ -48,7 +50,7 @@ def answer(summary: Summary) -> list[str]:
         case ScanSummary():
             return _scanned(summary)
         case GrowSummary():
-            return [_grown(summary)]
+            return _grown(summary)
         case CompareSummary():
             return _compared(summary)
 
@@ -170,20 +172,41 @@ def _units(value: float | None) -> str:
     return widths(value)
 
 
-def _grown(summary: GrowSummary) -> str:
+def _grown(summary: GrowSummary) -> list[str]:
+    """Say which size was found, what others would cost, and what the runs took."""
     good = [run for run in summary.runs if run.run_state == "complete"]
     if not good:
-        return f"No run of {len(summary.runs)} was completed."
+        return [f"No run of {len(summary.runs)} was completed."]
     accuracy, loss = summary.test_accuracy, summary.test_loss
     right = "" if accuracy is None else f"accuracy {share(accuracy)}, test "
     many = f" (medians of {len(good)} runs)" if len(good) > 1 else ""
-    start = summary.hidden_start
-    return (
-        f"From {start if start == 'mixed' else widths(start)} to "
-        f"{widths(summary.hidden)} hidden units{many}: validation loss "
-        f"{number(summary.val_loss)}, test {right}loss {number(loss)}. Growth ended: "
-        f"{summary.stop_reason}.{'' if right or loss is None else REGRESSION}"
+    params = "" if summary.params is None else f", {summary.params} parameters"
+    typical = middle(good)
+    rule = "" if typical is None else _rule(typical)
+    said = (
+        f"Found: {widths(summary.hidden)} hidden units{params}{many}{rule}. Validation "
+        f"loss {number(summary.val_loss)}, test {right}loss {number(loss)}."
+        f"{'' if right or loss is None else REGRESSION}"
     )
+    part = summary.growth_share
+    growth = "" if part is None else f", {part:.0%} of it for growing and pruning"
+    start = summary.hidden_start
+    cost = (
+        f"A run, from {start if start == 'mixed' else widths(start)} units on, took "
+        f"{summary.steps} steps and {duration(summary.device_s)} of device time{growth}. "
+        f"Growth ended: {summary.stop_reason}."
+    )
+    if typical is None:
+        return [said, cost]
+    cost += " Any other size: senn-ray pick."
+    return [said, *about_front(typical, several=len(good) > 1), cost]
+
+
+def _rule(run: RunSummary) -> str:
+    """Say by which rule a run found its size."""
+    is_one_se = chosen(run) == run.found.one_se
+    what = "smallest network within one standard error of the best"
+    return f", the {what if is_one_se else 'network of least loss'}"
 
 
 def _scanned(summary: ScanSummary) -> list[str]:
@@ -191,10 +214,16 @@ def _scanned(summary: ScanSummary) -> list[str]:
     if not rows:
         return [f"None of {len(summary.cells)} finished runs has converged."]
     first, last = rows[0], rows[-1]
+    least = ""
+    if first.best_hidden_median is not None and last.best_hidden_median is not None:
+        least = (
+            " The least validation loss is reached with "
+            f"{widths(first.best_hidden_median)} and {widths(last.best_hidden_median)}."
+        )
     return [
-        f"With {first.per_class} training examples per class, networks grow to "
-        f"{widths(first.hidden_median)} hidden units; with {last.per_class}, to "
-        f"{widths(last.hidden_median)} (medians).",
+        f"With {first.per_class} training examples per class, the found size is "
+        f"{widths(first.hidden_median)} hidden units; with {last.per_class}, "
+        f"{widths(last.hidden_median)} (medians).{least}",
         trend(summary.fit),
         *filter(None, [form(summary.fit.forms)]),
         *map(oracle, summary.oracle),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from senn_ray.analysis.results import CompareSummary, ScanSummary, Summary
+from senn_ray.analysis.results import CompareSummary, GrowSummary, ScanSummary, Summary
 from senn_ray.core import files
 from senn_ray.core.errors import DataError
 from senn_ray.core.events import Event, JobStarted, outcomes
@@ -85,6 +85,7 @@ def _draw(
     """Draw the figures of single runs, and those of the job."""
     from senn_ray.report import (
         compare_figures,
+        front_figures,
         growth_figures,
         scan_figure,
         target_figures,
@@ -92,14 +93,23 @@ def _draw(
 
     grown = [r for r in records if r.kind == "grow"]
     is_scan = isinstance(summary, ScanSummary)
-    candidates = [
-        scan_figure.width_against_examples(summary)
-        if is_scan
-        else compare_figures.size_against_loss(records, summary)
-    ]
-    if isinstance(summary, CompareSummary):
-        candidates.append(compare_figures.best_so_far(summary))
-        candidates.append(target_figures.over_targets(summary.over_targets))
+    match summary:
+        case ScanSummary():
+            candidates = [
+                scan_figure.width_against_examples(summary),
+                scan_figure.found_and_best(summary),
+                front_figures.fronts_by_size(records),
+            ]
+        case CompareSummary():
+            candidates = [
+                compare_figures.size_against_loss(records, summary),
+                compare_figures.best_so_far(summary),
+                target_figures.over_targets(summary.over_targets),
+            ]
+        case GrowSummary():
+            # Runs of before fronts have their final size alone.
+            front = front_figures.fronts(records)
+            candidates = [front or compare_figures.size_against_loss(records, summary)]
     ours = [record for record in grown if record.arm == "senn"]
     candidates.append(growth_figures.promises(ours, summary.promises))
     traced = _one_per_size(grown) if is_scan else by_weight(grown)

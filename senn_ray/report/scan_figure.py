@@ -12,10 +12,16 @@ from senn_ray.analysis.results import Cell, OracleRow, ScanSummary, SizeCells
 from senn_ray.report.drawing import (
     LIGHT,
     STAND_IN,
+    Caption,
+    Data,
     Figure,
+    Layout,
     Paint,
     canvas,
+    figure,
     gaps,
+    legend_below,
+    log_scale,
     to_png,
     to_svg,
 )
@@ -78,6 +84,73 @@ def width_against_examples(summary: ScanSummary) -> Figure | None:
         ),
         png=png,
     )
+
+
+def found_and_best(summary: ScanSummary) -> Figure | None:
+    """Draw the found size and that of least loss against examples, axes logarithmic.
+
+    Returns:
+        The figure; nothing if no run has a front.
+    """
+    cells = [
+        c
+        for c in summary.cells
+        if c.examples_per_class and c.best_hidden_total and c.converged
+    ]
+    if not cells:
+        return None
+    sizes = [row for row in summary.by_size if row.examples_per_class]
+    lines = {
+        "found size": ("hidden_total", "hidden_median", STAND_IN.senn, "o"),
+        "size of least loss": (
+            "best_hidden_total",
+            "best_hidden_median",
+            STAND_IN.muted,
+            "D",
+        ),
+    }
+    first = min(cell.subset_seed for cell in cells)
+
+    def draw(drawn: Canvas, panels: list[Axes]) -> None:
+        for label, (own, median, colour, marker) in lines.items():
+            panels[0].scatter(
+                [_place(cell, first) for cell in cells],
+                [getattr(cell, own) for cell in cells],
+                s=20,
+                marker=marker,
+                facecolors="none",
+                edgecolors=colour,
+            )
+            known = [row for row in sizes if getattr(row, median) is not None]
+            panels[0].plot(
+                gaps(row.examples_per_class for row in known),
+                [getattr(row, median) for row in known],
+                color=colour,
+                marker=marker,
+                linewidth=1.2,
+                label=label,
+            )
+        widths = [getattr(cell, own) for cell in cells for own, *_ in lines.values()]
+        log_scale(panels[0], "y", widths)
+        panels[0].set_ylabel("hidden units")
+        _label_sizes(panels[0], sizes)
+        legend_below(drawn, panels)
+
+    caption = Caption(
+        name="found-and-best",
+        title="Found size and size of least loss against training examples per class",
+        text="Hidden units of the found network of each converged run, and of the network "
+        "of least validation loss on its front; both axes logarithmic. Lines join the "
+        "medians. Around the least "
+        "loss a front is flat, so its size is the less certain of the two.",
+    )
+    columns = (
+        *("per_class", "subset_seed", "examples_per_class"),
+        *("hidden_total", "best_hidden_total"),
+    )
+    rows = [tuple(getattr(cell, name) for name in columns) for cell in cells]
+    data = Data(columns=columns, rows=rows)
+    return figure(caption, data, Layout(height_in=3.4), draw)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from senn_ray.report.formatting import (
     share,
     widths,
 )
+from senn_ray.report.fronts import middle, rungs_table
 from senn_ray.report.table import Table
 from senn_ray.report.target_tables import retrained_table, target_tables
 
@@ -42,12 +43,15 @@ class Shown:
 def verdict_tables(summary: Summary) -> list[Table]:
     """Lay out what the answer rests on; console and page show the same tables.
 
-    The seeds of ``grow``, the sizes of a scan; of a comparison the arms that reached
+    The front and the seeds of ``grow``, the sizes of a scan; of a comparison the arms that reached
     each target and the price, the sizes, and the winners trained again.
     """
     match summary:
         case GrowSummary():
+            several = len(summary.runs) > 1
             tables = [_seed_table(summary)]
+            if (run := middle(summary.runs)) is not None:
+                tables.insert(0, rungs_table(run, several=several))
         case ScanSummary():
             tables = [_scan_table(summary)]
         case CompareSummary():
@@ -151,6 +155,7 @@ def _scan_table(summary: ScanSummary) -> Table:
             "examples per class",
             "hidden units",
             "median",
+            "least loss at",
             "max / min",
             "converged",
             "validation loss",
@@ -161,6 +166,7 @@ def _scan_table(summary: ScanSummary) -> Table:
                 str(row.per_class),
                 " ".join(ended[row.per_class]),
                 widths(row.hidden_median),
+                widths(row.best_hidden_median),
                 number(row.spread),
                 f"{row.converged} of {row.runs}",
                 number(row.val_loss),

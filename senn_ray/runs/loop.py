@@ -239,6 +239,7 @@ def _evaluate(
                 val_loss=evaluation.val_loss,
                 phase="trunk" if trace.descent is None else "descent",
                 rungs=len(trace.front) + rung_ends,
+                least_loss=trace.best.loss,
             )
         )
 

@@ -2,12 +2,13 @@
 
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from senn_ray.core.errors import SennRayError
-from senn_ray.core.events import Event
+from senn_ray.core.events import Event, outcomes
 from senn_ray.store import journal, locations, lock
 from senn_ray.store.locations import Location
 
@@ -104,7 +105,12 @@ def _status(
         host=writer.host,
         heartbeat_s=max(now - writer.beat_utc_s, 0.0),
     )
-    return dataclasses.replace(found, run=str(locations.locate(run)), writer=heart)
+    ended = {record.run_id for record in outcomes(event for _, event in timed)}
+    kept = Counter(p.parts[-3] for p in folder.glob("checkpoints/*/rungs/*.pt"))
+    sizes = {name: kept[name] for name in sorted(kept) if name not in ended}
+    return dataclasses.replace(
+        found, run=str(locations.locate(run)), writer=heart, sizes=sizes
+    )
 
 
 def live_writer(folder: Path, now: float) -> lock.Writer | None:

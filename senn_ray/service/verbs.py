@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from senn_ray.config import Config
-from senn_ray.core.errors import ConfigError, Notice, SennRayError, from_os
+from senn_ray.core.errors import Notice, SennRayError, from_os
 from senn_ray.core.files import replacing
 from senn_ray.search import protocol
 from senn_ray.search.plan import Verb
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from senn_ray.analysis.results import (
         CompareSummary,
         GrowSummary,
+        PickResult,
         ScanSummary,
         Summary,
     )
@@ -51,6 +52,7 @@ __all__ = [
     "in_process",
     "locate",
     "match",
+    "pick",
     "plan",
     "predict",
     "report",
@@ -66,6 +68,21 @@ __all__ = [
 ]
 
 Check = tuple[str, bool, str]
+
+
+class SizeChoice(TypedDict, total=False):
+    """What a size on the front of a run is chosen by."""
+
+    best: bool
+    """Take the network of least validation loss."""
+    one_se: bool
+    """Take the smallest network within one standard error of the best."""
+    max_params: int | None
+    """Take the best network with at most so many parameters."""
+    max_flops: int | None
+    """Take the best network with at most so many FLOPs an example."""
+    loss_within: float | None
+    """Take the smallest network whose validation loss is at most so much above the best."""
 
 
 def grow(
@@ -202,34 +219,61 @@ def resume(  # noqa: PLR0913 - each is a flag of the command line
     return jobs.resume(run, settings, how=how, observe=observe, executor=executor)
 
 
-def export(run: Location, *, pick: str | None = None, trust: bool = False) -> Location:
-    """Write the network of a run as files that need torch only.
+def export(
+    run: Location,
+    *,
+    pick: str | None = None,
+    out: Location | None = None,
+    trust: bool = False,
+    **size: Unpack[SizeChoice],
+) -> Location:
+    """Write a network of a run as files that need torch only.
 
     If the data set is within reach, the test loss is measured again on these files.
 
     Args:
         run: A run folder: a path or a URI.
         pick: The run (default: the one of median validation loss).
+        out: Folder of the model, a path or a URI, new or empty (default: ``model/`` of
+            the run folder).
         trust: Whether code that the folder names may run here.
+        **size: What the size is chosen by (default: the one that the run found).
 
     Returns:
-        The folder of the model, ``model/``.
+        The folder of the model.
     """
-    from senn_ray.analysis.job import gather
-    from senn_ray.analysis.pick import pick as choose
-    from senn_ray.export.export import export
+    from senn_ray.analysis.pick import SizeRule
+    from senn_ray.service import picking
 
-    _refuse_run_id(run)
-    needed = (*jobs.DESCRIPTION, "checkpoints/")
-    with locations.opened(run, *needed, send=True) as folder:
-        allow.require(folder, trust=trust)
-        run_folder.require_own(folder)
-        job = gather(journal.read(folder))
-        networks = {p.parent.name: p for p in folder.glob("checkpoints/*/final.pt")}
-        record = choose(job.records, pick, is_kept=networks.__contains__)
-        raw = jobs.data_in_reach(run_folder.recorded_plan(folder), folder)
-        export(record, networks[record.run_id], raw, folder / "model")
-    return locations.below(locations.locate(run), "model")
+    rule = SizeRule(**size)
+    return picking.write(run, rule, run_id=pick, out=out, trust=trust).model
+
+
+def pick(
+    run: Location,
+    *,
+    run_id: str | None = None,
+    out: Location | None = None,
+    trust: bool = False,
+    **size: Unpack[SizeChoice],
+) -> "PickResult":
+    """Choose a network on the front of a run, and export it.
+
+    Args:
+        run: A run folder: a path or a URI.
+        run_id: The run (default: the one of median validation loss).
+        out: Folder of the model, a path or a URI, new or empty (default: ``model/`` of
+            the run folder).
+        trust: Whether code that the folder names may run here.
+        **size: What the size is chosen by (default: the one that the run found).
+
+    Returns:
+        The network, its place on the front, and where the model is.
+    """
+    from senn_ray.analysis.pick import SizeRule
+    from senn_ray.service import picking
+
+    return picking.pick(run, SizeRule(**size), run_id=run_id, out=out, trust=trust)
 
 
 def predict(model: Location, data: str, *, out: Path | None = None) -> "pa.Table":
@@ -387,18 +431,6 @@ def doctor(config: Config | None = None) -> list[Check]:
         _try("data", lambda: _data_line(config)),
         *check_cluster(config.cluster),
     ]
-
-
-def _refuse_run_id(run: Location) -> None:
-    """Say how one run of a job is meant, if a path seems to name one."""
-    found = locate(run)
-    if not isinstance(found, Path) or (found / journal.FILE_NAME).exists():
-        return
-    if (found.parent / journal.FILE_NAME).exists():
-        raise ConfigError(
-            f"{run} is a run of {found.parent}, not a run folder; type: senn-ray export "
-            f"{found.parent} --pick {found.name}"
-        )
 
 
 def _settings(config: Config | None, dataset: str | None) -> Config:

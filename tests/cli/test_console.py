@@ -90,11 +90,11 @@ EVENTS = [
 ]
 
 
-def show(*, terminal, quiet=False):
+def show(*, terminal, quiet=False, events=EVENTS):
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=110, no_color=True)
     with watching(console, quiet=quiet) as observe:
-        for event in EVENTS:
+        for event in events:
             observe(event)
     return file.getvalue()
 
@@ -116,6 +116,39 @@ def test_terminals_get_bars_and_the_same_lines():
     text = show(terminal=True)
     assert "✗ random-0-051 diverged" in text
     assert "best val 0.2311 at 14, 1 failed" in text
+
+
+def walk_down(verb):
+    """Return the events of a growing run: three sizes end, with signs of life between."""
+    yield JobStarted(verb=verb, config={}, versions={}, where="local Ray, 2 CPUs")
+    spec = dataclasses.replace(SPEC, run_id="senn-0-000", arm="senn", kind="grow")
+    yield RunSubmitted(spec=spec)
+    for rungs, width, loss in ((0, 40, 0.3), (1, 40, 0.2), (1, 28, 0.6), (2, 28, 0.25)):
+        sign = dataclasses.replace(
+            SIGN,
+            run_id="senn-0-000",
+            phase="descent",
+            hidden=(width,),
+            rungs=rungs,
+            val_loss=loss + 0.01,
+            least_loss=loss,
+        )
+        yield RunProgressed(progress=sign)
+
+
+def test_a_front_fills_in_size_by_size_in_lines_of_grow_alone():
+    lines = show(terminal=False, events=walk_down("grow")).splitlines()
+    assert lines[1:] == [
+        "senn-0-000 size 1 hidden 40 val 0.2000",
+        "senn-0-000 size 2 hidden 28 val 0.2500",
+    ]
+    assert len(show(terminal=False, events=walk_down("scan")).splitlines()) == 1
+
+
+def test_a_terminal_shows_the_front_below_the_bars():
+    text = show(terminal=True, events=walk_down("compare"))
+    assert "senn-0-000 front 40: 0.2000 · 28: 0.2500 …" in text
+    assert "2 sizes done" in text
 
 
 def test_quiet_shows_nothing():
@@ -295,11 +328,11 @@ def half_converged(spec):
 def test_a_scan_is_a_table_of_sizes_and_a_trend():
     lines = render(summarise(scan_events(run=half_converged)[0])).splitlines()
     rows = [line.split() for line in lines]
-    assert ["10", "10", "11", "12*", "10.5", "1.1", "2", "of", "3"] in [
-        row[:9] for row in rows
+    assert ["10", "10", "11", "12*", "10.5", "–", "1.1", "2", "of", "3"] in [
+        row[:10] for row in rows
     ]
-    assert ["all", "37*", "38*", "39*", "–", "–", "0", "of", "3"] in [
-        row[:9] for row in rows
+    assert ["all", "37*", "38*", "39*", "–", "–", "–", "0", "of", "3"] in [
+        row[:10] for row in rows
     ]
     assert any("tenfold of examples: 10 [" in line for line in lines)
     assert any(

@@ -158,7 +158,7 @@ BAD_FLAGS = [
     (["--scan.per-class", "10,all,10"], "scan.per_class names 10 more than once"),
     (["--scan.subset-seeds", "0"], "scan.subset_seeds = 0: should be greater than or"),
     (["--growth.enabled", "maybe"], "unexpected 'maybe'; a list is one word"),
-    (["--growth.removal-threshold", "0.5"], "must be below growth.absolute_threshold"),
+    (["--growth.removal-threshold", "0.5"], "growth.removal_threshold is gone"),
     (["-c", "nowhere.yaml"], "--config nowhere.yaml cannot be read (No such file"),
     (["--compare.arms", "a"], "compare.arms is not a setting. Did you mean compare."),
     (["--data", "digits"], "data is a section; it needs keys below it, such as data."),

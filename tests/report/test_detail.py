@@ -98,10 +98,10 @@ def test_tables_are_rectangular_and_say_how_to_read_them() -> None:
 
 
 def test_a_regression_has_no_accuracy_and_says_what_its_loss_means() -> None:
-    (said,) = answer(dataclasses.replace(GROWN, test_accuracy=None))
+    said, _ = answer(dataclasses.replace(GROWN, test_accuracy=None))
     assert "accuracy" not in said
     assert "no better than their mean" in said
-    (said,) = answer(dataclasses.replace(GROWN, test_accuracy=0.5, test_loss=1.0))
+    said, _ = answer(dataclasses.replace(GROWN, test_accuracy=0.5, test_loss=1.0))
     assert "test accuracy 50.00%, test loss 1" in said
     assert "mean" not in said
 

@@ -349,3 +349,23 @@ def test_a_replaced_writer_joins_no_segments(far: Far, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         Mirror(far, tmp_path / "a", {}, epoch=1, check=lost).compact()
     assert [*far.names()] == ["journal/000000000.2.jsonl"]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("files", ["subtree"], indirect=True)
+def test_a_size_is_picked_from_a_far_folder_and_sent_there_or_elsewhere(
+    far: Far, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grow()
+    found = verbs.pick(URI)
+    assert found.model == f"{URI}/model"
+    files = {
+        "MODEL_CARD.md", "architecture.json", "inputs.json", "model.pt2", "weights.pt",
+    }  # fmt: skip
+    assert {name.partition("/")[2] for name in far.names("model")} == files
+    other = f"{URI}-model"
+    assert run(["pick", URI, "--best", "--out", other]) == 0
+    assert f"model {other}" in capsys.readouterr().out
+    assert set(remote.connect(other).names()) == files
+    assert run(["export", f"{URI}/senn-0-000"]) == 2
+    assert f"senn-ray export {URI} --pick senn-0-000" in capsys.readouterr().err
