@@ -36,7 +36,7 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
         {"ray", "torch", "grpc"},
     ),
     "report": (
-        WORDS | {"search.targets", "analysis.results"},
+        WORDS | {"search.targets", "analysis.results", "analysis.front_results"},
         {"pyarrow", "matplotlib", "jinja2", "numpy"},
     ),
     "service": (

@@ -6,6 +6,7 @@ Wins and losses are told with the same weight.
 import math
 from collections.abc import Iterator, Mapping
 
+from senn_ray.analysis.front_results import Against, Judgement
 from senn_ray.analysis.job import Job
 from senn_ray.analysis.ledger import TOTAL
 from senn_ray.analysis.results import (
@@ -38,6 +39,11 @@ NAMES: dict[TargetName, str] = {
 PAIRED = {
     "no_growth_at_final": "plain networks of the self-found sizes, with equal seeds,",
     "gradmax": "runs that grow by the size of the gradient, with equal seeds,",
+}
+OVER: dict[Judgement, str] = {
+    "better": "has a lower loss than",
+    "unclear": "adds nothing that these runs show over",
+    "worse": "has a higher loss than",
 }
 Rows = Mapping[TargetName, Mapping[str, ArmRow]]
 Rates = Mapping[TargetName, Mapping[str, Mapping[Currency, Rate]]]
@@ -95,8 +101,19 @@ def standings(rates: Rates, rows: Rows, ledger: Ledger) -> dict[TargetName, Stan
     return found
 
 
-def verdict(found: Mapping[TargetName, Standing]) -> str | None:
-    """Say in one sentence what needs fewer runs, losses included."""
+def verdict(
+    found: Mapping[TargetName, Standing], pruning: Mapping[str, Against]
+) -> str | None:
+    """Say what needs fewer runs, and what growing adds to pruning, losses included."""
+    added = [
+        f"At equal sizes growing {OVER[row.judgement]} {arm}."
+        for arm, row in pruning.items()
+        if row.searches >= LEAST_SEARCHES
+    ]
+    return " ".join([*added, *_standing(found)]) or None
+
+
+def _standing(found: Mapping[TargetName, Standing]) -> Iterator[str]:
     said = []
     for name, standing in found.items():
         groups = {
@@ -107,7 +124,8 @@ def verdict(found: Mapping[TargetName, Standing]) -> str | None:
         parts = [f"{text} {', '.join(arms)}" for text, arms in groups.items() if arms]
         if parts:
             said.append(f"for {NAMES[name]}, {'; '.join(parts)}")
-    return f"Self-expanding runs need: {'. And '.join(said)}." if said else None
+    if said:
+        yield f"Self-expanding runs need: {'. And '.join(said)}."
 
 
 def about_rates(

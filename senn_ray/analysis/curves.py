@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from senn_ray.analysis.results import BestOf
@@ -123,10 +124,18 @@ def best_of(scores: Sequence[float], k: int) -> float:
     ordered = np.sort(np.asarray(scores, dtype=float))[: n - k + 1]
     if not np.isfinite(ordered[-1]):
         return float(ordered[-1])
+    return math.fsum(subset_weights(n, k) * ordered)
+
+
+def subset_weights(n: int, k: int) -> NDArray[np.float64]:
+    """Return how often each of n ordered values is the first of a subset of k.
+
+    Returns:
+        C(n-i, k-1) / C(n, k) for i from 1 to n - k + 1.
+    """
     # Each weight from the one before: C(n-i-1, k-1) / C(n-i, k-1) = 1 - (k-1) / (n-i).
-    ratios = 1 - (k - 1) / (n - np.arange(1.0, len(ordered)))
-    weights = k / n * np.concatenate([[1.0], np.cumprod(ratios)])
-    return math.fsum(weights * ordered)
+    ratios = 1 - (k - 1) / (n - np.arange(1.0, n - k + 1))
+    return k / n * np.concatenate([[1.0], np.cumprod(ratios)])
 
 
 def median_best_of(scores: Sequence[float], k: int) -> Median:

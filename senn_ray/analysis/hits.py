@@ -1,7 +1,10 @@
 """Hits: which searches of an arm reach a target, and what that costs.
 
 A *search* is one run of an arm whose runs are independent, one study of an arm that
-asks Optuna, one repeat of a ladder.
+asks Optuna, one repeat of a ladder. A run that is walked down is a search of all its
+networks: it hits with the first one that reaches the target, and has cost what it had used
+by then. Growing runs are not given that: they are judged by the size that they found, and
+by their whole cost.
 """
 
 import math
@@ -13,7 +16,8 @@ import numpy as np
 
 from senn_ray.analysis.exchange import Exchange
 from senn_ray.analysis.job import Job
-from senn_ray.analysis.ledger import cost_row, spent
+from senn_ray.analysis.ledger import spent
+from senn_ray.analysis.networks import as_networks, as_runs, found, networks
 from senn_ray.analysis.results import (
     ArmRow,
     Interval,
@@ -36,26 +40,23 @@ from senn_ray.core.events import TargetLocked
 from senn_ray.core.records import RunRecord
 from senn_ray.search.arms import find
 from senn_ray.search.plan import SENN
-from senn_ray.search.targets import CURRENCIES, TARGETS, Currency, TargetName, score
+from senn_ray.search.targets import CURRENCIES, TARGETS, Currency, TargetName
 
 POINTS = 20
 
 
 def searches(job: Job, arm: str) -> list[Runs]:
     """Return the independent searches of an arm."""
+    rows = as_runs if find(arm).grows else as_networks
+    return [rows(records) for records in grouped(job, arm)]
+
+
+def grouped(job: Job, arm: str) -> list[list[RunRecord]]:
+    """Return the runs of each search of an arm."""
     records = job.of(arm)
     if find(arm).search == "run":
-        return [as_runs([record]) for record in records]
-    return [as_runs(list(g)) for _, g in groupby(records, key=lambda r: r.study)]
-
-
-def as_runs(records: Sequence[RunRecord]) -> Runs:
-    """Return records as arrays."""
-    return Runs(
-        losses=np.array([score(record) for record in records]),
-        params=np.array([record.params for record in records], dtype=float),
-        costs=np.array([cost_row(record) for record in records]),
-    )
+        return [[record] for record in records]
+    return [list(g) for _, g in groupby(records, key=lambda r: r.study)]
 
 
 def arm_row(job: Job, arm: str, loss: float, limit: float, *, seed: int) -> ArmRow:
@@ -96,14 +97,16 @@ def senn_row(job: Job, loss: float, limit: float, exchanges: list[Exchange]) -> 
 
 def _row_head(job: Job, arm: str, limit: float, reached: Reached) -> dict[str, Any]:
     records = job.of(arm)
-    small = [r for r in records if r.params <= limit and math.isfinite(score(r))]
-    best = min(small, key=score, default=None)
+    grows = find(arm).grows
+    nets = [n for r in records for n in ([found(r)] if grows else networks(r))]
+    small = [n for n in nets if n.params <= limit and math.isfinite(n.val_loss)]
+    best = min(small, key=lambda net: net.val_loss, default=None)
     return {
         "runs": len(records),
         "searches": len(reached.hits),
         "hits": int(reached.hits.sum()),
         "censored": int((~reached.hits).sum()),
-        "best_val_loss": score(best) if best else None,
+        "best_val_loss": best.val_loss if best else None,
         "best_hidden": best.hidden if best else None,
         "best_params": best.params if best else None,
         "cost": spent(records),
@@ -209,10 +212,10 @@ def _reached(
     arms: dict[str, Searches], headline: float, limit: float
 ) -> dict[str, ReachedPoint]:
     """Tell what arms that never hit the headline target do reach, and at what price."""
-    found = {}
+    points = {}
     for arm, known in arms.items():
         best = float(_scores(known, limit).min(initial=math.inf))
         if headline < best < math.inf:
             senn = _point(arms[SENN], best, limit)["runs"] if SENN in arms else None
-            found[arm] = ReachedPoint(**_point(known, best, limit), senn=senn)
-    return found
+            points[arm] = ReachedPoint(**_point(known, best, limit), senn=senn)
+    return points

@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from senn_ray.analysis.front_results import FrontComparison
+from senn_ray.analysis.intervals import Interval
 from senn_ray.core.errors import DataError
 from senn_ray.core.records import Expansion
 from senn_ray.search.studies import Direction
@@ -56,20 +58,6 @@ def limiting(text: str) -> Caveat:
 def note(text: str) -> Caveat:
     """Say how a result was measured."""
     return Caveat(weight="note", text=text)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """An estimate with its 95 % interval, or only a one-sided 95 % bound.
-
-    ``None`` stands for "infinite" in ``high`` and for "no hit, so no estimate" in
-    ``estimate``; with ``bound`` only ``low`` means anything.
-    """
-
-    estimate: float | None
-    low: float | None
-    high: float | None
-    bound: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -447,6 +435,8 @@ class CompareSummary(JobSummary):
     cost: Mapping[str, Mapping[Currency, float]]
     retrained: tuple[Retrained, ...]
     over_targets: Mapping[TargetName, TargetCurve]
+    fronts: FrontComparison | None = None
+    """Front against front; nothing before a self-expanding run has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -260,9 +260,10 @@ def retrained(job: Job) -> list[Retrained]:
 
     The best of many runs looks good by luck on validation data; so winners are trained
     again with fresh seeds, and judged by data that no choice has seen. First come the
-    self-expanding runs and plain networks of their median width, whose target is
-    nothing: both belong to neither; their ``hidden`` is the median. Winners of two
-    targets may be the same network: they are told twice.
+    self-expanding runs, plain networks of their median width, and arms whose runs are
+    measured themselves, none of them chosen; their target is nothing, since they belong
+    to neither, and their ``hidden`` is the median. Winners of two targets may be the
+    same network: they are told twice.
 
     Returns:
         Means over seeds with 95 % intervals (Student's t), none for one seed; nothing
@@ -277,6 +278,9 @@ def retrained(job: Job) -> list[Retrained]:
         else []
     )
     ours = [_retrained(SENN, None, complete), _retrained(PLAIN, None, again)]
+    for arm in filter(_unchosen, job.arms):
+        good = [record for record in job.of(arm) if record.state == "complete"]
+        ours.append(_retrained(arm, None, good))
     found = {
         key: _retrained(*key, trained_again(job.records, place_of(record)))
         for key, record in winners(job.records, job.target).items()
@@ -284,6 +288,12 @@ def retrained(job: Job) -> list[Retrained]:
     order = {arm: place for place, arm in enumerate(job.arms)}
     ordered = sorted((k for k in found if k[0] in order), key=lambda k: order[k[0]])
     return [row for row in [*ours, *(found[key] for key in ordered)] if row]
+
+
+def _unchosen(arm: str) -> bool:
+    """Tell whether all runs of an opponent count, each with the size that it found."""
+    found = find(arm)
+    return found.opens_test and found.search == "run" and not found.grows
 
 
 def _retrained(

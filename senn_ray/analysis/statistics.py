@@ -146,6 +146,27 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def difference_interval(
+    one: Sequence[float] | Floats, other: Sequence[float] | Floats
+) -> Interval:
+    """Return the difference of two means with its 95 % interval (Welch's t).
+
+    It takes two values on each side; without, there is no interval.
+    """
+    estimate = float(np.mean(one) - np.mean(other))
+    counts = len(one), len(other)
+    if min(counts) < 2:
+        return Interval(estimate=estimate, low=None, high=None)
+    parts = [float(np.var(v, ddof=1)) / len(v) for v in (one, other)]
+    if sum(parts) == 0:
+        return Interval(estimate=estimate, low=estimate, high=estimate)
+    free = [p**2 / (n - 1) for p, n in zip(parts, counts, strict=True)]
+    margin = stats.t.ppf(1 - TAIL, sum(parts) ** 2 / sum(free)) * math.sqrt(sum(parts))
+    return Interval(
+        estimate=estimate, low=estimate - float(margin), high=estimate + float(margin)
+    )
+
+
 def mean_upper(values: Sequence[float]) -> float:
     """Return the one-sided 95 % upper bound of a mean of two or more (Student's t)."""
     margin = stats.t.ppf(CONFIDENCE, len(values) - 1) * stats.sem(values)

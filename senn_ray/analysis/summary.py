@@ -12,15 +12,17 @@ from typing import Any
 from senn_ray.analysis import caveats as say
 from senn_ray.analysis.curves import curve
 from senn_ray.analysis.exchange import Exchange, exchange, resample
+from senn_ray.analysis.front_summary import front_comparison
 from senn_ray.analysis.hits import (
     arm_row,
-    as_runs,
+    grouped,
     over_targets,
     searches,
     senn_row,
 )
 from senn_ray.analysis.job import Job, gather
 from senn_ray.analysis.ledger import all_arms, ledger, plan_summary, spent
+from senn_ray.analysis.networks import as_bests, as_runs
 from senn_ray.analysis.results import (
     WEIGHTS,
     ArmRow,
@@ -203,6 +205,8 @@ def compare_summary(job: Job, **shared: Any) -> CompareSummary:
     cost = {arm: spent(job.of(arm)) for arm in all_arms(job)}
     withheld = tuple(say.reasons_to_withhold(job))
     found = say.standings(rates, rows, costs)
+    fronts = front_comparison(job)
+    pruning = fronts.against if fronts else {}
     device_s = math.fsum(record.cost.device_s for record in job.senn)
     growth_s = math.fsum(record.cost.growth_s for record in job.senn)
     growth_share = growth_s / device_s if device_s else None
@@ -219,7 +223,7 @@ def compare_summary(job: Job, **shared: Any) -> CompareSummary:
         per_class=job.config.data.per_class,
         seeds=len(job.senn),
         currencies=CURRENCIES,
-        verdict=None if withheld else say.verdict(found),
+        verdict=None if withheld else say.verdict(found, pruning),
         standings=found,
         withheld=withheld,
         targets=targets,
@@ -235,6 +239,7 @@ def compare_summary(job: Job, **shared: Any) -> CompareSummary:
         cost=cost,
         retrained=tuple(retrained(job)),
         over_targets=over_targets(job),
+        fronts=fronts,
     )
 
 
@@ -289,8 +294,9 @@ def _rates(job: Job, found: Exchange) -> dict[Currency, Rate]:
 
 def _curve(job: Job, arm: str) -> tuple[BestOf, ...]:
     if find(arm).search == "study":
-        return tuple(curve(searches(job, arm), CURRENCIES, adaptive=True))
-    return tuple(curve([as_runs(job.of(arm))], CURRENCIES, adaptive=False))
+        studies = [as_bests(records) for records in grouped(job, arm)]
+        return tuple(curve(studies, CURRENCIES, adaptive=True))
+    return tuple(curve([as_bests(job.of(arm))], CURRENCIES, adaptive=False))
 
 
 def promise_summary(records: Sequence[RunRecord]) -> Promises:

@@ -19,8 +19,8 @@ LEAST_POINTS = 3
 """Fewer are told sooner in words."""
 LOG_FROM = 4.0
 """An axis is logarithmic if its largest value is so many times its smallest one."""
-GROWN, FIXED, RUNG = "●", "o", "○"
-COLOURS = {GROWN: "bold green", FIXED: "", RUNG: ""}
+GROWN, FIXED, RUNG, PRUNED = "●", "o", "○", "+"
+COLOURS = {GROWN: "bold green", FIXED: "", RUNG: "", PRUNED: ""}
 Points = Mapping[str, Sequence[tuple[float, float]]]
 """By mark."""
 
@@ -35,10 +35,13 @@ def picture(summary: Summary) -> Text | None:
             fixed = [(r.hidden, r.val_mean) for r in summary.sizes]
             points = {
                 FIXED: [(float(x), y) for x, y in fixed if y is not None],
-                GROWN: [(size.estimate, size.val_loss)],
+                PRUNED: _front(summary, "wide_prune"),
+                GROWN: _front(summary, "senn") or [(size.estimate, size.val_loss)],
             }
-            words = "hidden units", f"{GROWN} growing  {FIXED} fixed sizes, means"
-            return chart(points, "validation loss", *words)
+            legend = f"{GROWN} growing  {FIXED} fixed sizes, means"
+            if points[PRUNED]:
+                legend += f"  {PRUNED} wide_prune"
+            return chart(points, "validation loss", "hidden units", legend)
         case GrowSummary():
             rungs = [rung for run in summary.runs for rung in run.front]
             found = [(float(r.params or 0), r.val_loss) for r in summary.runs]
@@ -55,6 +58,12 @@ def picture(summary: Summary) -> Text | None:
             }
             words = "examples per class", f"{GROWN} a converged run"
             return chart(points, "hidden units", *words)
+
+
+def _front(summary: CompareSummary, arm: str) -> list[tuple[float, float]]:
+    """Return the median front of an arm."""
+    points = summary.fronts.arms.get(arm, ()) if summary.fronts else ()
+    return [(float(point.units), point.val_loss) for point in points]
 
 
 def chart(points: Points, y_name: str, x_name: str, legend: str) -> Text | None:

@@ -13,7 +13,14 @@ class BaselineConfig(Section):
     """The opponents: ways of choosing a fixed size by restarts."""
 
     arms: tuple[str, ...] = Field(
-        default=("random", "tpe_pareto", "ladder_bisect", "max_once"),
+        default=(
+            "random",
+            "tpe_pareto",
+            "ladder_bisect",
+            "max_once",
+            "wide_prune",
+            "wide_magnitude",
+        ),
         description="opponents of the self-expanding runs, and controls; a wrong name "
         "is answered with all names, module:ATTRIBUTE is an arm of your own",
     )
@@ -30,7 +37,15 @@ class BaselineConfig(Section):
         default=8, ge=1, description="runs per study of a tpe arm, in all"
     )
     repeats: int = Field(
-        default=3, ge=1, description="repeats of ladders and max_once; seeds of grid"
+        default=3,
+        ge=1,
+        description="repeats of ladders, max_once and the arms that prune; seeds of grid",
+    )
+    wide: int = Field(
+        default=256,
+        ge=1,
+        description="width that wide_prune and wide_magnitude start with, if "
+        "model.max_hidden is no less",
     )
     full_depth: int = Field(
         default=3, ge=1, description="most hidden layers that tpe_full tries"

@@ -19,8 +19,10 @@ from senn_ray.report.formatting import (
     duration,
     form,
     interval,
+    negative,
     number,
     oracle,
+    relative,
     share,
     trend,
     widths,
@@ -36,6 +38,11 @@ REGRESSION = (
     " Losses are halves of squared errors in variances of the targets: a half for each "
     "target is no better than their mean."
 )
+PRUNING = {
+    "wide_prune": "walked down in the same way, without growing",
+    "wide_magnitude": "pruned by magnitude, a run for each size",
+}
+OF = {"wide_magnitude": " of all these runs"}
 BRACKETS = "In brackets: 95 % intervals; ≥: at least, with 95 % confidence."
 LEADS: dict[TargetName, str] = {
     "quality_at_size": "For a network as good and as small (at most {more} more "
@@ -66,8 +73,9 @@ def foremost(caveats: Sequence[Caveat]) -> tuple[Sequence[Caveat], Sequence[Cave
 
 
 def _compared(summary: CompareSummary) -> list[str]:
-    said = [_found(summary), _good_enough(summary)]
+    said = [_found(summary), *_against(summary), _good_enough(summary)]
     said += [_search(summary, name) for name in LEADS]
+    said.append(_whole_front(summary))
     if summary.verdict:
         said.append(f"Verdict. {summary.verdict}")
     said += [f"No verdict: {why}." for why in summary.withheld]
@@ -90,6 +98,44 @@ def _found(summary: CompareSummary) -> str:
         f"Growing found {_units(size.estimate)} hidden units ({many}), with a validation "
         f"loss of {number(size.val_loss)} (medians: half of the runs are better). A run takes "
         f"{duration(ledger.device_s / max(ledger.runs, 1))} of device time{growth}."
+    )
+
+
+def _against(summary: CompareSummary) -> list[str]:
+    """Say what growing adds to pruning a wide network, and what it saves or costs."""
+    if summary.fronts is None:
+        return []
+    said = []
+    for arm, row in summary.fronts.against.items():
+        change = relative(negative(row.excess))
+        sizes = f"over {len(row.sizes)} sizes"
+        judged = {
+            "better": f"growing is better: at equal sizes its loss is {change} ({sizes})",
+            "unclear": "growing adds nothing to the loss that these runs show: at equal "
+            f"sizes it is {change} ({sizes})",
+            "worse": f"growing loses: at equal sizes its loss is {change} ({sizes})",
+        }[row.judgement]
+        said.append(
+            f"Against {arm} ({row.units} units, {PRUNING.get(arm, 'pruned')}) "
+            f"{judged}; a growing run takes {interval(row.device_s)} times the device "
+            f"time{OF.get(arm, '')}."
+        )
+    return said
+
+
+def _whole_front(summary: CompareSummary) -> str:
+    """Say how many runs an arm needs for a front like that of one growing run."""
+    fronts = summary.fronts
+    if fronts is None or len(fronts.rungs) < 2 or not fronts.hypervolume:
+        return ""
+    runs = {a: v.needed.cost["runs"] for a, v in fronts.hypervolume.items()}
+    ours = runs.pop(SENN, None)
+    if not runs:
+        return ""
+    texts = [f"{arm} {interval(needed)}" for arm, needed in runs.items()]
+    return (
+        "For a whole front as good as that of a median growing run (by hypervolume): "
+        f"growing needs {interval(ours)} runs; {listed(texts)}."
     )
 
 

@@ -15,6 +15,7 @@ from senn_ray.report.drawing import (
     ARMS,
     BAND,
     INK,
+    UNFILLED,
     Caption,
     Data,
     Figure,
@@ -124,7 +125,7 @@ def _draw_runs(panel: Axes, records: Sequence[RunRecord]) -> None:
                 s=size,
                 color=colour,
                 alpha=0.85,
-                linewidths=1 if marker == "x" else 0,
+                linewidths=1 if marker in UNFILLED else 0,
                 label=arm,
                 zorder=level,
             )

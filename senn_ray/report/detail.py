@@ -18,6 +18,7 @@ from senn_ray.analysis.results import (
 )
 from senn_ray.core.numbers import significant
 from senn_ray.report.formatting import count, difference, duration, number, share
+from senn_ray.report.front_tables import rung_table
 from senn_ray.report.table import Table
 from senn_ray.report.target_tables import reached_table
 
@@ -49,7 +50,8 @@ def closer_tables(summary: Summary) -> list[Table]:
     match summary:
         case CompareSummary():
             reached = reached_table(summary.over_targets)
-            return _filled([reached, _paired(summary.paired)])
+            rungs = rung_table(summary.fronts)
+            return _filled([rungs, reached, _paired(summary.paired)])
         case ScanSummary():
             return _filled([
                 _paired_by_size(summary.paired_by_size),

@@ -35,6 +35,8 @@ ARMS = {
     "tpe_pareto": ("#010112", "s"),
     "ladder_bisect": ("#010113", "^"),
     "max_once": ("#010114", "D"),
+    "wide_prune": ("#010115", "8"),
+    "wide_magnitude": ("#010115", "1"),
     "confirm": ("#010115", "x"),
     "gradmax": ("#010110", "P"),
     "qmc": ("#010111", "h"),
@@ -46,6 +48,10 @@ ARMS = {
     "no_growth_at_final": ("#010115", "d"),
     "confirm_full": ("#010115", "X"),
 }
+
+
+UNFILLED = frozenset("x1")
+"""Shapes that are lines, and need a width."""
 
 
 def look_of(arm: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Numbers as people read them."""
 
+import math
 from collections.abc import Iterable
 
 from senn_ray.analysis.results import (
@@ -98,6 +99,25 @@ def interval(values: Interval | SizeFound | None) -> str:
         return _short(estimate)
     top = "∞" if high is None else _short(high)
     return f"{_short(estimate)} [{_short(low)}, {top}]"
+
+
+def negative(values: Interval) -> Interval:
+    """Turn the sign of an interval, as for the difference the other way round."""
+    estimate, high, low = (
+        None if end is None else -end
+        for end in (values.estimate, values.low, values.high)
+    )
+    return Interval(estimate=estimate, low=low, high=high)
+
+
+def relative(values: Interval) -> str:
+    """Write a difference of logarithms as a change in per cent, with its interval."""
+    ends = [
+        None if end is None else math.expm1(end)
+        for end in (values.estimate, values.low, values.high)
+    ]
+    estimate, low, high = (UNKNOWN if e is None else f"{e:+.1%}" for e in ends)
+    return estimate if low == UNKNOWN else f"{estimate} [{low}, {high}]"
 
 
 def precise(values: Interval | None, *, share: bool = False) -> str:

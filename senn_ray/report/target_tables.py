@@ -27,8 +27,8 @@ HITS = (
 )
 RETRAINED = (
     "Each arm's best network, trained again with fresh seeds: a winner of many runs "
-    "looks better than it is. Means over seeds with 95 % intervals. Test data played no "
-    "part in any choice."
+    "looks better than it is. Runs of which none was chosen count as they are. Means "
+    "over seeds with 95 % intervals. Test data played no part in any choice."
 )
 REACHED = (
     "The best loss that arms reach which never hit the target, among the networks that "

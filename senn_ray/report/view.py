@@ -20,6 +20,7 @@ from senn_ray.report.formatting import (
     share,
     widths,
 )
+from senn_ray.report.front_tables import front_tables
 from senn_ray.report.fronts import middle, rungs_table
 from senn_ray.report.table import Table
 from senn_ray.report.target_tables import retrained_table, target_tables
@@ -57,6 +58,7 @@ def verdict_tables(summary: Summary) -> list[Table]:
         case CompareSummary():
             tables = [
                 *target_tables(summary),
+                *front_tables(summary.fronts),
                 _size_table(summary.size),
                 retrained_table(summary.retrained),
             ]

@@ -4,7 +4,8 @@ A winner was chosen because its validation loss was low, so that very number fla
 it. For each searching arm two runs are confirmed: the one of the least validation loss,
 and the one of the least validation loss among runs that are small enough for quality
 at size (the top-1 rule, under each target's constraint). What wins twice is trained
-once. A plain network of the median self-found width is added as a control: it tells
+once. Arms whose own runs are measured on test data (``opens_test``) have none: a plain
+network of the same width would not be what a pruned one is. A plain network of the median self-found width is added as a control: it tells
 "growing found the size" from "growing trains better". All of this comes after the last
 decision of every arm, so no arm sees the self-found size.
 """
@@ -116,4 +117,5 @@ def median_width(records: Iterable[RunRecord]) -> int:
 
 
 def _competes(arm: str) -> bool:
-    return find(arm).kind == "opponent"
+    # Runs that are measured themselves need none that are trained again for it.
+    return find(arm).kind == "opponent" and not find(arm).opens_test

@@ -16,6 +16,8 @@ CONFIRM_FULL = "confirm_full"
 GRID = "grid"
 GRADMAX = "gradmax"
 NO_GROWTH = "no_growth_at_final"
+WIDE_PRUNE = "wide_prune"
+WIDE_MAGNITUDE = "wide_magnitude"
 Verb = Literal["grow", "compare", "scan"]
 PerClass = int | Literal["all"]
 
@@ -42,6 +44,10 @@ class Choice:
     lr: float | None = None
     weight_decay: float | None = None
     """With ``lr``, of AdamW; both or none."""
+    walks: bool = False
+    """Whether the trained network is walked down the ladder of sizes (``front``)."""
+    shrink_to: tuple[int, ...] = ()
+    """Widths to which it is pruned by magnitude in mid-schedule, if any."""
 
 
 def plain(width: int) -> Choice:
@@ -66,6 +72,11 @@ class Plan:
     def highest(self) -> int:
         """The greatest width that fixed runs try: the cap of growing runs."""
         return self.config.model.max_hidden
+
+    @property
+    def wide(self) -> int:
+        """The width that arms start with which prune a wide network."""
+        return max(self.lowest, min(self.config.baseline.wide, self.highest))
 
 
 def senn_keys(plan: Plan) -> list[Key]:

@@ -22,6 +22,8 @@ class PlannedRun:
     hidden: tuple[int, ...] | None
     certain: bool
     """Whether it is done whatever comes out; all others count as "at most"."""
+    walks: bool = False
+    """Whether its network is walked down the ladder of sizes."""
 
 
 def planned_runs(plan: Plan) -> list[PlannedRun]:
@@ -39,7 +41,7 @@ def planned_runs(plan: Plan) -> list[PlannedRun]:
         return list(runs.values())
     # Two winners an arm (one for each target), and a plain run of the self-found width.
     # A confirmation is named by its width, so name and seed are not known.
-    searching = [arm for arm in arms if arm.kind == "opponent" and not arm.grows]
+    searching = [a for a in arms if a.kind == "opponent" and not a.opens_test]
     again = PlannedRun(
         run_id=None,
         arm=CONFIRM,
@@ -63,4 +65,5 @@ def _run(plan: Plan, key: Key, request: RunRequest, *, certain: bool) -> Planned
         per_class=data_of(plan, key).per_class,
         hidden=None if grows or request.choice is None else request.choice.hidden,
         certain=certain,
+        walks=grows or (request.choice is not None and request.choice.walks),
     )

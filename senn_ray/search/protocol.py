@@ -19,8 +19,20 @@ RULES = {
     "parameters of the self-expanding runs",
     "restart": "every fixed run counts as one, also if it diverges or fails",
     "test": "read for runs that are not chosen by their outcome, when they are over: "
-    "self-expanding runs, gradmax, no_growth_at_final, grid, and winners that are trained "
-    "again with fresh seeds; no decision depends on it",
+    "self-expanding runs, gradmax, wide_prune, wide_magnitude, no_growth_at_final, grid, "
+    "and winners that are trained again with fresh seeds; no decision depends on it",
+    "front": "the least score of an arm's networks with at most so many parameters; all "
+    "networks of a run count that is walked down",
+    "rung": "for every size of the self-expanding run of median found size: front <= "
+    "(1 + compare.epsilon) x the median front of the self-expanding runs at that size; "
+    "here the front of a run that is walked down, and of a search of wide_magnitude, is "
+    "read between its networks, on a line in both logarithms",
+    "hypervolume": "mean of log(validation loss of the constant predictor / front), 0 "
+    "where that is negative or there is no network so small, over parameters from those "
+    "of one hidden unit to those of model.max_hidden units, on a logarithmic scale; "
+    "losses below 1e-9 count as 1e-9; the target is the median of the self-expanding runs",
+    "against": "log front of the arm less that of the self-expanding runs, read between "
+    "networks likewise, at the sizes of the rungs; means over searches, Welch's t",
     **{arm.name: arm.rule for arm in ARMS.values() if arm.rule},
 }
 
@@ -50,7 +62,12 @@ def freeze(
         "verb": plan.verb,
         "rules": RULES | {name: find(name).rule for name in chosen},
         "currencies": list(CURRENCIES),
-        "widths": {"low": plan.lowest, "high": plan.highest},
+        "widths": {"low": plan.lowest, "high": plan.highest, "wide": plan.wide},
+        "hypervolume": {
+            "axes": ["log parameters", "log validation loss"],
+            "reference": {"units": plan.highest, "loss": "constant predictor"},
+            "least_units": 1,
+        },
         "senn_seeds": [seed_of(plan, key) for key in senn_keys(plan)],
         "seed": config["seed"],
         "data": {**config["data"], "sha256": data_sha256, "labels": labels},

@@ -2,7 +2,8 @@
 
 Growing and fixed runs get the same data, optimiser, schedule and budget, by
 construction: their specifications differ in the start widths, in whether growth is
-switched on, and in the seed. Only arms that tune may choose the settings of AdamW.
+switched on, in how they are pruned, and in the seed. Only arms that tune may choose the
+settings of AdamW.
 """
 
 from collections.abc import Iterable
@@ -116,13 +117,15 @@ def fixed_spec(plan: Plan, key: Key, choice: Choice) -> RunSpec:
 
     Runs of a search are not measured on the test split: the winners of an arm are
     chosen by their validation loss, so they are trained again with fresh seeds first,
-    and those confirmations are measured. The grid is measured as a whole: it is the
-    same whatever comes out, and its best width is chosen by validation loss.
+    and those confirmations are measured. The grid is measured as a whole, and so are
+    arms that prune: their runs are the same whatever comes out, and the best of them
+    is chosen by validation loss.
 
     Args:
         plan: The plan of the job.
         key: Which run.
-        choice: Its widths; of arms that tune, also the settings of AdamW.
+        choice: Its widths; of arms that tune, also the settings of AdamW; of arms that
+            prune, also how.
     """
     spec = _spec(plan, key, checkpoint=None)
     chosen: dict[str, object] = {}
@@ -134,6 +137,8 @@ def fixed_spec(plan: Plan, key: Key, choice: Choice) -> RunSpec:
         model=spec.model.model_copy(update={"hidden": choice.hidden}),
         growth=spec.growth.model_copy(update={"enabled": False}),
         train=spec.train.model_copy(update=chosen),
+        front=plan.config.front if choice.walks else None,
+        shrink_to=choice.shrink_to,
     )
 
 

@@ -141,8 +141,10 @@ def _counter(
             parts = split(raw, data)
             sizes[run.per_class] = (len(parts.train), len(parts.val))
         n_train, n_val = sizes[run.per_class]
-        front = job.config.front if run.kind == "grow" else None
-        schedule = make_schedule(train, job.config.growth, front, n_train)
+        front = job.config.front if run.walks else None
+        enabled = job.config.growth.enabled and run.kind == "grow"
+        growth = job.config.growth.model_copy(update={"enabled": enabled})
+        schedule = make_schedule(train, growth, front, n_train)
         count = rungs(front, width) if front else 1
         descent = schedule.descent(schedule.longest_trunk, count)
         steps = descent.start + count * descent.rung_steps

@@ -123,7 +123,7 @@ BEFORE_WORK = {
     ),
     "no such arm": (
         ["grow", "--baseline.arms", "foo"],
-        2, ["there is no arm foo; the arms are gradmax, tpe_full"],
+        2, ["there is no arm foo; the arms are gradmax, wide_prune"],
     ),
     "no seeds": (["grow", "--seeds", "0"], 2, ["--seeds must be at least 1"]),
     "no cluster to submit to": (["submit", "--address", "x"], 2, ["needs a verb"]),

@@ -8,7 +8,8 @@ from senn_ray.core.errors import DataError
 from senn_ray.core.events import RunFinished
 from senn_ray.core.records import Rung
 from senn_ray.report import tables
-from tests.analysis.test_summary import EVENTS, RESULT, job_events
+from senn_ray.search.targets import CURRENCIES
+from tests.analysis.test_summary import CONFIG, EVENTS, RESULT, job_events
 
 
 def test_every_run_and_evaluation_is_a_row() -> None:
@@ -28,7 +29,7 @@ def test_every_run_and_evaluation_is_a_row() -> None:
 
 def test_matches_hold_the_numbers_of_the_summary() -> None:
     rows = tables.build(EVENTS, RESULT)["matches"].to_pylist()
-    assert len(rows) == 2 * 5 * 5
+    assert len(rows) == 2 * (1 + len(CONFIG.baseline.arms)) * len(CURRENCIES)
     (row,) = [
         r
         for r in rows

@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 
 from senn_ray.config import Config
 from senn_ray.core.events import Event, JobStarted, RunFinished
-from senn_ray.core.records import Cost, Evaluation, Progress, RunRecord, RunSpec
+from senn_ray.core.records import (
+    Cost,
+    Evaluation,
+    Progress,
+    Rung,
+    RunRecord,
+    RunSpec,
+)
 from senn_ray.search.arms import selectable
 from senn_ray.search.executor import Report
 from senn_ray.search.plan import Choice, Key, plain
@@ -15,6 +22,8 @@ from tests.search.executor_suite import make_record
 
 SELF_FOUND = 24
 EVALUATIONS = 4
+GUESS = 2.3
+"""Loss of the constant predictor."""
 EVERY_ARM = tuple(selectable())
 
 
@@ -36,13 +45,14 @@ def fake_run(
     noise = random.Random(spec.seed).gauss(0, 0.01)
     growing = spec.kind == "grow"
     width = SELF_FOUND + spec.trial % 3 - 1 if growing else spec.model.hidden[0]
+    width = spec.shrink_to[0] if spec.shrink_to else width
     loss = 0.1 + 0.5 / width + noise
     first = EVALUATIONS - 1 if growing else 0
     moments = tuple(_moment(width, loss, n) for n in range(first, EVALUATIONS))
     kept = moments[: _last(spec, moments) + 1]
     pruned = len(kept) < len(moments)
     ended = "pruned" if pruned else "converged" if growing else "schedule"
-    return dataclasses.replace(
+    record = dataclasses.replace(
         make_record(spec),
         state="pruned" if pruned else "complete",
         stop_reason=ended,
@@ -61,6 +71,54 @@ def fake_run(
         evaluations=kept,
         lr=spec.train.lr,
         weight_decay=spec.train.weight_decay,
+    )
+    return record if growing or spec.front is None else walked(record, noise)
+
+
+def walked(record: RunRecord, noise: float, excess: float = 0.0) -> RunRecord:
+    """Walk a network down by halves: each rung costs a fifth of what was before it.
+
+    Args:
+        record: Of a run that has ended with one network: the first rung.
+        noise: What all losses of the run have in common.
+        excess: What they are higher than by law.
+    """
+    width, count = record.hidden[0], record.hidden[0].bit_length()
+    rungs = tuple(
+        _rung(record, max(width >> n, 1), 1 + 0.2 * n, noise + excess)
+        for n in range(count)
+    )
+    spent = rungs[-1]
+    return dataclasses.replace(
+        record,
+        front=rungs,
+        found=0,
+        guess_val_loss=GUESS,
+        val_loss=rungs[0].val_loss,
+        cost=dataclasses.replace(
+            record.cost,
+            steps=spent.steps,
+            sample_visits=spent.sample_visits,
+            flops=spent.flops_spent,
+            device_s=spent.device_s,
+        ),
+    )
+
+
+def _rung(record: RunRecord, width: int, spent: float, shift: float) -> Rung:
+    cost = record.cost
+    return Rung(
+        hidden=(width,),
+        params=75 * width + 10,
+        flops=150 * width,
+        val_loss=0.1 + 0.5 / width + shift,
+        val_accuracy=0.9,
+        gap=0.0,
+        gap_se=0.0,
+        steps=round(cost.steps * spent),
+        sample_visits=round(cost.sample_visits * spent),
+        flops_spent=cost.flops * spent,
+        device_s=cost.device_s * spent,
     )
 
 

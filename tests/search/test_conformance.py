@@ -9,7 +9,7 @@ from senn_ray.config import Config
 from senn_ray.core.errors import ConfigError
 from senn_ray.search.arms import ARMS, Arm, ArmState, RunRequest, find, selectable
 from senn_ray.search.arms.conformance import check
-from senn_ray.search.plan import Plan, plain
+from senn_ray.search.plan import Choice, Plan, plain
 from senn_ray.search.run_requests import all_requests, chosen_arms
 from senn_ray.search.specs import check_settings
 from tests.search.fakes import make_config
@@ -52,6 +52,12 @@ BROKEN = {
     "twice": lambda _: [RunRequest(choice=plain(4)), RunRequest(choice=plain(8))],
     "answers differently": lambda _: [RunRequest(trial=next(COUNT), choice=plain(4))],
     "has no choice": lambda _: [RunRequest()],
+    "prunes to other layers": lambda _: [
+        RunRequest(choice=Choice(hidden=(4,), shrink_to=(8,)))
+    ],
+    "prunes to other layers or more": lambda _: [
+        RunRequest(choice=Choice(hidden=(4,), shrink_to=(2, 2)))
+    ],
     "not between the start width": lambda _: [RunRequest(choice=plain(10**6))],
 }
 

@@ -90,7 +90,7 @@ def test_a_comparison_leaves_the_run_folder_of_the_contract(
     assert compared.table("runs").num_rows > 2
 
 
-def test_only_growing_and_confirming_runs_have_seen_test_data(
+def test_only_runs_of_which_none_is_chosen_have_seen_test_data(
     compared: verbs.JobResult[Any],
 ) -> None:
     table = compared.table("runs")
@@ -99,7 +99,12 @@ def test_only_growing_and_confirming_runs_have_seen_test_data(
         for arm, loss in zip(table["arm"], table["test_loss"], strict=True)
         if loss.as_py() is not None
     }
-    assert {str(arm) for arm in seen} == {"senn", "confirm"}
+    assert {str(arm) for arm in seen} == {
+        "senn",
+        "confirm",
+        "wide_prune",
+        "wide_magnitude",
+    }
 
 
 def test_the_report_can_be_computed_again_from_the_journal(

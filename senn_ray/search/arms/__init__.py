@@ -14,7 +14,7 @@ from pathlib import Path
 from senn_ray.config import BaselineConfig
 from senn_ray.config.effects import Unread
 from senn_ray.core.errors import ConfigError
-from senn_ray.search.arms import fixed, grown, ladders, sampling, studies
+from senn_ray.search.arms import fixed, grown, ladders, sampling, studies, wide
 from senn_ray.search.arms.arm import Arm, ArmState, Proposer, RunRequest
 from senn_ray.search.plan import CONFIRM, CONFIRM_FULL
 
@@ -47,6 +47,8 @@ ARMS: dict[str, Arm] = {
     for arm in (
         grown.SENN,
         grown.GRADMAX,
+        wide.WIDE_PRUNE,
+        wide.WIDE_MAGNITUDE,
         studies.TPE_FULL,
         studies.TPE_PARETO,
         studies.TPE,

@@ -83,7 +83,8 @@ class Arm:
     listed: bool = False
     """Whether its runs follow from the plan alone: then it is asked for them once."""
     opens_test: bool = False
-    """Whether its runs are measured on test data: none is chosen by its outcome."""
+    """Whether its runs are measured on test data: none is chosen by its outcome. So no
+    winner of it is trained again."""
     width_only: bool = True
     """Whether its networks differ from those of other arms in their width alone."""
     settings: frozenset[str] | None = None

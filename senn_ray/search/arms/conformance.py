@@ -138,7 +138,18 @@ def _asked(
                 f"{arm.name}: {request.choice} is not between the start width {low} "
                 f"and the cap {high}",
             )
+            _require(
+                _shrinks(request.choice),
+                f"{arm.name}: {request.choice} prunes to other layers or more units "
+                "than it has",
+            )
     return {key: request.choice for key, request in requests.items()}
+
+
+def _shrinks(choice: Choice) -> bool:
+    final, hidden = choice.shrink_to, choice.hidden
+    fits = all(0 < last <= width for last, width in zip(final, hidden, strict=False))
+    return not final or (len(final) == len(hidden) and fits)
 
 
 def _record(plan: Plan, key: Key, choice: Choice | None, losses: str) -> RunRecord:
@@ -146,7 +157,7 @@ def _record(plan: Plan, key: Key, choice: Choice | None, losses: str) -> RunReco
     config = plan.config
     chance = random.Random(derive(0, losses, *dataclasses.astuple(key)))
     width = chance.randint(plan.lowest, min(plan.highest, 64))
-    hidden = choice.hidden if choice else (width,)
+    hidden = choice.shrink_to or choice.hidden if choice else (width,)
     spec = RunSpec(
         run_id=str(key),
         arm=key.arm,
