@@ -56,15 +56,21 @@ def split(raw: RawData, config: DataConfig) -> Split:
     counts = _held_out(raw, config, np.array([len(members) for members in strata]))
     for members, count in zip(strata, counts, strict=True):
         is_val[members[len(members) - count :]] = True
+    left = [
+        (label, len(members), members[~is_val[members]])
+        for label, members in _classes(raw)
+    ]
+    # The class that can give least is named, or its number would be the next refusal.
+    label, count, rest = min(left, key=lambda item: len(item[2]))
+    _check_left(config, label, count, len(rest))
     train = []
-    for label, members in _classes(raw):
-        rest = members[~is_val[members]]
+    for label, _, rest in left:
         if config.per_class != "all":
-            _check_left(config, label, len(members), len(rest))
             seed = derive(config.subset_seed, "subset", label)
             order = np.random.default_rng(seed).permutation(len(rest))
-            rest = rest[order[: config.per_class]]
-        train.append(rest)
+            train.append(rest[order[: config.per_class]])
+        else:
+            train.append(rest)
     return Split(train=np.sort(np.concatenate(train)), val=np.flatnonzero(is_val))
 
 

@@ -68,7 +68,7 @@ def _interrupted(out: Path, victim: str) -> str:
         text=True,
     ) as job:
         assert job.stdout is not None
-        assert any("senn-0-000" in line for line in job.stdout)
+        assert any("✓ senn-0-000" in line for line in job.stdout)
         with _frozen_workers(job.pid):
             os.kill(_child(job.pid, victim), signal.SIGKILL)
             told, error = job.communicate(timeout=120)

@@ -52,7 +52,11 @@ RUNS: dict[str, tuple[RunSpec, RawData, set[str]]] = {
     ),
     "layers": (LAYERS, rings(150), {"insert_layer", "remove_layer"}),
     "natural": (
-        spec(**QUICK, train__optimizer="natural", train__lr=0.1),
+        spec(
+            **QUICK | {"train__min_steps": 80},
+            train__optimizer="natural",
+            train__lr=0.1,
+        ),
         rings(150),
         {"widen", "prune"},
     ),
