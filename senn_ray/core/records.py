@@ -86,16 +86,16 @@ class Expansion:
     step: int
     kind: GrowthKind | Literal["rejected", "prune", "remove_layer"]
     site: int
-    score_gain: float | None
-    relative_gain: float | None
-    current_score: float | None
-    heldout_gain: float | None
-    heldout_z: float | None
-    removal_cost: float | None
+    score_gain: float | None = None
+    relative_gain: float | None = None
+    current_score: float | None = None
+    heldout_gain: float | None = None
+    heldout_z: float | None = None
+    removal_cost: float | None = None
     hidden_before: tuple[int, ...]
     hidden_after: tuple[int, ...]
-    loss_before: float | None
-    loss_after: float | None
+    loss_before: float | None = None
+    loss_after: float | None = None
     """Training loss on the decision examples, just before, and at the next check."""
 
 

@@ -115,11 +115,9 @@ def _round(
                 current_score=judged.current_score,
                 heldout_gain=judged.heldout.gain,
                 heldout_z=judged.heldout.z,
-                removal_cost=None,
                 hidden_before=hidden,
                 hidden_after=run.hidden,
                 loss_before=search.loss,
-                loss_after=None,
             )
         )
         # After a new layer all that was measured is of another network.

@@ -59,15 +59,7 @@ def _remove(run: RunState, place: LayerIndex, index: int) -> None:
             step=run.step,
             kind="prune",
             site=number,
-            score_gain=None,
-            relative_gain=None,
-            current_score=None,
-            heldout_gain=None,
-            heldout_z=None,
-            removal_cost=None,
             hidden_before=before,
             hidden_after=run.hidden,
-            loss_before=None,
-            loss_after=None,
         )
     )

@@ -193,16 +193,10 @@ class _Plan:
             step=step,
             kind="remove_layer" if removal.index is None else "prune",
             site=number,
-            score_gain=None,
-            relative_gain=None,
-            current_score=None,
-            heldout_gain=None,
-            heldout_z=None,
             removal_cost=removal.cost,
             hidden_before=before,
             hidden_after=run.hidden,
             loss_before=self.measured.loss,
-            loss_after=None,
         )
 
     def _whole_layer(self, view: View) -> Removal:

@@ -85,7 +85,7 @@ def _draw(
     """Draw the figures of single runs, and those of the job."""
     from senn_ray.report import (
         compare_figures,
-        front_figure,
+        compared_fronts,
         front_figures,
         growth_figures,
         scan_figure,
@@ -104,7 +104,7 @@ def _draw(
         case CompareSummary():
             candidates = [
                 compare_figures.size_against_loss(records, summary),
-                front_figure.fronts(summary.fronts),
+                compared_fronts.fronts(summary.fronts),
                 compare_figures.best_so_far(summary),
                 target_figures.over_targets(summary.over_targets),
             ]

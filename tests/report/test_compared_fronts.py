@@ -7,7 +7,7 @@ import pytest
 from senn_ray.analysis.results import CompareSummary
 from senn_ray.cli.chart import picture
 from senn_ray.report.answer import answer
-from senn_ray.report.front_figure import fronts
+from senn_ray.report.compared_fronts import fronts
 from senn_ray.report.front_tables import front_tables, rung_table
 from senn_ray.report.view import verdict_tables
 from tests.analysis.test_front_summary import FRONTS, summary_at
